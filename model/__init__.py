@@ -1,0 +1,1 @@
+"""The nouns: scenario, distributions, random streams, Plan, events, log, and the state of a fleet at a moment."""

@@ -1,0 +1,150 @@
+"""The constraints of a scenario as a person writes them: one class a type, and the union of them all.
+
+Rules:
+
+1. A type has its own settings (`limit`, `rate` and `burst` ...) and a `changes` list that gives new values at a time.
+2. `settings()` turns them into plain whole numbers, the only thing that the Plan and the engine see of a type.
+3. A new type is a class here, in the union at the end, and a class of the same name in `sim/constraints`.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from model.schema import Count, Duration, Model, Name, RateField
+
+SCOPE_HINT = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
+
+Scope = Annotated[str, StringConstraints(pattern=r"^(global|(task|fleet|tenant):.+)$")]
+"""Whom a constraint governs; patterns are shell-style, and a task is called FLEET_NUMBER_STEP."""
+
+Settings = dict[str, int]
+"""The numbers of a constraint while no change comes between, by the names that its type gives them."""
+
+
+class _Change(Model):
+    """New values from a time on."""
+
+    at: Duration
+
+
+class _Constraint(Model):
+    """What all types share: an id, whom it governs, and when it is in force."""
+
+    id: Name
+    scope: Scope | None = None
+    from_: Annotated[Duration, Field(alias="from")] = 0
+    expires: Duration | None = None
+    changes: Sequence[_Change] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        times = [change.at for change in self.changes]
+        problem = None
+        if self.expires is not None and self.expires <= self.from_:
+            problem = "it expires before it begins; allowed: expires after from"
+        elif any(b <= a for a, b in pairwise(times)):
+            problem = "the changes are not in order; allowed: each change after the one before"
+        elif times and times[0] <= self.from_:
+            problem = "the first change comes before the constraint begins; allowed: at after from"
+        elif times and self.expires is not None and times[-1] >= self.expires:
+            problem = "the last change comes after the constraint expires; allowed: at before expires"
+        if problem is not None:
+            raise PydanticCustomError("timeline", "{message}", {"message": problem})
+        return self
+
+    @property
+    def counted(self) -> str | None:
+        """What a limit with a cost counts; None for a type without a cost."""
+        return None
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """Return (time in ns, whole numbers in force from then on) from the beginning through every change."""
+        raise NotImplementedError
+
+
+class ConcurrencyChange(_Change):
+    """A new limit from a time on."""
+
+    limit: Count
+
+
+class Concurrency(_Constraint):
+    """At most `limit` holders at once. Lowering it revokes nobody."""
+
+    type: Literal["concurrency"]
+    limit: Count
+    changes: Annotated[list[ConcurrencyChange], Field(max_length=10_000)] = []
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """`limit` in slots."""
+        return [(self.from_, {"limit": self.limit}), *((c.at, {"limit": c.limit}) for c in self.changes)]
+
+
+class RateLimitChange(_Change):
+    """A new rate, a new burst or both from a time on."""
+
+    rate: RateField | None = None
+    burst: Count | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.rate is None and self.burst is None:
+            message = "it changes nothing; allowed: rate, burst or both"
+            raise PydanticCustomError("change", "{message}", {"message": message})
+        return self
+
+
+class RateLimit(_Constraint):
+    """A token bucket: `rate` earns tokens up to `burst`, which it starts with; by default `10/m` is ten deep.
+
+    `counts` says what it counts. A task costs 1 of everything unless its `cost` says otherwise.
+    """
+
+    type: Literal["rate_limit"]
+    rate: RateField
+    burst: Count | None = None
+    counts: Name = "requests"
+    changes: Annotated[list[RateLimitChange], Field(max_length=10_000)] = []
+
+    @property
+    def counted(self) -> str:
+        """What this limit counts."""
+        return self.counts
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """`tokens` earned every `period_ns`, `burst` in tokens. What a change leaves out stays as it was."""
+        rate, burst, settings = self.rate, self.burst, []
+        for time, change in ((self.from_, None), *((change.at, change) for change in self.changes)):
+            if change is not None:
+                rate, burst = change.rate or rate, change.burst or burst
+            numbers = {"tokens": rate.tokens, "period_ns": rate.period_ns, "burst": burst or rate.depth}
+            settings.append((time, numbers))
+        return settings
+
+
+class PauseChange(_Change):
+    """Paused or not from a time on."""
+
+    paused: bool
+
+
+class Pause(_Constraint):
+    """Admits nobody that it matches while it is in force and `paused` is true. What runs goes on."""
+
+    type: Literal["pause"]
+    paused: bool = True
+    changes: Annotated[list[PauseChange], Field(max_length=10_000)] = []
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """`paused`: 1 or 0."""
+        return [
+            (self.from_, {"paused": int(self.paused)}),
+            *((c.at, {"paused": int(c.paused)}) for c in self.changes),
+        ]
+
+
+Constraint = Annotated[Concurrency | RateLimit | Pause, Field(discriminator="type")]

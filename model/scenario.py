@@ -1,0 +1,163 @@
+"""The scenario: what a person writes down about a fleet and the limits that it shares.
+
+Rules:
+
+1. These classes describe and validate one value at a time. What two places of a scenario have to agree on is checked in
+   `model.validation`; what they mean as numbers is worked out in `model.planner`.
+2. A scenario dumps to JSON that validates to the same scenario: that text goes into the header of every log.
+"""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
+
+from model.distributions import DISTRIBUTION_TAGS, AmountDistribution, DurationDistribution
+from model.limits import Constraint
+from model.schema import Count, Duration, Model, Name, RateField, WholeNumber, tag_of
+
+AGENTS_MAX = 20_000_000
+"""Most agents that one fleet may have, so that a slip of the pen does not fill the memory."""
+
+
+class Think(Model):
+    """The agent is busy with itself and asks for nothing."""
+
+    think: DurationDistribution
+    name: Name | None = None
+
+
+def _cost_tag(value: object) -> str:
+    return "by_unit" if isinstance(value, dict) and not set(value) & set(DISTRIBUTION_TAGS) else "one"
+
+
+Cost = Annotated[
+    Annotated[AmountDistribution, Tag("one")] | Annotated[dict[Name, AmountDistribution], Tag("by_unit")],
+    Discriminator(_cost_tag),
+]
+"""One cost for whatever the limits count, or a cost for each thing that they count."""
+
+
+class Task(Model):
+    """The agent asks for everything that governs the task, works for a duration, and gives back what it holds.
+
+    `needs` names constraints beyond those whose scope matches, and how much of each. `cost` is charged to the rate
+    limits that govern the task: by what they count, or one value where they all count the same thing; 1 where nothing
+    is said.
+    """
+
+    task: Name
+    duration: DurationDistribution
+    needs: dict[Name, Count] = {}
+    cost: Cost | None = None
+    priority: WholeNumber | None = None
+
+
+class Repeat(Model):
+    """Goes through `steps` a number of times, or for ever."""
+
+    repeat: Count | Literal["forever"]
+    steps: Annotated[list["Step"], Field(min_length=1, max_length=1000)]
+
+
+Step = Annotated[
+    Annotated[Think, Tag("think")] | Annotated[Task, Tag("task")] | Annotated[Repeat, Tag("repeat")],
+    Discriminator(lambda value: tag_of(value, ("think", "task", "repeat"))),
+]
+
+
+class Poisson(Model):
+    """Independent arrivals at a mean rate: `{poisson: 5/s}`."""
+
+    poisson: RateField
+
+
+class Every(Model):
+    """An arrival every so often, the first at 0: `{every: 200ms}`."""
+
+    every: Duration
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.every == 0:
+            raise PydanticCustomError("every", "{message}", {"message": "0 between arrivals; allowed: a time above 0"})
+        return self
+
+
+class At(Model):
+    """Arrivals at these times: `{at: [0s, 1s, 1s, 5s]}`."""
+
+    at: Annotated[list[Duration], Field(min_length=1, max_length=10_000)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(b < a for a, b in pairwise(self.at)):
+            raise PydanticCustomError("at", "{message}", {"message": "the times go back; allowed: times in order"})
+        return self
+
+
+class TraceFile(Model):
+    """A CSV file with a row an arrival.
+
+    `time` is the column of the arrival time: timestamps, of which the first is time 0, or numbers, of which a 1 stands
+    for `unit`.
+    """
+
+    file: str
+    time: str
+    unit: Duration = 1_000_000_000
+
+
+class Trace(Model):
+    """Arrivals as recorded: `{trace: {file: requests.csv, time: TIMESTAMP}}`."""
+
+    trace: TraceFile
+
+
+Arrivals = Annotated[
+    Annotated[Poisson, Tag("poisson")]
+    | Annotated[Every, Tag("every")]
+    | Annotated[At, Tag("at")]
+    | Annotated[Trace, Tag("trace")],
+    Discriminator(lambda value: tag_of(value, ("poisson", "every", "at", "trace"))),
+]
+
+
+class Fleet(Model):
+    """Agents that all do the same steps.
+
+    A closed fleet has a `count`; `stagger` is the time between the starts of two agents, 0 by default. An open fleet
+    has `arrivals`: each arrival is an agent that goes through the steps and is done.
+    """
+
+    name: Name
+    count: Annotated[Count, Field(le=AGENTS_MAX)] | None = None
+    arrivals: Arrivals | None = None
+    tenant: Name | None = None
+    priority: WholeNumber = 0
+    stagger: DurationDistribution | None = None
+    steps: Annotated[list[Step], Field(min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problem = None
+        if (self.count is None) == (self.arrivals is None):
+            given = "neither count nor arrivals" if self.count is None else "both count and arrivals"
+            problem = f"{given}; allowed: count for a closed fleet, arrivals for an open one"
+        elif self.stagger is not None and self.arrivals is not None:
+            problem = "both arrivals and stagger; allowed: stagger for a closed fleet"
+        if problem is not None:
+            raise PydanticCustomError("fleet", "{message}", {"message": problem})
+        return self
+
+
+class Scenario(Model):
+    """A whole scenario: limits, fleets, and how long to watch them."""
+
+    name: Name
+    description: str | None = None
+    seed: Annotated[WholeNumber, Field(ge=0, lt=2**64)] = 0
+    until: Duration | None = None
+    constraints: Annotated[list[Constraint], Field(max_length=1000)] = []
+    fleets: Annotated[list[Fleet], Field(min_length=1, max_length=1000)]

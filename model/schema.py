@@ -1,0 +1,108 @@
+"""What every part of the scenario schema shares: the base model and the quantities people write.
+
+Rules:
+
+1. Unknown keys are refused and values are never coerced silently: a scenario means what it says or is an error.
+2. A quantity is validated to the whole number it stands for and dumps back to text that reads the same.
+3. Messages have two halves, "what is wrong; what is allowed"; `model.validation` puts the place in front.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from model.units import (
+    Rate,
+    UnitError,
+    format_duration,
+    parse_amount,
+    parse_count,
+    parse_duration,
+    parse_rate,
+)
+
+
+class Model(BaseModel):
+    """Base of every schema class: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+def _reader(parse: Callable[[object], Any]) -> BeforeValidator:
+    def read(value: object) -> Any:
+        try:
+            return parse(value)
+        except UnitError as error:
+            raise PydanticCustomError("quantity", "{message}", {"message": str(error)}) from None
+
+    return BeforeValidator(read)
+
+
+def _written(value: float) -> float | int:
+    return int(value) if value == int(value) else value
+
+
+_QUANTITY_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}
+
+Duration = Annotated[
+    int,
+    _reader(parse_duration),
+    PlainSerializer(format_duration),
+    WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a time: 300ms, 1.5s, 2m; a bare number is seconds"}),
+]
+"""A time in whole nanoseconds."""
+
+Amount = Annotated[
+    float,
+    _reader(parse_amount),
+    PlainSerializer(_written),
+    WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a number: 500, 2k, 1.5M"}),
+]
+"""A number of tokens, as a parameter of a distribution; what is drawn is rounded to a whole number."""
+
+Count = Annotated[
+    int,
+    _reader(parse_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}),
+]
+"""A whole number of 1 or more."""
+
+RateField = Annotated[
+    Rate,
+    _reader(lambda value: value if isinstance(value, Rate) else parse_rate(value)),
+    PlainSerializer(str),
+    WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a rate: 10/s, 600/m, 40k/h, 5/200ms"}),
+]
+"""Tokens a period."""
+
+WholeNumber = Annotated[int, Field(strict=True)]
+"""A whole number of either sign, never read from text or from true and false."""
+
+Positive = Annotated[float, Field(strict=True, gt=0, le=1e12, allow_inf_nan=False)]
+"""A plain number above 0, without a unit: a shape, a weight, a coefficient of variation."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+"""A name or an id: a letter, then letters, digits, `_` and `-`, 64 at most."""
+
+
+def tag_of(value: object, tags: tuple[str, ...], scalar: str | None = None) -> str | None:
+    """Return the key of the mapping `value` that says which member of a union it is.
+
+    `scalar` is the tag of anything that is not a mapping. Where no key is known, the first key is returned, so that the
+    error can say which word was not understood.
+    """
+    if isinstance(value, dict):
+        return next((tag for tag in tags if tag in value), str(next(iter(value), "")) or None)
+    if isinstance(value, BaseModel):
+        return next((tag for tag in tags if tag in type(value).model_fields), scalar)
+    return scalar

@@ -1,0 +1,176 @@
+"""How people write times, rates and amounts, and the whole numbers they stand for.
+
+Rules:
+
+1. Time is a whole number of nanoseconds; a bare number is seconds.
+2. Text is read as a decimal, never through binary floating point: `0.1s` is exactly 100,000,000 ns.
+3. A rate is a whole number of tokens in a whole number of nanoseconds, so that it can be kept exactly.
+4. Every refusal is a `UnitError` whose text has two halves, "what is wrong; what is allowed".
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from fractions import Fraction
+
+NS_PER_SECOND = 1_000_000_000
+TIME_MAX_NS = 2**62
+"""No time in a scenario may be larger (146 years), so that sums of two stay inside int64."""
+
+_NS_PER_UNIT = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": NS_PER_SECOND,
+    "m": 60 * NS_PER_SECOND,
+    "h": 3600 * NS_PER_SECOND,
+    "d": 86_400 * NS_PER_SECOND,
+}
+_MULTIPLIERS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_DURATION = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Zµ]*)\s*")
+_AMOUNT = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*")
+_RATE = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*/\s*([\d.]*)\s*([a-zA-Zµ]+)\s*")
+
+DURATION_HINT = "a time such as 300ms, 1.5s, 2m, 1h or 7d; a bare number is seconds"
+RATE_HINT = "a rate such as 10/s, 600/m, 40k/h or 5/200ms"
+AMOUNT_HINT = "a number such as 500, 2k or 1.5M"
+
+
+class UnitError(ValueError):
+    """A text or number that does not stand for the quantity asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`tokens` earned every `period_ns` nanoseconds, both whole; `depth` is the default depth of a bucket."""
+
+    tokens: int
+    period_ns: int
+    depth: int
+
+    def __str__(self) -> str:
+        return f"{self.tokens}/{format_duration(self.period_ns)}"
+
+
+def parse_duration(value: object) -> int:
+    """Return the nanoseconds that `value` stands for, rounded to the nearest (ties to even).
+
+    Raises UnitError when `value` is no time, is negative, is not finite, or is over `TIME_MAX_NS`.
+    """
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise UnitError(f"{value!r} is not a time; allowed: {DURATION_HINT}")
+        number, unit = match.groups()
+        if unit and unit not in _NS_PER_UNIT:
+            raise UnitError(f"unknown unit {unit!r} in {value!r}; allowed: {', '.join(_NS_PER_UNIT)}")
+        quantity = _decimal(number) * _NS_PER_UNIT[unit or "s"]
+    else:
+        quantity = _number(value, DURATION_HINT) * NS_PER_SECOND
+    if quantity < 0:
+        raise UnitError(f"{value!r} is negative; allowed: 0 or a positive time")
+    if quantity > TIME_MAX_NS:
+        raise UnitError(f"{value!r} is too long; allowed: at most 146 years")
+    return int(quantity.to_integral_value(ROUND_HALF_EVEN))
+
+
+def parse_amount(value: object) -> float:
+    """Return the number of tokens or slots that `value` stands for (not rounded).
+
+    Raises UnitError when `value` is no number, is negative or is not finite.
+    """
+    amount = _amount(value, AMOUNT_HINT)
+    if amount < 0:
+        raise UnitError(f"{value!r} is negative; allowed: 0 or a positive number")
+    return float(amount)
+
+
+def parse_count(value: object) -> int:
+    """Return the whole number, 1 or more, that `value` stands for; raises UnitError otherwise."""
+    amount = _amount(value, "a whole number of 1 or more, such as 500 or 2k")
+    if amount != amount.to_integral_value() or amount < 1:
+        raise UnitError(f"{value!r} is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ...")
+    if amount > 2**53:
+        raise UnitError(f"{value!r} is too large; allowed: at most {2**53}")
+    return int(amount)
+
+
+def parse_rate(value: object) -> Rate:
+    """Return the rate that `value` stands for; a bare number is tokens a second.
+
+    Raises UnitError when `value` is no rate, has an unknown unit, or is 0 or below.
+    """
+    if not isinstance(value, str):
+        number, multiplier, count, unit = str(_number(value, RATE_HINT)), "", "", "s"
+    elif match := _RATE.fullmatch(value):
+        number, multiplier, count, unit = match.groups()
+    elif re.fullmatch(_NUMBER, value.strip()):
+        number, multiplier, count, unit = value.strip(), "", "", "s"
+    else:
+        raise UnitError(f"{value!r} is not a rate; allowed: {RATE_HINT}")
+    if multiplier not in _MULTIPLIERS:
+        raise UnitError(f"unknown multiplier {multiplier!r} in {value!r}; allowed: k, M, G")
+    if unit not in _NS_PER_UNIT:
+        raise UnitError(f"unknown unit {unit!r} in {value!r}; allowed: {', '.join(_NS_PER_UNIT)}")
+    tokens = _decimal(number) * _MULTIPLIERS[multiplier]
+    period = _decimal(count or "1") * _NS_PER_UNIT[unit]
+    if not tokens.is_finite() or tokens <= 0 or period <= 0:
+        raise UnitError(f"{value!r} is not above 0; allowed: {RATE_HINT}")
+    if period > TIME_MAX_NS or tokens > 2**53:
+        raise UnitError(f"{value!r} is too large; allowed: at most {2**53} tokens in 146 years")
+    per_period = Fraction(tokens) / Fraction(period)
+    whole_ns = Fraction(period).denominator == 1 and Fraction(tokens).denominator == 1
+    # 0.5/s is kept as one token in two seconds: the fraction in lowest terms is whole in both halves.
+    if whole_ns:
+        return Rate(int(tokens), int(period), int(tokens))
+    return Rate(per_period.numerator, per_period.denominator, max(1, math.ceil(tokens)))
+
+
+def format_duration(ns: int) -> str:
+    """Write a time so that `parse_duration` reads the same nanoseconds back: `1.5s`, `300ms`, `7d`."""
+    if ns == 0:
+        return "0s"
+    for unit in ("d", "h", "m", "s"):
+        if ns % _NS_PER_UNIT[unit] == 0:
+            return f"{ns // _NS_PER_UNIT[unit]}{unit}"
+    unit = next(unit for unit in ("s", "ms", "us", "ns") if ns >= _NS_PER_UNIT[unit])
+    return f"{(Decimal(ns) / _NS_PER_UNIT[unit]).normalize():f}{unit}"
+
+
+def _amount(value: object, hint: str) -> Decimal:
+    if not isinstance(value, str):
+        return _number(value, hint)
+    match = _AMOUNT.fullmatch(value)
+    if match is None:
+        raise UnitError(f"{value!r} is not a number; allowed: {hint}")
+    number, multiplier = match.groups()
+    if multiplier not in _MULTIPLIERS:
+        raise UnitError(f"unknown multiplier {multiplier!r} in {value!r}; allowed: k, M, G")
+    return _decimal(number) * _MULTIPLIERS[multiplier]
+
+
+def _number(value: object, hint: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UnitError(f"{_kind(value)} is not allowed here; allowed: {hint}")
+    if not math.isfinite(value):
+        raise UnitError(f"{value} is not a finite number; allowed: {hint}")
+    # repr, not the binary value: a person who writes 0.1 means one tenth.
+    return _decimal(repr(value))
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:  # pragma: no cover - the patterns above admit only numbers
+        raise UnitError(f"{text!r} is not a number; allowed: {AMOUNT_HINT}") from error
+    if number and number.adjusted() > 40:
+        raise UnitError(f"{text} is too large; allowed: at most {2**62}")
+    return number
+
+
+def _kind(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", bool: "true or false", type(None): "an empty value"}
+    return names.get(type(value), type(value).__name__)
