@@ -52,7 +52,7 @@ def _require(condition: bool, message: str) -> None:
         raise PydanticCustomError("distribution", "{message}", {"message": message})
 
 
-class _Base(Model, Generic[Q]):
+class Random(Model, Generic[Q]):
     """What every distribution answers."""
 
     def inverse_cdf(self, tables: Tables) -> InverseCdf:
@@ -70,7 +70,7 @@ class _Base(Model, Generic[Q]):
         return None
 
 
-class Uniform(_Base[Q], Generic[Q]):
+class Uniform(Random[Q], Generic[Q]):
     """Every value between two bounds is equally likely: `{uniform: [LOW, HIGH]}`."""
 
     uniform: tuple[Q, Q]
@@ -91,7 +91,7 @@ class Uniform(_Base[Q], Generic[Q]):
         return float(self.uniform[1])
 
 
-class Exponential(_Base[Q], Generic[Q]):
+class Exponential(Random[Q], Generic[Q]):
     """Memoryless, by its mean: `{exponential: MEAN}`."""
 
     exponential: Q
@@ -126,7 +126,7 @@ class LognormalShape(Model, Generic[Q]):
         return self
 
 
-class Lognormal(_Base[Q], Generic[Q]):
+class Lognormal(Random[Q], Generic[Q]):
     """The logarithm is normal: `{lognormal: {median: 2s, p95: 8s}}` or `{lognormal: {mean: 3s, cv: 1.2}}`."""
 
     lognormal: LognormalShape[Q]
@@ -152,7 +152,7 @@ class GammaShape(Model, Generic[Q]):
     mean: Q
 
 
-class Gamma(_Base[Q], Generic[Q]):
+class Gamma(Random[Q], Generic[Q]):
     """`{gamma: {shape: 2.5, mean: 3s}}`; the scale is mean / shape."""
 
     gamma: GammaShape[Q]
@@ -169,7 +169,7 @@ class ErlangShape(Model, Generic[Q]):
     mean: Q
 
 
-class Erlang(_Base[Q], Generic[Q]):
+class Erlang(Random[Q], Generic[Q]):
     """The sum of `k` equal exponential stages: `{erlang: {k: 3, mean: 3s}}`."""
 
     erlang: ErlangShape[Q]
@@ -186,7 +186,7 @@ class WeibullShape(Model, Generic[Q]):
     scale: Q
 
 
-class Weibull(_Base[Q], Generic[Q]):
+class Weibull(Random[Q], Generic[Q]):
     """`{weibull: {shape: 0.7, scale: 2s}}`."""
 
     weibull: WeibullShape[Q]
@@ -204,7 +204,7 @@ class ParetoShape(Model, Generic[Q]):
     minimum: Q
 
 
-class Pareto(_Base[Q], Generic[Q]):
+class Pareto(Random[Q], Generic[Q]):
     """A heavy tail above a minimum: `{pareto: {shape: 1.5, minimum: 1s}}`; with a shape of 1 or less it has no mean."""
 
     pareto: ParetoShape[Q]
@@ -215,7 +215,7 @@ class Pareto(_Base[Q], Generic[Q]):
         return lambda u: minimum * elementary.power(u, power)
 
 
-class Triangular(_Base[Q], Generic[Q]):
+class Triangular(Random[Q], Generic[Q]):
     """`{triangular: [LOW, MODE, HIGH]}`."""
 
     triangular: tuple[Q, Q, Q]
@@ -251,7 +251,7 @@ class EmpiricalColumn(Model, Generic[Q]):
     scale: Q
 
 
-class Empirical(_Base[Q], Generic[Q]):
+class Empirical(Random[Q], Generic[Q]):
     """What was measured: `{empirical: [0.1s, 0.4s, 9s]}` or `{empirical: {file: F, column: C, scale: 1ms}}`.
 
     A list holds evenly spaced quantiles, from the minimum to the maximum, joined by straight lines. From a file, each
@@ -317,7 +317,7 @@ class LinearTerms(Model, Generic[Q]):
         return self
 
 
-class Linear(_Base[Q], Generic[Q]):
+class Linear(Random[Q], Generic[Q]):
     """Computed from the agent's own row of its arrival trace: `{linear: {base: 200ms, GeneratedTokens: 20ms}}`."""
 
     linear: LinearTerms[Q]
@@ -338,7 +338,7 @@ class Branch(Model, Generic[C]):
     value: C
 
 
-class Mixture(_Base[float], Generic[C]):
+class Mixture(Random[float], Generic[C]):
     """One of several, by weight: `{mixture: [{weight: 9, value: 1s}, {weight: 1, value: {exponential: 30s}}]}`."""
 
     mixture: Annotated[list[Branch[C]], Field(min_length=1, max_length=1000)]
@@ -347,7 +347,7 @@ class Mixture(_Base[float], Generic[C]):
         """The uniform chooses the component; what is left of it, stretched over (0, 1) again, draws from it."""
         weights = np.array([branch.weight for branch in self.mixture])
         edges = np.concatenate([[0.0], np.cumsum(weights)]) / np.sum(weights)
-        parts = [_inverse_cdf(branch.value, tables) for branch in self.mixture]
+        parts = [inverse_cdf(branch.value, tables) for branch in self.mixture]
 
         def inverse(u: Array) -> Array:
             chosen = np.minimum(np.searchsorted(edges, u, side="right") - 1, len(parts) - 1)
@@ -397,15 +397,16 @@ def _family(quantity: Any) -> Any:
 
 
 if TYPE_CHECKING:
-    DurationDistribution = int | _Base[int]
-    AmountDistribution = float | _Base[float]
+    DurationDistribution = int | Random[int]
+    AmountDistribution = float | Random[float]
 else:
     DurationDistribution = _family(Duration)
     AmountDistribution = _family(Amount)
 
 
-def _inverse_cdf(value: object, tables: Tables) -> InverseCdf:
-    if isinstance(value, _Base):
+def inverse_cdf(value: object, tables: Tables) -> InverseCdf:
+    """Return the inverse cumulative distribution function of a distribution or a constant."""
+    if isinstance(value, Random):
         return value.inverse_cdf(tables)
     assert isinstance(value, (int, float))
     constant = float(value)
@@ -414,7 +415,7 @@ def _inverse_cdf(value: object, tables: Tables) -> InverseCdf:
 
 def upper(value: object) -> float:
     """Return an upper bound of a distribution or a constant."""
-    return value.upper if isinstance(value, _Base) else float(value)  # type: ignore[arg-type] # a constant is a number
+    return value.upper if isinstance(value, Random) else float(value)  # type: ignore[arg-type] # a constant is a number
 
 
 def _log(x: float) -> float:

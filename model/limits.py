@@ -61,6 +61,10 @@ class _Constraint(Model):
         """What a limit with a cost counts; None for a type without a cost."""
         return None
 
+    def largest(self, numbers: Settings) -> int | None:
+        """Return the largest amount that can be admitted under these numbers, or None where there is no bound."""
+        return None
+
     def settings(self) -> list[tuple[int, Settings]]:
         """Return (time in ns, whole numbers in force from then on) from the beginning through every change."""
         raise NotImplementedError
@@ -78,6 +82,10 @@ class Concurrency(_Constraint):
     type: Literal["concurrency"]
     limit: Count
     changes: Annotated[list[ConcurrencyChange], Field(max_length=10_000)] = []
+
+    def largest(self, numbers: Settings) -> int:
+        """The limit."""
+        return numbers["limit"]
 
     def settings(self) -> list[tuple[int, Settings]]:
         """`limit` in slots."""
@@ -114,6 +122,10 @@ class RateLimit(_Constraint):
     def counted(self) -> str:
         """What this limit counts."""
         return self.counts
+
+    def largest(self, numbers: Settings) -> int:
+        """The burst: a cost above it is never earned."""
+        return numbers["burst"]
 
     def settings(self) -> list[tuple[int, Settings]]:
         """`tokens` earned every `period_ns`, `burst` in tokens. What a change leaves out stays as it was."""

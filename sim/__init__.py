@@ -1,0 +1,1 @@
+"""The verbs: the engine, the constraints, verification, statistics and the command line."""

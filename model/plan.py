@@ -1,0 +1,211 @@
+"""The Plan: a scenario worked out into flat, numbered tables, all that an engine needs to run it.
+
+Rules:
+
+1. Everything is resolved before the clock starts: steps, constraints and agents are numbers, and for each step the
+   constraints that govern it are listed. Nothing is matched, parsed or validated while simulated time runs.
+2. Times are whole nanoseconds, amounts are whole units.
+3. The order of the tables is the order of the scenario, and is the order in which ties are broken.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.log import ConstraintEntry, DemandEntry, FleetEntry, Header, StepEntry
+
+Transform = Callable[[NDArray[np.float64]], NDArray[np.int64]]
+END = -1
+"""The number of the step after the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same whole number every time."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A named random variable: `transform` maps uniforms to whole numbers; `draws` is the most that one agent takes."""
+
+    name: str
+    transform: Transform
+    draws: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PerAgent:
+    """A whole number for each agent of the fleet, known beforehand: it comes from the agent's row of a trace."""
+
+    values: NDArray[np.int64]
+
+
+Quantity = Constant | Drawn | PerAgent
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How much a task asks of one constraint."""
+
+    constraint: int
+    amount: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkPlan:
+    """Wait for `duration`, then go to `next`."""
+
+    number: int
+    fleet: int
+    name: str
+    duration: Quantity
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """Ask for the demands, work for `duration`, then go to `next`.
+
+    `demands` has one entry for each group of agents that the same constraints govern, in the order of the constraints;
+    `groups` holds each agent's group, or None where there is only one.
+    """
+
+    number: int
+    fleet: int
+    name: str
+    duration: Quantity
+    demands: tuple[tuple[Demand, ...], ...]
+    groups: NDArray[np.int64] | None
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatPlan:
+    """Go to `body` this many times, then to `next`. (Repeating for ever needs no step: the body leads to itself.)"""
+
+    number: int
+    fleet: int
+    name: str
+    times: int
+    body: int
+    next: int
+
+
+StepPlan = ThinkPlan | TaskPlan | RepeatPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The numbers of a constraint from a time on, or None while it is not in force.
+
+    `ceiling` is the largest amount that can be admitted from this time on, now or after a later change; None where
+    there is no bound.
+    """
+
+    time_ns: int
+    numbers: dict[str, int] | None
+    ceiling: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintPlan:
+    """A constraint and its settings in time order, the first at 0.
+
+    `amount` is what every task asks of it where that is the same constant for all, else None.
+    """
+
+    number: int
+    id: str
+    type: str
+    scope: str | None
+    counts: str | None
+    settings: tuple[Setting, ...]
+    amount: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A constraint takes on new numbers at a time."""
+
+    time_ns: int
+    constraint: int
+    setting: Setting
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """A fleet: its agents are numbered from `first`, and agent i of it starts at `starts_ns[i]` with step `entry`."""
+
+    number: int
+    name: str
+    tenant: str | None
+    priority: int
+    first: int
+    starts_ns: NDArray[np.int64]
+    entry: int
+    steps: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many agents the fleet has."""
+        return len(self.starts_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run, worked out. `changes` is sorted by time, then by constraint."""
+
+    name: str
+    seed: int
+    until_ns: int | None
+    constraints: tuple[ConstraintPlan, ...]
+    changes: tuple[Change, ...]
+    steps: tuple[StepPlan, ...]
+    fleets: tuple[FleetPlan, ...]
+
+    def header(self, scenario: dict[str, object], versions: dict[str, str], inputs: dict[str, bytes]) -> Header:
+        """Return the header of a log of this run."""
+        return Header(
+            name=self.name,
+            seed=self.seed,
+            until_ns=self.until_ns,
+            fleets=tuple(
+                FleetEntry(fleet.name, fleet.first, fleet.count, fleet.tenant, fleet.priority) for fleet in self.fleets
+            ),
+            steps=tuple(_step_entry(step) for step in self.steps),
+            constraints=tuple(
+                ConstraintEntry(
+                    row.id, row.type, row.scope, row.counts, tuple((s.time_ns, s.numbers) for s in row.settings)
+                )
+                for row in self.constraints
+            ),
+            scenario=scenario,
+            versions=versions,
+            inputs=inputs,
+        )
+
+
+def _step_entry(step: StepPlan) -> StepEntry:
+    kind = {ThinkPlan: "think", TaskPlan: "task", RepeatPlan: "repeat"}[type(step)]
+    if not isinstance(step, TaskPlan):
+        return StepEntry(step.fleet, step.name, kind, (), ())
+    demands = tuple(
+        tuple(
+            DemandEntry(demand.constraint, demand.amount.value if isinstance(demand.amount, Constant) else None)
+            for demand in group
+        )
+        for group in step.demands
+    )
+    return StepEntry(step.fleet, step.name, kind, demands, () if step.groups is None else _runs(step.groups))
+
+
+def _runs(groups: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
+    """Return the runs of equal values as (first, last, value)."""
+    edges = np.flatnonzero(np.diff(groups)) + 1
+    firsts = [0, *edges.tolist()]
+    lasts = [*(edges - 1).tolist(), len(groups) - 1]
+    return tuple((first, last, int(groups[first])) for first, last in zip(firsts, lasts, strict=True))

@@ -1,0 +1,294 @@
+"""Works a scenario out into a Plan.
+
+Rules:
+
+1. A constraint is in force from `from` until it expires, or until a later one with the same scope, type and thing
+   counted comes into force and replaces it for good. Later means a later `from`, or the same and further down the list.
+2. What a task asks of a constraint: its `cost` where the constraint counts something and the task says what that costs,
+   else what its `needs` say, else 1.
+3. A random variable is called `fleet/step/what`; beside the seed, the agent and the visit its draws depend on nothing
+   but that name.
+4. A step after a `repeat: forever` is never reached, and gets a number all the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import distributions, streams
+from model.limits import Constraint
+from model.plan import (
+    END,
+    Change,
+    Constant,
+    ConstraintPlan,
+    Demand,
+    Drawn,
+    FleetPlan,
+    PerAgent,
+    Plan,
+    Quantity,
+    RepeatPlan,
+    Setting,
+    StepPlan,
+    TaskPlan,
+    ThinkPlan,
+)
+from model.scenario import AGENTS_MAX, At, Every, Fleet, Poisson, Repeat, Scenario, Step, Task, Think, Trace
+from model.scopes import governed
+from model.tables import Table
+from model.units import TIME_MAX_NS
+
+_ARRIVALS_AT_ONCE = 65_536
+
+
+class PlanError(Exception):
+    """A scenario that is valid by itself and yet cannot be planned; the text has the place, the fault and the remedy."""
+
+
+def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
+    """Return the Plan of a validated scenario; `tables` holds its data files by the names that it gives them.
+
+    Raises PlanError where a fleet would have more than `AGENTS_MAX` agents.
+    """
+    settings = _settings(scenario.constraints)
+    fleets: list[FleetPlan] = []
+    steps: list[StepPlan] = []
+    for number, fleet in enumerate(scenario.fleets):
+        starts = _starts(fleet, scenario, tables)
+        planner = _FleetPlanner(fleet, number, len(starts), scenario.constraints, tables, len(steps))
+        entry = planner.plan()
+        steps.extend(planner.steps)
+        fleets.append(
+            FleetPlan(
+                number=number,
+                name=fleet.name,
+                tenant=fleet.tenant,
+                priority=fleet.priority,
+                first=sum(before.count for before in fleets),
+                starts_ns=starts,
+                entry=entry,
+                steps=tuple(step.number for step in planner.steps),
+            )
+        )
+    constraints = tuple(
+        ConstraintPlan(number, row.id, row.type, row.scope, row.counted, settings[number], _amount(steps, number))
+        for number, row in enumerate(scenario.constraints)
+    )
+    changes = [Change(s.time_ns, row.number, s) for row in constraints for s in row.settings if s.time_ns > 0]
+    return Plan(
+        name=scenario.name,
+        seed=scenario.seed,
+        until_ns=scenario.until,
+        constraints=constraints,
+        changes=tuple(sorted(changes, key=lambda change: (change.time_ns, change.constraint))),
+        steps=tuple(steps),
+        fleets=tuple(fleets),
+    )
+
+
+def replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
+    """Return for each constraint the time in ns at which a later one replaces it, or None."""
+    replaced: list[int | None] = [None] * len(constraints)
+    latest: dict[tuple[object, ...], int] = {}
+    for number in sorted(range(len(constraints)), key=lambda number: (constraints[number].from_, number)):
+        row = constraints[number]
+        if row.scope is None:
+            continue
+        key = (row.scope, row.type, row.counted)
+        if key in latest:
+            replaced[latest[key]] = row.from_
+        latest[key] = number
+    return replaced
+
+
+def _settings(constraints: Sequence[Constraint]) -> list[tuple[Setting, ...]]:
+    """Return each constraint's numbers over time, cut where it expires or is replaced."""
+    result = []
+    for row, replaced in zip(constraints, replaced_at(constraints), strict=True):
+        ends = [time for time in (row.expires, replaced) if time is not None]
+        timeline: list[tuple[int, dict[str, int] | None]] = [] if row.from_ == 0 else [(0, None)]
+        timeline += [(time, numbers) for time, numbers in row.settings() if not ends or time < min(ends)]
+        if ends:
+            timeline = [*timeline, (min(ends), None)] if timeline else [(0, None)]
+        ceiling: int | None = 0
+        settings = []
+        for time, numbers in reversed(timeline):
+            largest = None if numbers is None else row.largest(numbers)
+            ceiling = None if largest is None or ceiling is None else max(ceiling, largest)
+            settings.append(Setting(time, numbers, ceiling))
+        result.append(tuple(reversed(settings)))
+    return result
+
+
+def _amount(steps: Sequence[StepPlan], constraint: int) -> int | None:
+    """Return what every task asks of the constraint, or None where it is not always the same."""
+    asked = {
+        demand.amount.value if isinstance(demand.amount, Constant) else None
+        for step in steps
+        if isinstance(step, TaskPlan)
+        for group in step.demands
+        for demand in group
+        if demand.constraint == constraint
+    }
+    return asked.pop() if len(asked) == 1 else None
+
+
+def _starts(fleet: Fleet, scenario: Scenario, tables: Mapping[str, Table]) -> NDArray[np.int64]:
+    """Return the time at which each agent of the fleet starts, in ns; those of an open fleet end with the run."""
+    until = TIME_MAX_NS if scenario.until is None else scenario.until
+    match fleet.arrivals:
+        case None:
+            assert fleet.count is not None
+            if fleet.stagger is None:
+                return np.zeros(fleet.count, np.int64)
+            gaps = _gaps(f"{fleet.name}/start/stagger", fleet.stagger, scenario.seed, tables, 1, fleet.count - 1)
+            return _sums(np.concatenate([np.zeros(1, np.int64), gaps]))
+        case At():
+            starts = np.array(fleet.arrivals.at, np.int64)
+        case Trace():
+            trace = fleet.arrivals.trace
+            starts = tables[trace.file].times(trace.time, trace.unit)
+        case Every():
+            _check_size(fleet, until / fleet.arrivals.every)
+            starts = np.arange(0, until + 1, fleet.arrivals.every, dtype=np.int64)
+        case Poisson():
+            rate = fleet.arrivals.poisson
+            mean = rate.period_ns / rate.tokens
+            _check_size(fleet, until / mean)
+            starts = _poisson(f"{fleet.name}/arrivals/interval", mean, scenario.seed, until)
+    return starts[: np.searchsorted(starts, until, side="right")]
+
+
+def _poisson(name: str, mean_ns: float, seed: int, until_ns: int) -> NDArray[np.int64]:
+    """Return the arrival times of a Poisson process up to at least `until_ns`."""
+    interval = distributions.Exponential[float](exponential=mean_ns)
+    parts: list[NDArray[np.int64]] = []
+    last = drawn = 0
+    while last <= until_ns:
+        gaps = _gaps(name, interval, seed, {}, drawn, _ARRIVALS_AT_ONCE)
+        parts.append(_sums(np.concatenate([np.array([last], np.int64), gaps]))[1:])
+        last, drawn = int(parts[-1][-1]), drawn + _ARRIVALS_AT_ONCE
+    return np.concatenate(parts)
+
+
+def _gaps(name: str, value: object, seed: int, tables: Mapping[str, Table], first: int, count: int) -> NDArray[np.int64]:
+    inverse = distributions.inverse_cdf(value, tables)
+    return streams.index_draws(seed, name, lambda u: streams.rounded(inverse(u)), first, count)
+
+
+def _sums(gaps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the running sums, held at `TIME_MAX_NS` instead of overflowing."""
+    sums = np.cumsum(gaps)
+    sums[np.cumsum(gaps.astype(np.float64)) >= TIME_MAX_NS] = TIME_MAX_NS
+    return sums
+
+
+def _check_size(fleet: Fleet, arrivals: float) -> None:
+    if arrivals > AGENTS_MAX:
+        raise PlanError(
+            f"fleets.{fleet.name}.arrivals: about {arrivals:.3g} arrivals before the run ends; "
+            f"allowed: at most {AGENTS_MAX:,}, so an earlier until or fewer arrivals"
+        )
+
+
+class _FleetPlanner:
+    """Numbers the steps of one fleet in the order in which they are written, and links each to the one after it."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        number: int,
+        agents: int,
+        constraints: Sequence[Constraint],
+        tables: Mapping[str, Table],
+        first_step: int,
+    ) -> None:
+        self.steps: list[StepPlan] = []
+        self._fleet = fleet
+        self._number = number
+        self._agents = agents
+        self._constraints = constraints
+        self._tables = tables
+        self._first_step = first_step
+        self._thinks = 0
+
+    def plan(self) -> int:
+        """Plan all steps; return the number of the first."""
+        entry, _ = self._sequence(self._fleet.steps, 1)
+        return entry
+
+    def _sequence(self, steps: Sequence[Step], visits: int | None) -> tuple[int, list[int]]:
+        """Plan `steps`, each at most `visits` times an agent; return the first and those that lead out of them."""
+        entries, leaving = [], list[int]()
+        for step in steps:
+            entry, exits = self._step(step, visits)
+            self._link(leaving, entry)
+            entries.append(entry)
+            leaving = exits
+        return entries[0], leaving
+
+    def _step(self, step: Step, visits: int | None) -> tuple[int, list[int]]:
+        number = self._first_step + len(self.steps)
+        match step:
+            case Think():
+                self._thinks += 1
+                name = step.name or ("think" if self._thinks == 1 else f"think{self._thinks}")
+                duration = self._quantity(f"{name}/duration", step.think, visits)
+                self.steps.append(ThinkPlan(number, self._number, name, duration, END))
+            case Task():
+                duration = self._quantity(f"{step.task}/duration", step.duration, visits)
+                demands, groups = self._demands(step, visits)
+                self.steps.append(TaskPlan(number, self._number, step.task, duration, demands, groups, END))
+            case Repeat() if step.repeat == "forever":
+                entry, exits = self._sequence(step.steps, None)
+                self._link(exits, entry)
+                return entry, []
+            case Repeat():
+                times = int(step.repeat)
+                self.steps.append(RepeatPlan(number, self._number, "repeat", times, END, END))
+                body, exits = self._sequence(step.steps, None if visits is None else visits * times)
+                self._link(exits, number)
+                self.steps[number - self._first_step] = RepeatPlan(number, self._number, "repeat", times, body, END)
+        return number, [number]
+
+    def _link(self, exits: Sequence[int], entry: int) -> None:
+        for number in exits:
+            at = number - self._first_step
+            self.steps[at] = replace(self.steps[at], next=entry)
+
+    def _demands(
+        self, task: Task, visits: int | None
+    ) -> tuple[tuple[tuple[Demand, ...], ...], NDArray[np.int64] | None]:
+        """Return what the task asks for, one tuple a group of agents, and each agent's group."""
+        amounts: dict[str | None, Quantity] = {}  # one variable a thing counted, however many limits count it
+        demands, flags = [], []
+        for number, row in enumerate(self._constraints):
+            governs = row.id in task.needs or governed(row.scope, self._fleet, self._agents, task.task)
+            if governs is False:
+                continue
+            cost = task.cost.get(row.counted or "") if isinstance(task.cost, dict) else task.cost
+            if row.counted is None or cost is None:
+                amount: Quantity = Constant(task.needs.get(row.id, 1))
+            else:
+                what = f"{task.task}/cost" + (f"/{row.counted}" if isinstance(task.cost, dict) else "")
+                amount = amounts.setdefault(row.counted, self._quantity(what, cost, visits))
+            demands.append(Demand(number, amount))
+            flags.append(np.broadcast_to(np.asarray(governs), self._agents))
+        if all(flag.all() for flag in flags):
+            return (tuple(demands),), None
+        patterns, groups = np.unique(np.array(flags).T, axis=0, return_inverse=True)
+        chosen = (tuple(demand for demand, flag in zip(demands, pattern, strict=True) if flag) for pattern in patterns)
+        return tuple(chosen), groups.reshape(-1).astype(np.int64)
+
+    def _quantity(self, what: str, value: object, visits: int | None) -> Quantity:
+        if isinstance(value, distributions.Linear):
+            assert isinstance(self._fleet.arrivals, Trace)
+            rows = value.of_rows(self._tables[self._fleet.arrivals.trace.file])
+            return PerAgent(streams.rounded(rows)[: self._agents])
+        inverse = distributions.inverse_cdf(value, self._tables)
+        if isinstance(value, (int, float)):
+            return Constant(int(streams.rounded(inverse(np.array([0.5])))[0]))
+        return Drawn(f"{self._fleet.name}/{what}", lambda u: streams.rounded(inverse(u)), visits)

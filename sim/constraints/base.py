@@ -1,0 +1,101 @@
+"""What every constraint is: a SimPy event that happens when the constraint may have changed by itself.
+
+Rules:
+
+1. A constraint answers for itself alone: `admits`, `take`, `give`. All or nothing over several constraints, and who is
+   tried next, is the manager's business.
+2. `take` is only called after `admits` at the same instant; neither looks at other constraints.
+3. While it is not in force a constraint admits everybody, and still counts who holds it.
+4. A constraint that changes as time passes schedules itself; the manager is its callback.
+"""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from simpy.events import Event
+
+from sim.queues import Queue, SizedQueue, UniformQueue
+from sim.recorder import constraint_code
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model.plan import ConstraintPlan, Setting
+    from sim.environment import Environment
+    from sim.task import Task
+
+UNLIMITED = 2**62
+"""More than anybody can ask for."""
+
+
+class GlobalConstraint(Event):
+    """A limit that tasks share."""
+
+    type: ClassVar[str]
+
+    def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = None
+        self.env: Environment = env
+        self.plan = plan
+        self.number = plan.number
+        self.code = constraint_code(plan.number)
+        self.waiting: Queue = SizedQueue() if plan.amount is None else UniformQueue(plan.amount)
+        self.ceiling: int | None = None
+        self.due_ns: int | None = None  # when this event is due, if it is
+        self.armed: list[Callable[[Event], None]] = []  # its callbacks, set again whenever it is scheduled
+        self.change(plan.settings[0])
+
+    def change(self, setting: "Setting") -> None:
+        """Take on new numbers, or go out of force."""
+        self.ceiling = setting.ceiling
+        self.apply(setting.numbers)
+
+    def apply(self, numbers: dict[str, int] | None) -> None:
+        """Take on the numbers of this type; None: out of force."""
+        raise NotImplementedError
+
+    @property
+    def limit_recorded(self) -> int:
+        """The limit as the log states it in `ConstraintChanged`; -1 where none is in force."""
+        raise NotImplementedError
+
+    def free(self) -> int:
+        """Return the largest amount that could be taken now."""
+        raise NotImplementedError
+
+    def admits(self, task: "Task", amount: int) -> bool:
+        """Say whether the task may take this amount now."""
+        return amount <= self.free()
+
+    def take(self, amount: int) -> None:
+        """Account for an admitted task."""
+
+    def give(self, amount: int) -> None:
+        """Account for the end of a task that was admitted."""
+
+    def enqueue(self, task: "Task", amount: int) -> None:
+        """Let a refused task wait here."""
+        self.waiting.add(task, amount)
+
+    def first_fitting(self) -> "Task | None":
+        """Return the waiting task to try next, if one fits by what this constraint knows."""
+        return self.waiting.oldest(self.free())
+
+    def look_ahead(self) -> None:
+        """Schedule this event for the next time at which a waiting task can fit by the passing of time."""
+
+    def schedule(self, due_ns: int, rank: int) -> None:
+        """Let this event happen at `due_ns`, unless it is due before. An earlier time overrules a later one."""
+        if self.due_ns is None or due_ns < self.due_ns:
+            self.due_ns = due_ns
+            self.callbacks = self.armed
+            self.env.push(due_ns, rank, self)
+
+    def happens(self) -> bool:
+        """Say, when the event is processed, whether it is still the one that is due."""
+        self.callbacks = self.armed  # it may be in the schedule more than once
+        if self.due_ns != self.env._now:
+            return False
+        self.due_ns = None
+        return True

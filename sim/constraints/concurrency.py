@@ -1,0 +1,39 @@
+"""Concurrency: at most `limit` slots are held at once. Lowering the limit revokes nobody."""
+
+from typing import TYPE_CHECKING
+
+from sim.constraints.base import UNLIMITED, GlobalConstraint
+
+if TYPE_CHECKING:
+    from model.plan import ConstraintPlan
+    from sim.environment import Environment
+    from sim.task import Task
+
+
+class Concurrency(GlobalConstraint):
+    """Slots. Who runs holds as many as the task asks for, until it ends."""
+
+    type = "concurrency"
+
+    def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
+        self.used = 0
+        super().__init__(env, plan)
+
+    def apply(self, numbers: dict[str, int] | None) -> None:
+        self.limit = UNLIMITED if numbers is None else numbers["limit"]
+
+    @property
+    def limit_recorded(self) -> int:
+        return -1 if self.limit == UNLIMITED else self.limit
+
+    def free(self) -> int:
+        return self.limit - self.used
+
+    def admits(self, task: "Task", amount: int) -> bool:
+        return self.used + amount <= self.limit
+
+    def take(self, amount: int) -> None:
+        self.used += amount
+
+    def give(self, amount: int) -> None:
+        self.used -= amount

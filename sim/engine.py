@@ -1,0 +1,162 @@
+"""The engine: runs a Plan in virtual time and records what happens.
+
+Rules:
+
+1. One SimPy environment. Agents, arrivals and scheduled changes are SimPy processes; tasks and constraints are SimPy
+   events.
+2. The engine names no constraint type, and reads nothing but the Plan.
+3. Progress and interruption are looked at between slices of events, so that neither can change what happens.
+"""
+
+import gc
+from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import compress, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from model.streams import Stream
+from numpy.typing import NDArray
+from simpy.core import StopSimulation
+from simpy.events import Event
+
+from model.events import Kind
+from model.log import BATCH_ROWS
+from model.plan import Constant, Demand, Drawn, FleetPlan, PerAgent, Plan, Quantity, RepeatPlan, TaskPlan, ThinkPlan
+from sim.agent import REPEAT, TASK, THINK, Agent, Draws, Requests, Step
+from sim.environment import CONTROL, END, FOREVER, REQUEST, Environment
+from sim.manager import ConstraintManager
+from sim.recorder import NOBODY, Recorder, Sink, code, who
+
+if TYPE_CHECKING:
+    from sim.task import Demands
+
+SLICE = 4096
+"""Events between two looks at the recorder: enough to cost nothing, few enough to keep the records in the cache."""
+
+Observer = Callable[[int, int], None]
+"""Called now and then with the virtual time in ns and the number of records so far."""
+
+
+class Interrupted(Exception):
+    """The run was stopped before its end; what was recorded is true."""
+
+
+class Engine:
+    """One run of a Plan."""
+
+    def __init__(self, plan: Plan, sink: Sink | None, batch_rows: int = BATCH_ROWS) -> None:
+        self.env = Environment()
+        self._plan = plan
+        self._recorder = Recorder(sink, batch_rows)
+        self._manager = ConstraintManager(self.env, plan, self._recorder)
+        self._interrupted = False
+
+    def run(self, observer: Observer | None = None) -> None:
+        """Run to the end; raises Interrupted, or what the sink raises, with all that happened handed to the sink."""
+        env, recorder, end = self.env, self._recorder, self._plan.until_ns
+        recorder.record((0, code(Kind.RunStarted), who(NOBODY), 0))
+        env.process(self._control())
+        for fleet in self._plan.fleets:
+            env.process(self._arrivals(fleet))
+        stop = env.at(FOREVER if end is None else end, END)
+        stop.callbacks.append(StopSimulation.callback)
+        collecting = gc.isenabled()
+        gc.disable()  # a run leaves no cycles behind, and looking for them takes longer than the run
+        try:
+            self._advance(observer)
+        finally:
+            if collecting:
+                gc.enable()
+        if self._interrupted:
+            recorder.flush()
+            raise Interrupted
+        last = recorder.last_time_ns if end is None else end
+        recorder.record((last, code(Kind.RunFinished), who(NOBODY), 0))
+        recorder.spill()
+        recorder.flush()
+
+    def interrupt(self) -> None:
+        """Stop the run before its next event. May be called from a signal handler."""
+        self._interrupted = True
+        self.env.at(self.env._now, CONTROL - 1).callbacks.append(StopSimulation.callback)
+
+    def _advance(self, observer: Observer | None) -> None:
+        records = 0
+        try:
+            while True:
+                self.env.advance(SLICE)
+                records += self._recorder.spill()
+                if observer is not None:
+                    observer(self.env._now, records)
+        except StopSimulation:
+            self._recorder.spill()
+
+    def _control(self) -> Generator[Event, Any, None]:
+        for change in self._plan.changes:
+            yield self.env.at(change.time_ns, CONTROL)
+            self._manager.change(change.constraint, change.setting)
+
+    def _arrivals(self, fleet: FleetPlan) -> Generator[Event, Any, None]:
+        """Start the agents of a fleet, those of one instant by one event."""
+        steps = self._steps(fleet)
+        entry = steps[fleet.entry - fleet.steps[0]]
+        now = -1
+        for index, start in enumerate(_integers(fleet.starts_ns)):
+            if start != now:
+                yield self.env.at(start, REQUEST)
+                now = start
+            Agent(self.env, self._manager, self._recorder, steps, entry, fleet.first + index, index)
+
+    def _steps(self, fleet: FleetPlan) -> list[Step]:
+        plans = [self._plan.steps[number] for number in fleet.steps]
+        steps = [Step(_KINDS[type(plan)], local, plan.number) for local, plan in enumerate(plans)]
+        by_number = dict(zip(fleet.steps, steps, strict=True))
+        for plan, step in zip(plans, steps, strict=True):
+            step.next = by_number.get(plan.next)
+            if isinstance(plan, RepeatPlan):
+                step.times, step.body = plan.times, by_number[plan.body]
+            else:
+                step.duration = self._draws(plan.duration, fleet)
+            if isinstance(plan, TaskPlan):
+                step.groups = None if plan.groups is None else plan.groups.tolist()
+                step.requests = [self._requests(group, fleet) for group in plan.demands]
+        return steps
+
+    def _draws(self, quantity: Quantity, fleet: FleetPlan) -> Draws:
+        match quantity:
+            case Constant():
+                return lambda index: repeat(quantity.value)
+            case PerAgent():
+                values = quantity.values
+                return lambda index: repeat(int(values[index]))
+            case Drawn():
+                return Stream(self._plan.seed, quantity.name, fleet.count, quantity.transform, quantity.draws).of
+
+    def _requests(self, demands: Sequence[Demand], fleet: FleetPlan) -> Requests:
+        constraints = [self._manager.constraints[demand.constraint] for demand in demands]
+        amounts = [demand.amount for demand in demands]
+        constant = [amount.value for amount in amounts if isinstance(amount, Constant)]
+        if len(constant) == len(amounts):
+            always: tuple[Demands, Demands] = (tuple(zip(constraints, constant, strict=True)), ())
+            return lambda index: repeat(always)
+        # One draw serves every constraint that counts the same thing.
+        distinct = list(dict.fromkeys(map(id, amounts)))
+        places = [distinct.index(id(amount)) for amount in amounts]
+        draws = [self._draws(amounts[places.index(place)], fleet) for place in range(len(distinct))]
+        stated = [not isinstance(amount, Constant) for amount in amounts]
+
+        def of(index: int) -> Iterator[tuple[Demands, Demands]]:
+            for values in zip(*(each(index) for each in draws), strict=True):
+                asked = tuple((c, values[place]) for c, place in zip(constraints, places, strict=True))
+                yield asked, tuple(compress(asked, stated))
+
+        return of
+
+
+_KINDS = {ThinkPlan: THINK, TaskPlan: TASK, RepeatPlan: REPEAT}
+
+
+def _integers(values: NDArray[np.int64]) -> Iterator[int]:
+    """Yield the values as Python integers, without a list of them all."""
+    for first in range(0, len(values), SLICE):
+        yield from values[first : first + SLICE].tolist()

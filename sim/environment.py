@@ -1,0 +1,67 @@
+"""A SimPy environment in whole nanoseconds, and the order of events at one instant.
+
+Rules:
+
+1. The heap key is SimPy's own: (time, priority, id). The priority is the rank below; ids are given in the order of
+   scheduling. Nothing else ever decides an order.
+2. `advance` does what a loop of stock `step()` calls does, faster. Ordinary SimPy processes and events work beside ours.
+3. Our own events are reused: whoever schedules one sets its callbacks again first.
+"""
+
+from heapq import heappop, heappush
+from itertools import repeat
+from typing import Any
+
+import simpy
+from simpy.events import Event
+
+CONTROL = 0  # scheduled changes of constraints, expiries
+COMPLETION = 1  # a task ends, its holdings are released, waiting tasks are admitted
+REFILL = 2  # a rate limit has earned enough for the next waiting task
+REQUEST = 3  # an arrival or the end of thinking asks for admission
+DEADLINE = 4  # a waiting task gives up; a grant at the same instant wins
+END = 5  # the run ends, after everything at its last instant
+
+FOREVER = 2**63 - 1
+
+
+class Instant(Event):
+    """An event that happens at a time and a rank that are known when it is made."""
+
+    def __init__(self, env: "Environment", time: int, rank: int) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value: Any = None
+        env.push(time, rank, self)
+
+
+class Environment(simpy.Environment):
+    """SimPy's environment with a whole-number clock."""
+
+    _now: int
+    _queue: list[tuple[int, int, int, Event]]  # type: ignore[assignment] # the priority is a plain number here
+
+    def __init__(self) -> None:
+        super().__init__(initial_time=0)
+
+    def push(self, time: int, rank: int, event: Event) -> None:
+        """Schedule an event that is already triggered, at an absolute time."""
+        heappush(self._queue, (time, rank, next(self._eid), event))
+
+    def at(self, time: int, rank: int) -> Instant:
+        """Return an event that happens at `time` (ns), in the order of its rank among those at that instant."""
+        return Instant(self, time, rank)
+
+    def advance(self, events: int) -> None:
+        """Process this many events; raises what a callback raises, `simpy.core.StopSimulation` at the end of the run.
+
+        There must be an event that ends the run: an empty schedule is not looked for.
+        """
+        queue, pop = self._queue, heappop
+        for _ in repeat(None, events):
+            self._now, _, _, event = pop(queue)
+            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment] # SimPy's mark: processed
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not hasattr(event, "_defused"):
+                raise event._value

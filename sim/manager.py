@@ -1,0 +1,164 @@
+"""The constraint manager: who is admitted, who is blocked on what, and who is tried next.
+
+Rules (sections 4 and 5 of the design):
+
+1. All or nothing: a task takes everything that it asks for at one instant, or nothing.
+2. A refused task is bound to the first constraint, in the order of the scenario, that refuses it. It is charged to that
+   one alone, and tried again only when that one may have changed: then, if another refuses it, it is bound to that other
+   and keeps its place by age.
+3. When several constraints change at once, as at the end of a task that held them all, those who wait for any of them are
+   tried in one order, by age.
+4. A request that no constraint could ever admit is refused for good: the task fails without having started.
+
+TaskBlocked is recorded once an episode, TaskRebound when the binding constraint changes, TaskResumed when the task is
+admitted. The manager names no constraint type.
+"""
+
+from collections.abc import Sequence
+from heapq import heappush
+from itertools import count
+from typing import TYPE_CHECKING
+
+from simpy.events import Event
+
+from model.events import Kind, Status
+from sim.constraints import TYPES, GlobalConstraint
+from sim.environment import COMPLETION, REQUEST, Environment
+from sim.recorder import NOBODY, RESUMED_AND_STARTED, Recorder, code, who
+from sim.task import YOUNGEST, Task
+
+if TYPE_CHECKING:
+    from model.plan import Plan, Setting
+
+_BLOCKED = int(Kind.TaskBlocked)
+_REBOUND = int(Kind.TaskRebound)
+_RESUMED = int(Kind.TaskResumed)
+_STARTED = int(Kind.TaskStarted)
+_FINISHED = int(Kind.TaskFinished)
+_REJECTED = int(Kind.TaskRejected)
+_ACQUIRED = int(Kind.ResourceAcquired)
+_SUCCEEDED = int(Status.succeeded)
+_FAILED = int(Status.failed)
+
+
+class _Refusal(Event):
+    """Tells an agent that its request can never be admitted."""
+
+    def __init__(self, env: Environment, task: Task) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = False
+        self.callbacks = task.waker
+        env.push(env._now, REQUEST, self)
+
+
+class ConstraintManager:
+    """Admits the tasks of all agents."""
+
+    def __init__(self, env: Environment, plan: "Plan", recorder: Recorder) -> None:
+        self.constraints = [TYPES[row.type](env, row) for row in plan.constraints]
+        for constraint in self.constraints:
+            constraint.armed.append(self._passed)
+        self._env = env
+        self._ages = count()
+        self._ids = env._eid
+        self._record = recorder.record
+        self._schedule = env._queue
+
+    def request(self, task: Task) -> None:
+        """Start the task, or let it wait. Either way its event will happen, at the end of its work."""
+        for constraint, amount in task.demands:
+            if not constraint.admits(task, amount):
+                self._block(task, constraint, amount)
+                return
+        self._start(task, self._env._now, _STARTED + task.code, 0)
+
+    def release(self, task: Task) -> None:
+        """End the task: give back what it holds, and admit those who were waiting for it."""
+        self._record((self._env._now, _FINISHED + task.code, task.who, _SUCCEEDED))
+        for constraint, amount in task.demands:
+            constraint.give(amount)
+        self._admit_waiting([constraint for constraint, _ in task.demands if constraint.waiting])
+
+    def change(self, number: int, setting: "Setting") -> None:
+        """Give a constraint new numbers, and admit those for whom they make room."""
+        constraint = self.constraints[number]
+        constraint.change(setting)
+        kind = code(Kind.ConstraintChanged) + constraint.code
+        self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
+        if setting.ceiling is not None:
+            for task in [task for task, amount in constraint.waiting if amount > setting.ceiling]:
+                constraint.waiting.remove(task)
+                self._refuse(task, constraint)
+        self._admit_waiting([constraint])
+        constraint.look_ahead()
+
+    def _passed(self, event: Event) -> None:
+        """Callback of a constraint that scheduled itself: time has passed, somebody may fit."""
+        assert isinstance(event, GlobalConstraint)
+        if event.happens():
+            self._admit_waiting([event])
+            event.look_ahead()
+
+    def _admit_waiting(self, changed: Sequence[GlobalConstraint]) -> None:
+        """Try those who wait for the changed constraints, oldest first, while one fits by what its own says."""
+        while True:
+            task = None
+            for constraint in changed:
+                candidate = constraint.first_fitting()
+                if candidate is not None and (task is None or candidate.age < task.age):
+                    task = candidate
+            if task is None:
+                return
+            task.binding.waiting.remove(task)
+            self._retry(task)
+
+    def _retry(self, task: Task) -> None:
+        now, binding = self._env._now, task.binding
+        for constraint, amount in task.demands:
+            if not constraint.admits(task, amount):
+                self._record((now, _REBOUND + task.code + constraint.code, task.who, now - task.bound_ns))
+                self._bind(task, constraint, amount)
+                return
+        task.age = YOUNGEST
+        waited = now - task.asked_ns
+        if task.drawn:
+            self._record((now, _RESUMED + task.code + binding.code, task.who, waited))
+            self._start(task, now, _STARTED + task.code, waited)
+        else:
+            self._start(task, now, RESUMED_AND_STARTED + task.code + binding.code, waited)
+
+    def _start(self, task: Task, now: int, kind: int, waited: int) -> None:
+        for constraint, amount in task.demands:
+            constraint.take(amount)
+        for constraint, amount in task.drawn:
+            self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
+        self._record((now, kind, task.who, waited))
+        task.callbacks = task.waker
+        heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
+
+    def _block(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
+        now = self._env._now
+        if constraint.ceiling is not None and amount > constraint.ceiling:
+            self._refuse(task, constraint)
+            return
+        self._record((now, _BLOCKED + task.code + constraint.code, task.who, len(constraint.waiting)))
+        task.asked_ns = now
+        task.age = next(self._ages)
+        self._bind(task, constraint, amount)
+
+    def _bind(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
+        if constraint.ceiling is not None and amount > constraint.ceiling:
+            self._refuse(task, constraint)
+            return
+        task.binding = constraint
+        task.bound_ns = self._env._now
+        constraint.enqueue(task, amount)
+
+    def _refuse(self, task: Task, constraint: GlobalConstraint) -> None:
+        """Fail a request that can never be admitted."""
+        now = self._env._now
+        task.age = YOUNGEST
+        self._record((now, _REJECTED + task.code + constraint.code, task.who, -1))
+        self._record((now, _FINISHED + task.code, task.who, _FAILED))
+        _Refusal(self._env, task)
