@@ -8,7 +8,7 @@ Rules:
 """
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -161,3 +161,7 @@ class Scenario(Model):
     until: Duration | None = None
     constraints: Annotated[list[Constraint], Field(max_length=1000)] = []
     fleets: Annotated[list[Fleet], Field(min_length=1, max_length=1000)]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the scenario as plain data that validates to the same scenario: what the header of a log carries."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

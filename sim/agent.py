@@ -58,6 +58,23 @@ class Step:
         self.times = 0  # of a repeat
 
 
+class Place:
+    """What one agent keeps of one step: how often it came there, and what comes next."""
+
+    __slots__ = ("body", "code", "durations", "kind", "laps", "next", "requests", "times", "who")
+
+    def __init__(self, step: Step, number: int, index: int) -> None:
+        self.kind = step.kind
+        self.code = step.code
+        self.who = who(number, -1)  # of the last visit
+        self.durations = step.duration(index)
+        self.requests = step.requests[step.groups[index] if step.groups else 0](index)
+        self.times = step.times
+        self.laps = 0
+        self.next: Place | None = None
+        self.body: Place | None = None
+
+
 class Agent(Process):
     """One agent of a fleet."""
 
@@ -76,14 +93,18 @@ class Agent(Process):
         self.callbacks = []
         self._task = Task(env)
         self._task.waker = [self._resume]
-        self._generator = self._life(env, manager, recorder, steps, entry, number, index)
+        places = [Place(step, number, index) for step in steps]
+        for step, place in zip(steps, places, strict=True):
+            place.next = None if step.next is None else places[step.next.local]
+            place.body = None if step.body is None else places[step.body.local]
+        self._generator = self._life(env, manager, recorder, places[entry.local], number)
         self._target = self._task
-        self._resume(None)
+        next(self._generator)
 
-    def _resume(self, event: Event | None) -> None:
+    def _resume(self, event: Event) -> None:
         """Go on to the next event; as SimPy does, without the search for other events that have happened already."""
         try:
-            self._generator.send(event and event._value)
+            self._generator.send(event._value)
         except StopIteration:
             self._ok = True
             self._value = None
@@ -94,42 +115,32 @@ class Agent(Process):
                 self.callbacks = None  # type: ignore[assignment] # how SimPy marks an event as processed
 
     def _life(
-        self,
-        env: Environment,
-        manager: "ConstraintManager",
-        recorder: Recorder,
-        steps: list[Step],
-        step: Step | None,
-        number: int,
-        index: int,
+        self, env: Environment, manager: "ConstraintManager", recorder: Recorder, place: Place | None, number: int
     ) -> Generator[Event, bool, None]:
         record, schedule, ids, task = recorder.record, env._queue, env._eid, self._task
-        durations: list[Iterator[int]] = [each.duration(index) for each in steps]
-        requests = [each.requests[each.groups[index] if each.groups else 0](index) for each in steps]
-        laps = [0] * len(steps)
-        visits = [who(number, -1)] * len(steps)
+        request, release = manager.request, manager.release
 
         record((env._now, _STARTED, who(number), 0))
-        while step is not None:
-            local = step.local
-            if step.kind == TASK:
-                visits[local] = task.who = visits[local] + 1
-                task.code = step.code
-                task.duration_ns = next(durations[local])
-                task.demands, task.drawn = next(requests[local])
-                manager.request(task)
+        while place is not None:
+            kind = place.kind
+            if kind == TASK:
+                place.who = task.who = place.who + 1
+                task.code = place.code
+                task.duration_ns = next(place.durations)
+                task.demands, task.drawn = next(place.requests)
+                request(task)
                 if (yield task):
-                    manager.release(task)
-                step = step.next
-            elif step.kind == THINK:
+                    release(task)
+                place = place.next
+            elif kind == THINK:
                 task.callbacks = task.waker
-                heappush(schedule, (env._now + next(durations[local]), REQUEST, next(ids), task))
+                heappush(schedule, (env._now + next(place.durations), REQUEST, next(ids), task))
                 yield task
-                step = step.next
-            elif laps[local] < step.times:
-                laps[local] += 1
-                step = step.body
+                place = place.next
+            elif place.laps < place.times:
+                place.laps += 1
+                place = place.body
             else:
-                laps[local] = 0
-                step = step.next
+                place.laps = 0
+                place = place.next
         record((env._now, _FINISHED, who(number), 0))

@@ -71,14 +71,20 @@ class ConstraintManager:
             if not constraint.admits(task, amount):
                 self._block(task, constraint, amount)
                 return
-        self._start(task, self._env._now, _STARTED + task.code, 0)
+        self._start(task, self._env._now, _STARTED, 0)
 
     def release(self, task: Task) -> None:
         """End the task: give back what it holds, and admit those who were waiting for it."""
         self._record((self._env._now, _FINISHED + task.code, task.who, _SUCCEEDED))
-        for constraint, amount in task.demands:
+        demands = task.demands
+        if len(demands) == 1:
+            constraint, amount = demands[0]
             constraint.give(amount)
-        self._admit_waiting([constraint for constraint, _ in task.demands if constraint.waiting])
+            self._admit_from(constraint)
+        else:
+            for constraint, amount in demands:
+                constraint.give(amount)
+            self._admit_in_turn([constraint for constraint, _ in demands])
 
     def change(self, number: int, setting: "Setting") -> None:
         """Give a constraint new numbers, and admit those for whom they make room."""
@@ -90,62 +96,70 @@ class ConstraintManager:
             for task in [task for task, amount in constraint.waiting if amount > setting.ceiling]:
                 constraint.waiting.remove(task)
                 self._refuse(task, constraint)
-        self._admit_waiting([constraint])
+        self._admit_from(constraint)
         constraint.look_ahead()
 
     def _passed(self, event: Event) -> None:
         """Callback of a constraint that scheduled itself: time has passed, somebody may fit."""
         assert isinstance(event, GlobalConstraint)
         if event.happens():
-            self._admit_waiting([event])
+            self._admit_from(event)
             event.look_ahead()
 
-    def _admit_waiting(self, changed: Sequence[GlobalConstraint]) -> None:
-        """Try those who wait for the changed constraints, oldest first, while one fits by what its own says."""
+    def _admit_from(self, constraint: GlobalConstraint) -> None:
+        """Try those who wait for `constraint`, oldest first, while one fits by what it says."""
+        while (task := constraint.next_fitting()) is not None:
+            self._retry(task, constraint)
+
+    def _admit_in_turn(self, changed: Sequence[GlobalConstraint]) -> None:
+        """Try those who wait for any of the changed constraints, in one order by age."""
         while True:
-            task = None
+            task, binding = None, None
             for constraint in changed:
                 candidate = constraint.first_fitting()
                 if candidate is not None and (task is None or candidate.age < task.age):
-                    task = candidate
-            if task is None:
+                    task, binding = candidate, constraint
+            if task is None or binding is None:
                 return
-            task.binding.waiting.remove(task)
-            self._retry(task)
+            binding.waiting.remove(task)
+            self._retry(task, binding)
 
-    def _retry(self, task: Task) -> None:
-        now, binding = self._env._now, task.binding
-        for constraint, amount in task.demands:
-            if not constraint.admits(task, amount):
-                self._record((now, _REBOUND + task.code + constraint.code, task.who, now - task.bound_ns))
-                self._bind(task, constraint, amount)
-                return
+    def _retry(self, task: Task, binding: GlobalConstraint) -> None:
+        """Admit a task that `binding` would admit and has let go, unless another constraint refuses it."""
+        now = self._env._now
+        if len(task.demands) > 1:
+            for constraint, amount in task.demands:
+                if not constraint.admits(task, amount):
+                    self._record((now, _REBOUND + task.code + constraint.code, task.who, now - task.bound_ns))
+                    self._bind(task, constraint, amount)
+                    return
         task.age = YOUNGEST
-        waited = now - task.asked_ns
         if task.drawn:
-            self._record((now, _RESUMED + task.code + binding.code, task.who, waited))
-            self._start(task, now, _STARTED + task.code, waited)
+            self._record((now, _RESUMED + task.code + binding.code, task.who, now - task.asked_ns))
+            self._start(task, now, _STARTED, now - task.asked_ns)
         else:
-            self._start(task, now, RESUMED_AND_STARTED + task.code + binding.code, waited)
+            self._start(task, now, RESUMED_AND_STARTED + binding.code, now - task.asked_ns)
 
-    def _start(self, task: Task, now: int, kind: int, waited: int) -> None:
+    def _start(self, task: Task, now: int, kind: int, waited_ns: int) -> None:
         for constraint, amount in task.demands:
             constraint.take(amount)
-        for constraint, amount in task.drawn:
-            self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
-        self._record((now, kind, task.who, waited))
+        if task.drawn:
+            for constraint, amount in task.drawn:
+                self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
+        self._record((now, kind + task.code, task.who, waited_ns))
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
     def _block(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
-        now = self._env._now
         if constraint.ceiling is not None and amount > constraint.ceiling:
             self._refuse(task, constraint)
             return
+        now = self._env._now
         self._record((now, _BLOCKED + task.code + constraint.code, task.who, len(constraint.waiting)))
-        task.asked_ns = now
+        task.asked_ns = task.bound_ns = now
+        task.binding = constraint
         task.age = next(self._ages)
-        self._bind(task, constraint, amount)
+        constraint.enqueue(task, amount)
 
     def _bind(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
         if constraint.ceiling is not None and amount > constraint.ceiling:

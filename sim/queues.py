@@ -33,6 +33,9 @@ class Queue(Protocol):
     def oldest(self, free: int) -> "Task | None":
         """Return the oldest task that asks for at most `free`, or None."""
 
+    def pop(self, free: int) -> "Task | None":
+        """Take out and return the task that `oldest` returns."""
+
     def remove(self, task: "Task") -> None:
         """Take out a task that waits here."""
 
@@ -69,6 +72,16 @@ class UniformQueue:
         if self._returned and (not self._asked or self._returned[0][0] < self._asked[0].age):
             return self._returned[0][1]
         return self._asked[0] if self._asked else None
+
+    def pop(self, free: int) -> "Task | None":
+        if free < self.least:
+            return None
+        asked = self._asked
+        if not self._returned:
+            return asked.popleft() if asked else None
+        if asked and asked[0].age < self._returned[0][0]:
+            return asked.popleft()
+        return heappop(self._returned)[1]
 
     def remove(self, task: "Task") -> None:
         if self._asked and self._asked[0] is task:
@@ -143,6 +156,12 @@ class SizedQueue:
             else:
                 assert node.right is not None
                 node = node.right
+
+    def pop(self, free: int) -> "Task | None":
+        task = self.oldest(free)
+        if task is not None:
+            self.remove(task)
+        return task
 
     def remove(self, task: "Task") -> None:
         self._root = _without(self._root, task.age)

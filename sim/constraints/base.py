@@ -78,8 +78,12 @@ class GlobalConstraint(Event):
         """Let a refused task wait here."""
         self.waiting.add(task, amount)
 
+    def next_fitting(self) -> "Task | None":
+        """Take out and return the waiting task to try next, if one fits by what this constraint knows."""
+        return self.waiting.pop(self.free())
+
     def first_fitting(self) -> "Task | None":
-        """Return the waiting task to try next, if one fits by what this constraint knows."""
+        """Return what `next_fitting` would, and let it wait."""
         return self.waiting.oldest(self.free())
 
     def look_ahead(self) -> None:

@@ -29,6 +29,9 @@ class Concurrency(GlobalConstraint):
     def free(self) -> int:
         return self.limit - self.used
 
+    def next_fitting(self) -> "Task | None":
+        return self.waiting.pop(self.limit - self.used)
+
     def admits(self, task: "Task", amount: int) -> bool:
         return self.used + amount <= self.limit
 

@@ -1,0 +1,1 @@
+"""Measurements that the documentation cites; `python -m benchmarks` runs them."""

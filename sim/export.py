@@ -1,0 +1,165 @@
+"""Exports: a log as rows for other tools.
+
+Rules:
+
+1. One row is one event, with names in place of numbers: `kind`, `constraint`, `task`. `seq` counts from 0.
+2. Every format is written batch by batch, so that a log may be larger than memory.
+3. `telemetry` is one `TaskStateEvent` for each change of a task's state; `timestamp` is virtual time in seconds.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from model.events import Batch, Kind, Status
+from model.log import Header, Log
+
+_SCHEMA = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("time", pa.int64()),
+        ("kind", pa.string()),
+        ("agent", pa.int32()),
+        ("step", pa.int16()),
+        ("visit", pa.int32()),
+        ("attempt", pa.int16()),
+        ("constraint", pa.string()),
+        ("value", pa.int64()),
+        ("task", pa.string()),
+    ]
+)
+_KINDS = np.array([kind.name for kind in Kind], dtype=object)
+
+
+def _rows(log: Log) -> Iterator[pa.RecordBatch]:
+    """Yield the rows with their names."""
+    constraints = np.array([*(entry.id for entry in log.header.constraints), None], dtype=object)
+    names = _TaskNames(log.header)
+    seq = 0
+    for batch in log.batches():
+        columns = [
+            np.arange(seq, seq + len(batch)),
+            batch.time,
+            _KINDS[batch.kind],
+            batch.agent,
+            batch.step,
+            batch.visit,
+            batch.attempt,
+            constraints[batch.constraint],
+            batch.value,
+            names.of(batch),
+        ]
+        yield pa.record_batch(
+            [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
+        )
+        seq += len(batch)
+
+
+class _TaskNames:
+    """FLEET_NUMBER_STEP of each row, or None where the event has no task."""
+
+    def __init__(self, header: Header) -> None:
+        self._firsts = np.array([fleet.first for fleet in header.fleets])
+        self._fleets = [fleet.name for fleet in header.fleets]
+        self._steps = [step.name for step in header.steps]
+
+    def of(self, batch: Batch) -> list[str | None]:
+        fleets = np.searchsorted(self._firsts, batch.agent, side="right") - 1
+        indexes = batch.agent - self._firsts[fleets]
+        return [
+            f"{self._fleets[fleet]}_{index}_{self._steps[step]}" if step >= 0 else None
+            for fleet, index, step in zip(fleets.tolist(), indexes.tolist(), batch.step.tolist(), strict=True)
+        ]
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def to_jsonl(log: Log, out: BinaryIO) -> None:
+    """Write one JSON object a line."""
+    for rows in _rows(log):
+        out.write(b"".join(map(_line, rows.to_pylist())))
+
+
+def to_csv(log: Log, out: BinaryIO) -> None:
+    """Write comma-separated values with a header line; what an event has not is empty."""
+    from pyarrow import csv
+
+    options = csv.WriteOptions(quoting_style="needed")
+    with csv.CSVWriter(out, _SCHEMA, write_options=options) as writer:
+        for rows in _rows(log):
+            writer.write(rows)
+
+
+def to_parquet(log: Log, out: BinaryIO) -> None:
+    """Write an Apache Parquet file, compressed with zstd."""
+    from pyarrow import parquet
+
+    with parquet.ParquetWriter(out, _SCHEMA, compression="zstd") as writer:
+        for rows in _rows(log):
+            writer.write_batch(rows)
+
+
+_STATES = {
+    Kind.TaskStarted: "RUNNING",
+    Kind.TaskBlocked: "BLOCKED",
+    Kind.TaskSkipped: "SKIPPED",
+}
+
+
+def to_telemetry(log: Log, out: BinaryIO) -> None:
+    """Write one `TaskStateEvent` a line, in order of time."""
+    names = _TaskNames(log.header)
+    constraints = [entry.id for entry in log.header.constraints]
+    started_ns: dict[int, int] = {}
+    refused: dict[int, str] = {}
+    for batch in log.batches():
+        lines = []
+        for time, kind, agent, visit, constraint, value, task in zip(
+            batch.time.tolist(),
+            batch.kind.tolist(),
+            batch.agent.tolist(),
+            batch.visit.tolist(),
+            batch.constraint.tolist(),
+            batch.value.tolist(),
+            names.of(batch),
+            strict=True,
+        ):
+            duration_ns, error, state = 0, "", _STATES.get(Kind(kind))
+            if kind == Kind.TaskStarted:
+                started_ns[agent] = time
+            elif kind == Kind.TaskRejected:
+                refused[agent] = f"rejected by {constraints[constraint]}"
+            elif kind == Kind.TaskFinished:
+                succeeded = value == Status.succeeded
+                state = "COMPLETED" if succeeded else "FAILED"
+                duration_ns = time - started_ns.pop(agent, time)
+                error = "" if succeeded else refused.pop(agent, Status(value).name)
+            if state is not None:
+                lines.append(
+                    _line(
+                        {
+                            "type": "TaskStateEvent",
+                            "task_id": f"{task}:{visit}",
+                            "task_name": task,
+                            "state": state,
+                            "duration_ms": duration_ns / 1e6,
+                            "error": error,
+                            "timestamp": time / 1e9,
+                        }
+                    )
+                )
+        out.write(b"".join(lines))
+
+
+FORMATS: dict[str, Callable[[Log, BinaryIO], None]] = {
+    "jsonl": to_jsonl,
+    "parquet": to_parquet,
+    "csv": to_csv,
+    "telemetry": to_telemetry,
+}
+"""Every export by the name that `--to` gives it."""

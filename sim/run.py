@@ -1,0 +1,67 @@
+"""Runs a scenario and writes its log: what the command line, the verifier and the benchmarks all call."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import BinaryIO
+
+from model.tables import Table
+
+from model.log import Header, LogWriter
+from model.plan import Plan
+from model.planner import plan
+from model.scenario import Scenario
+from sim.engine import Engine, Interrupted, Observer
+
+OnInterrupt = Callable[[Callable[[], None]], AbstractContextManager[object]]
+
+_NAMED = ("fleetsim", "numpy", "pyarrow", "simpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A scenario that is ready to run: its Plan, and the header of its log."""
+
+    plan: Plan
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run; `wall_s` is the time that the run and its log took, in seconds."""
+
+    digest: str
+    events: int
+    wall_s: float
+    interrupted: bool
+
+
+def prepare(scenario: Scenario, tables: Mapping[str, Table], inputs: Mapping[str, bytes]) -> Run:
+    """Work the scenario out; raises PlanError where it cannot be planned."""
+    planned = plan(scenario, tables)
+    versions = {name: version(name) for name in _NAMED} | {"python": platform.python_version()}
+    return Run(planned, planned.header(scenario.as_json(), versions, dict(inputs)))
+
+
+def execute(
+    run: Run, file: BinaryIO, observer: Observer | None = None, on_interrupt: OnInterrupt = nullcontext
+) -> Outcome:
+    """Run to the end and write the log to `file`; raises OSError where the file cannot take it.
+
+    `observer` is told now and then how far the run is. `on_interrupt` is a context manager that holds while the run goes
+    on; it is given what interrupts the run. The log of an interrupted run is closed after the last event that happened.
+    """
+    started = time.perf_counter()
+    writer = LogWriter(file, run.header)
+    engine = Engine(run.plan, writer.write)
+    interrupted = False
+    try:
+        with on_interrupt(engine.interrupt):
+            engine.run(observer)
+    except Interrupted:
+        interrupted = True
+    writer.close()
+    return Outcome(writer.digest(), writer.events, time.perf_counter() - started, interrupted)
