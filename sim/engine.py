@@ -11,7 +11,7 @@ Rules:
 import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import compress, repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from model.streams import Stream
@@ -21,14 +21,13 @@ from simpy.events import Event
 
 from model.events import Kind
 from model.log import BATCH_ROWS
-from model.plan import Constant, Demand, Drawn, FleetPlan, PerAgent, Plan, Quantity, RepeatPlan, TaskPlan, ThinkPlan
-from sim.agent import REPEAT, TASK, THINK, Agent, Draws, Requests, Step
+from model.plan import Constant, Demand, Drawn, FleetPlan, PerAgent, Plan, Quantity, RepeatPlan, TaskPlan
+from sim.agent import Agent
 from sim.environment import CONTROL, END, FOREVER, REQUEST, Environment
 from sim.manager import ConstraintManager
 from sim.recorder import NOBODY, Recorder, Sink, code, who
-
-if TYPE_CHECKING:
-    from sim.task import Demands
+from sim.step import Draws, Step
+from sim.task import Demands, Requests
 
 SLICE = 4096
 """Events between two looks at the recorder: enough to cost nothing, few enough to keep the records in the cache."""
@@ -109,17 +108,20 @@ class Engine:
 
     def _steps(self, fleet: FleetPlan) -> list[Step]:
         plans = [self._plan.steps[number] for number in fleet.steps]
-        steps = [Step(_KINDS[type(plan)], local, plan.number) for local, plan in enumerate(plans)]
+        steps = [Step(plan, local) for local, plan in enumerate(plans)]
         by_number = dict(zip(fleet.steps, steps, strict=True))
         for plan, step in zip(plans, steps, strict=True):
             step.next = by_number.get(plan.next)
             if isinstance(plan, RepeatPlan):
-                step.times, step.body = plan.times, by_number[plan.body]
+                step.body = by_number[plan.body]
             else:
                 step.duration = self._draws(plan.duration, fleet)
             if isinstance(plan, TaskPlan):
                 step.groups = None if plan.groups is None else plan.groups.tolist()
-                step.requests = [self._requests(group, fleet) for group in plan.demands]
+                for group in plan.demands:
+                    demands, requests = self._demands(group, fleet)
+                    step.demands.append(demands)
+                    step.requests.append(requests)
         return steps
 
     def _draws(self, quantity: Quantity, fleet: FleetPlan) -> Draws:
@@ -132,28 +134,25 @@ class Engine:
             case Drawn():
                 return Stream(self._plan.seed, quantity.name, fleet.count, quantity.transform, quantity.draws).of
 
-    def _requests(self, demands: Sequence[Demand], fleet: FleetPlan) -> Requests:
+    def _demands(self, demands: Sequence[Demand], fleet: FleetPlan) -> tuple[Demands, Callable[[int], Requests] | None]:
+        """Return what a task asks for: at once where it is constant, else for each agent and visit."""
         constraints = [self._manager.constraints[demand.constraint] for demand in demands]
         amounts = [demand.amount for demand in demands]
         constant = [amount.value for amount in amounts if isinstance(amount, Constant)]
         if len(constant) == len(amounts):
-            always: tuple[Demands, Demands] = (tuple(zip(constraints, constant, strict=True)), ())
-            return lambda index: repeat(always)
+            return tuple(zip(constraints, constant, strict=True)), None
         # One draw serves every constraint that counts the same thing.
         distinct = list(dict.fromkeys(map(id, amounts)))
         places = [distinct.index(id(amount)) for amount in amounts]
         draws = [self._draws(amounts[places.index(place)], fleet) for place in range(len(distinct))]
         stated = [not isinstance(amount, Constant) for amount in amounts]
 
-        def of(index: int) -> Iterator[tuple[Demands, Demands]]:
+        def requests(index: int) -> Requests:
             for values in zip(*(each(index) for each in draws), strict=True):
                 asked = tuple((c, values[place]) for c, place in zip(constraints, places, strict=True))
                 yield asked, tuple(compress(asked, stated))
 
-        return of
-
-
-_KINDS = {ThinkPlan: THINK, TaskPlan: TASK, RepeatPlan: REPEAT}
+        return (), requests
 
 
 def _integers(values: NDArray[np.int64]) -> Iterator[int]:

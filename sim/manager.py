@@ -47,7 +47,7 @@ class _Refusal(Event):
     def __init__(self, env: Environment, task: Task) -> None:
         super().__init__(env)
         self._ok = True
-        self._value = False
+        self._value = None
         self.callbacks = task.waker
         env.push(env._now, REQUEST, self)
 
@@ -71,7 +71,7 @@ class ConstraintManager:
             if not constraint.admits(task, amount):
                 self._block(task, constraint, amount)
                 return
-        self._start(task, self._env._now, _STARTED, 0)
+        self._start(task, _STARTED, 0)
 
     def release(self, task: Task) -> None:
         """End the task: give back what it holds, and admit those who were waiting for it."""
@@ -92,10 +92,9 @@ class ConstraintManager:
         constraint.change(setting)
         kind = code(Kind.ConstraintChanged) + constraint.code
         self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
-        if setting.ceiling is not None:
-            for task in [task for task, amount in constraint.waiting if amount > setting.ceiling]:
-                constraint.waiting.remove(task)
-                self._refuse(task, constraint)
+        for task in [task for task, amount in constraint.waiting if amount > constraint.ceiling]:
+            constraint.waiting.remove(task)
+            self._refuse(task, constraint)
         self._admit_from(constraint)
         constraint.look_ahead()
 
@@ -126,21 +125,21 @@ class ConstraintManager:
 
     def _retry(self, task: Task, binding: GlobalConstraint) -> None:
         """Admit a task that `binding` would admit and has let go, unless another constraint refuses it."""
-        now = self._env._now
         if len(task.demands) > 1:
             for constraint, amount in task.demands:
                 if not constraint.admits(task, amount):
-                    self._record((now, _REBOUND + task.code + constraint.code, task.who, now - task.bound_ns))
-                    self._bind(task, constraint, amount)
+                    self._rebind(task, constraint, amount)
                     return
         task.age = YOUNGEST
+        waited_ns = self._env._now - task.asked_ns
         if task.drawn:
-            self._record((now, _RESUMED + task.code + binding.code, task.who, now - task.asked_ns))
-            self._start(task, now, _STARTED, now - task.asked_ns)
+            self._record((self._env._now, _RESUMED + task.code + binding.code, task.who, waited_ns))
+            self._start(task, _STARTED, waited_ns)
         else:
-            self._start(task, now, RESUMED_AND_STARTED + binding.code, now - task.asked_ns)
+            self._start(task, RESUMED_AND_STARTED + binding.code, waited_ns)
 
-    def _start(self, task: Task, now: int, kind: int, waited_ns: int) -> None:
+    def _start(self, task: Task, kind: int, waited_ns: int) -> None:
+        now = self._env._now
         for constraint, amount in task.demands:
             constraint.take(amount)
         if task.drawn:
@@ -151,22 +150,21 @@ class ConstraintManager:
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
     def _block(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
-        if constraint.ceiling is not None and amount > constraint.ceiling:
+        if amount > constraint.ceiling:
+            self._refuse(task, constraint)
+            return
+        task.asked_ns = task.bound_ns = now = self._env._now
+        task.age = next(self._ages)
+        before = constraint.enqueue(task, amount)
+        self._record((now, _BLOCKED + task.code + constraint.code, task.who, before))
+
+    def _rebind(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
+        if amount > constraint.ceiling:
             self._refuse(task, constraint)
             return
         now = self._env._now
-        self._record((now, _BLOCKED + task.code + constraint.code, task.who, len(constraint.waiting)))
-        task.asked_ns = task.bound_ns = now
-        task.binding = constraint
-        task.age = next(self._ages)
-        constraint.enqueue(task, amount)
-
-    def _bind(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
-        if constraint.ceiling is not None and amount > constraint.ceiling:
-            self._refuse(task, constraint)
-            return
-        task.binding = constraint
-        task.bound_ns = self._env._now
+        self._record((now, _REBOUND + task.code + constraint.code, task.who, now - task.bound_ns))
+        task.bound_ns = now
         constraint.enqueue(task, amount)
 
     def _refuse(self, task: Task, constraint: GlobalConstraint) -> None:

@@ -27,8 +27,8 @@ class Queue(Protocol):
     def __iter__(self) -> "Iterator[tuple[Task, int]]":
         """Yield the waiting tasks with their amounts, oldest first."""
 
-    def add(self, task: "Task", amount: int) -> None:
-        """Let a task wait, at the place that its age gives it."""
+    def add(self, task: "Task", amount: int) -> int:
+        """Let a task wait, at the place that its age gives it; return how many waited before."""
 
     def oldest(self, free: int) -> "Task | None":
         """Return the oldest task that asks for at most `free`, or None."""
@@ -59,12 +59,14 @@ class UniformQueue:
         everybody = [*self._asked, *(task for _, task in self._returned)]
         return ((task, self.least) for task in sorted(everybody, key=lambda task: task.age))
 
-    def add(self, task: "Task", amount: int) -> None:
+    def add(self, task: "Task", amount: int) -> int:
         asked = self._asked
+        before = len(asked) + len(self._returned)
         if not asked or asked[-1].age < task.age:
             asked.append(task)
         else:
             heappush(self._returned, (task.age, task))
+        return before
 
     def oldest(self, free: int) -> "Task | None":
         if free < self.least:
@@ -139,10 +141,11 @@ class SizedQueue:
             yield node.task, node.amount
             node = node.right
 
-    def add(self, task: "Task", amount: int) -> None:
+    def add(self, task: "Task", amount: int) -> int:
         older, younger = _split(self._root, task.age)
         self._root = _join(_join(older, _Node(task, amount)), younger)
         self._size += 1
+        return self._size - 1
 
     def oldest(self, free: int) -> "Task | None":
         node = self._root

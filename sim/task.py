@@ -1,57 +1,101 @@
-"""A task: what one agent is doing or waiting to do, and the SimPy event of its end.
+"""What one agent keeps of one step of its fleet: a SimPy event that happens when the agent is done with the step.
 
-An agent has one task at a time and uses the same object for every visit, so that nothing is allocated while it goes round.
-The event fires when the work is done; its value says whether it was done at all: a request that can never be admitted
-fails without having started.
+Rules:
+
+1. The object is made once and used for every visit, so that nothing is allocated while an agent goes round. Whoever
+   schedules it sets its callbacks again first.
+2. The event of a task happens at the end of its work. An agent whose request can never be admitted is resumed by another
+   event.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from simpy.events import Event
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from sim.recorder import who
 
+if TYPE_CHECKING:
     from sim.constraints.base import GlobalConstraint
     from sim.environment import Environment
+    from sim.step import Step
+
+YOUNGEST: Final = 2**63
+"""The age of a task that is not waiting: younger than all that are."""
 
 Demands = tuple[tuple["GlobalConstraint", int], ...]
 """What a task asks for: constraints in the order of the scenario, and how much of each."""
 
+Requests = Iterator[tuple[Demands, Demands]]
+"""What a task asks for, visit by visit, and the part of it that the log has to state because it was drawn."""
 
-YOUNGEST = 2**63
-"""The age of a task that is not waiting: younger than all that are."""
+
+Waker = list[Callable[[Any], Any]]
+"""The callbacks of an event that resumes an agent."""
 
 
-class Task(Event):
-    """The task of an agent."""
+class Activity(Event):
+    """A step of an agent: what all kinds share."""
+
+    __slots__ = ("next", "waker")
+
+    def __init__(self, env: "Environment", waker: Waker) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = True
+        self.waker = waker
+        self.next: Activity | None = None
+
+
+class Think(Activity):
+    """The agent is busy with itself."""
+
+    __slots__ = ("durations",)
+
+    def __init__(self, env: "Environment", waker: Waker, step: "Step", index: int) -> None:
+        super().__init__(env, waker)
+        self.durations = step.duration(index)
+
+
+class Repeat(Activity):
+    """The agent goes through `body` a number of times; takes no time itself and never happens."""
+
+    __slots__ = ("body", "laps", "times")
+
+    def __init__(self, env: "Environment", waker: Waker, times: int) -> None:
+        super().__init__(env, waker)
+        self.times = times
+        self.laps = 0
+        self.body: Activity | None = None
+
+
+class Task(Activity):
+    """A task: what the constraint manager admits."""
 
     __slots__ = (
         "age",
         "asked_ns",
-        "binding",
         "bound_ns",
         "code",
         "demands",
         "drawn",
         "duration_ns",
-        "waker",
+        "durations",
+        "requests",
         "who",
     )
 
-    age: int  # place in every queue: the number given when it blocked, YOUNGEST while it does not wait
-    asked_ns: int  # when it first asked
-    binding: "GlobalConstraint"  # the constraint that it waits for, or waited for last
-    bound_ns: int  # since when it waits for that one
-    code: int  # step and attempt, packed for the recorder
-    demands: Demands
-    drawn: Demands  # those whose amounts are drawn, and so recorded when they are taken
-    duration_ns: int
-    waker: "list[Callable[[Event], None]]"  # the callbacks of an event that resumes the agent
-    who: int  # agent and visit, packed for the recorder
-
-    def __init__(self, env: "Environment") -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = True
-        self.age = YOUNGEST
+    def __init__(self, env: "Environment", waker: Waker, step: "Step", number: int, index: int) -> None:
+        super().__init__(env, waker)
+        self.durations = step.duration(index)
+        self.code = step.code  # step and attempt, packed for the recorder
+        self.who = who(number, -1)  # agent and visit, packed for the recorder
+        self.age = YOUNGEST  # place in every queue: the number given when it blocked, YOUNGEST while it does not wait
+        self.asked_ns = 0  # when it first asked
+        self.bound_ns = 0  # since when it waits for the constraint that it is bound to
+        self.duration_ns = 0
+        group = step.groups[index] if step.groups else 0
+        self.demands: Demands = step.demands[group]
+        self.drawn: Demands = ()  # the demands whose amounts are drawn, and so recorded when they are taken
+        requests = step.requests[group]
+        self.requests: Requests | None = None if requests is None else requests(index)

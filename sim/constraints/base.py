@@ -41,14 +41,14 @@ class GlobalConstraint(Event):
         self.number = plan.number
         self.code = constraint_code(plan.number)
         self.waiting: Queue = SizedQueue() if plan.amount is None else UniformQueue(plan.amount)
-        self.ceiling: int | None = None
+        self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
         self.due_ns: int | None = None  # when this event is due, if it is
         self.armed: list[Callable[[Event], None]] = []  # its callbacks, set again whenever it is scheduled
         self.change(plan.settings[0])
 
     def change(self, setting: "Setting") -> None:
         """Take on new numbers, or go out of force."""
-        self.ceiling = setting.ceiling
+        self.ceiling = UNLIMITED if setting.ceiling is None else setting.ceiling
         self.apply(setting.numbers)
 
     def apply(self, numbers: dict[str, int] | None) -> None:
@@ -74,9 +74,9 @@ class GlobalConstraint(Event):
     def give(self, amount: int) -> None:
         """Account for the end of a task that was admitted."""
 
-    def enqueue(self, task: "Task", amount: int) -> None:
-        """Let a refused task wait here."""
-        self.waiting.add(task, amount)
+    def enqueue(self, task: "Task", amount: int) -> int:
+        """Let a refused task wait here; return how many waited before."""
+        return self.waiting.add(task, amount)
 
     def next_fitting(self) -> "Task | None":
         """Take out and return the waiting task to try next, if one fits by what this constraint knows."""

@@ -64,9 +64,10 @@ class RateLimit(GlobalConstraint):
         if self.in_force:
             self.level -= amount * self.quantum
 
-    def enqueue(self, task: "Task", amount: int) -> None:
-        super().enqueue(task, amount)
+    def enqueue(self, task: "Task", amount: int) -> int:
+        before = super().enqueue(task, amount)
         self.look_ahead()
+        return before
 
     def look_ahead(self) -> None:
         if not len(self.waiting) or not self.in_force:
