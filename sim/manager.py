@@ -67,11 +67,23 @@ class ConstraintManager:
 
     def request(self, task: Task) -> None:
         """Start the task, or let it wait. Either way its event will happen, at the end of its work."""
+        now = self._env._now
         for constraint, amount in task.demands:
             if not constraint.admits(task, amount):
-                self._block(task, constraint, amount)
+                if amount > constraint.ceiling:
+                    self._refuse(task, constraint)
+                    return
+                task.asked_ns = task.bound_ns = now
+                task.age = next(self._ages)
+                before = constraint.waiting.add(task, amount)
+                self._record((now, _BLOCKED + task.code + constraint.code, task.who, before))
+                if constraint.timed:
+                    constraint.look_ahead()
                 return
-        self._start(task, _STARTED, 0)
+        self._take(task, now)
+        self._record((now, _STARTED + task.code, task.who, 0))
+        task.callbacks = task.waker
+        heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
     def release(self, task: Task) -> None:
         """End the task: give back what it holds, and admit those who were waiting for it."""
@@ -80,7 +92,8 @@ class ConstraintManager:
         if len(demands) == 1:
             constraint, amount = demands[0]
             constraint.give(amount)
-            self._admit_from(constraint)
+            while (waiter := constraint.next_fitting()) is not None:
+                self._retry(waiter, constraint)
         else:
             for constraint, amount in demands:
                 constraint.give(amount)
@@ -95,20 +108,15 @@ class ConstraintManager:
         for task in [task for task, amount in constraint.waiting if amount > constraint.ceiling]:
             constraint.waiting.remove(task)
             self._refuse(task, constraint)
-        self._admit_from(constraint)
+        self._admit_in_turn([constraint])
         constraint.look_ahead()
 
     def _passed(self, event: Event) -> None:
         """Callback of a constraint that scheduled itself: time has passed, somebody may fit."""
         assert isinstance(event, GlobalConstraint)
         if event.happens():
-            self._admit_from(event)
+            self._admit_in_turn([event])
             event.look_ahead()
-
-    def _admit_from(self, constraint: GlobalConstraint) -> None:
-        """Try those who wait for `constraint`, oldest first, while one fits by what it says."""
-        while (task := constraint.next_fitting()) is not None:
-            self._retry(task, constraint)
 
     def _admit_in_turn(self, changed: Sequence[GlobalConstraint]) -> None:
         """Try those who wait for any of the changed constraints, in one order by age."""
@@ -130,33 +138,25 @@ class ConstraintManager:
                 if not constraint.admits(task, amount):
                     self._rebind(task, constraint, amount)
                     return
-        task.age = YOUNGEST
-        waited_ns = self._env._now - task.asked_ns
-        if task.drawn:
-            self._record((self._env._now, _RESUMED + task.code + binding.code, task.who, waited_ns))
-            self._start(task, _STARTED, waited_ns)
-        else:
-            self._start(task, RESUMED_AND_STARTED + binding.code, waited_ns)
-
-    def _start(self, task: Task, kind: int, waited_ns: int) -> None:
         now = self._env._now
-        for constraint, amount in task.demands:
-            constraint.take(amount)
+        task.age = YOUNGEST
+        waited_ns = now - task.asked_ns
         if task.drawn:
-            for constraint, amount in task.drawn:
-                self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
-        self._record((now, kind + task.code, task.who, waited_ns))
+            self._record((now, _RESUMED + task.code + binding.code, task.who, waited_ns))
+            self._take(task, now)
+            self._record((now, _STARTED + task.code, task.who, waited_ns))
+        else:
+            for constraint, amount in task.demands:
+                constraint.take(amount)
+            self._record((now, RESUMED_AND_STARTED + task.code + binding.code, task.who, waited_ns))
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
-    def _block(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
-        if amount > constraint.ceiling:
-            self._refuse(task, constraint)
-            return
-        task.asked_ns = task.bound_ns = now = self._env._now
-        task.age = next(self._ages)
-        before = constraint.enqueue(task, amount)
-        self._record((now, _BLOCKED + task.code + constraint.code, task.who, before))
+    def _take(self, task: Task, now: int) -> None:
+        for constraint, amount in task.demands:
+            constraint.take(amount)
+        for constraint, amount in task.drawn:
+            self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
 
     def _rebind(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
         if amount > constraint.ceiling:
@@ -165,7 +165,8 @@ class ConstraintManager:
         now = self._env._now
         self._record((now, _REBOUND + task.code + constraint.code, task.who, now - task.bound_ns))
         task.bound_ns = now
-        constraint.enqueue(task, amount)
+        constraint.waiting.add(task, amount)
+        constraint.look_ahead()
 
     def _refuse(self, task: Task, constraint: GlobalConstraint) -> None:
         """Fail a request that can never be admitted."""

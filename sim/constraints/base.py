@@ -31,6 +31,8 @@ class GlobalConstraint(Event):
     """A limit that tasks share."""
 
     type: ClassVar[str]
+    timed: ClassVar[bool] = False
+    """Whether time alone can let a waiting task fit, so that `look_ahead` has something to do."""
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
         super().__init__(env)
@@ -73,10 +75,6 @@ class GlobalConstraint(Event):
 
     def give(self, amount: int) -> None:
         """Account for the end of a task that was admitted."""
-
-    def enqueue(self, task: "Task", amount: int) -> int:
-        """Let a refused task wait here; return how many waited before."""
-        return self.waiting.add(task, amount)
 
     def next_fitting(self) -> "Task | None":
         """Take out and return the waiting task to try next, if one fits by what this constraint knows."""

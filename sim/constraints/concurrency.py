@@ -30,7 +30,8 @@ class Concurrency(GlobalConstraint):
         return self.limit - self.used
 
     def next_fitting(self) -> "Task | None":
-        return self.waiting.pop(self.limit - self.used)
+        free = self.limit - self.used
+        return self.waiting.pop(free) if free > 0 else None
 
     def admits(self, task: "Task", amount: int) -> bool:
         return self.used + amount <= self.limit

@@ -28,6 +28,7 @@ class RateLimit(GlobalConstraint):
     """Tokens are earned at a constant rate up to the burst; an admitted task takes its cost at once."""
 
     type = "rate_limit"
+    timed = True
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
         self.quantum = lcm(*(setting.numbers["period_ns"] for setting in plan.settings if setting.numbers))
@@ -63,11 +64,6 @@ class RateLimit(GlobalConstraint):
     def take(self, amount: int) -> None:
         if self.in_force:
             self.level -= amount * self.quantum
-
-    def enqueue(self, task: "Task", amount: int) -> int:
-        before = super().enqueue(task, amount)
-        self.look_ahead()
-        return before
 
     def look_ahead(self) -> None:
         if not len(self.waiting) or not self.in_force:
