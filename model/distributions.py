@@ -203,6 +203,12 @@ class ParetoShape(Model, Generic[Q]):
     shape: Annotated[Positive, Field(ge=0.05)]
     minimum: Q
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        # The tail of a small shape reaches infinity, and infinity times 0 is no number.
+        _require(self.minimum > 0, "the minimum is 0; allowed: above 0")
+        return self
+
 
 class Pareto(Random[Q], Generic[Q]):
     """A heavy tail above a minimum: `{pareto: {shape: 1.5, minimum: 1s}}`; with a shape of 1 or less it has no mean."""
@@ -232,7 +238,7 @@ class Triangular(Random[Q], Generic[Q]):
         width, rise, fall = high - low, mode - low, high - mode
 
         def inverse(u: Array) -> Array:
-            rising = low + np.sqrt(u * width * rise)
+            rising = np.minimum(low + np.sqrt(u * width * rise), mode)  # rounding may lead past it
             return np.where(u * width < rise, rising, high - np.sqrt((1.0 - u) * width * fall))
 
         return inverse
@@ -346,11 +352,13 @@ class Mixture(Random[float], Generic[C]):
     def inverse_cdf(self, tables: Tables) -> InverseCdf:
         """The uniform chooses the component; what is left of it, stretched over (0, 1) again, draws from it."""
         weights = np.array([branch.weight for branch in self.mixture])
-        edges = np.concatenate([[0.0], np.cumsum(weights)]) / np.sum(weights)
+        # Not np.sum: its order, and so its last bit, is NumPy's choice, and the last edge would not be 1.
+        edges = np.concatenate([[0.0], np.cumsum(weights)])
+        edges /= edges[-1]
         parts = [inverse_cdf(branch.value, tables) for branch in self.mixture]
 
         def inverse(u: Array) -> Array:
-            chosen = np.minimum(np.searchsorted(edges, u, side="right") - 1, len(parts) - 1)
+            chosen = np.searchsorted(edges, u, side="right") - 1
             rest = (u - edges[chosen]) / (edges[chosen + 1] - edges[chosen])
             rest = np.clip(rest, 2.0**-54, 1 - 2.0**-53)  # stays open at both ends after rounding
             values = np.empty_like(u)
