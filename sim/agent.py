@@ -77,7 +77,7 @@ class Agent(Process):
                 activity.who += 1
                 activity.duration_ns = next(activity.durations)
                 if activity.requests is not None:
-                    activity.demands, activity.drawn = next(activity.requests)
+                    activity.demands, activity.held, activity.drawn = next(activity.requests)
                 request(activity)
                 if (yield activity) is activity:  # else it was refused for good
                     release(activity)

@@ -55,7 +55,8 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     )
     out.print(
         f"  tasks   {tasks['started']:,} started, {tasks['finished']:,} finished, {tasks['failed']:,} failed, "
-        f"{tasks['blocked']:,} blocked, {tasks['open']:,} open at the end"
+        f"{tasks['blocked']:,} blocked, {tasks['open']:,} open",
+        soft_wrap=True,
     )
     if wait["mean"] is not None:
         out.print(
@@ -72,11 +73,11 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
 
 
 def _constraints(numbers: dict[str, Any], header: Header) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="dim")
-    table.add_column("constraint")
-    table.add_column("limit")
-    for title in ("utilisation", "blocked in all", "episodes", "peak waiting"):
-        table.add_column(title, justify="right")
+    table = Table(box=None, padding=(0, 1, 0, 2), header_style="dim")
+    table.add_column("constraint", overflow="fold")
+    table.add_column("limit", overflow="fold")
+    for title in ("used", "blocked", "episodes", "peak queue"):
+        table.add_column(title, justify="right", no_wrap=True)
     worst = max((each["blocked_ns"] for each in numbers.values()), default=0)
     for entry in header.constraints:
         each = numbers[entry.id]
@@ -94,24 +95,22 @@ def _constraints(numbers: dict[str, Any], header: Header) -> Table:
 
 def limit(entry: ConstraintEntry) -> str:
     """Say what a constraint admits at first, and whether that changes."""
-    numbers = (
-        next(numbers for _, numbers in entry.settings if numbers is not None)
-        if any(numbers for _, numbers in entry.settings)
-        else None
-    )
+    numbers = next((numbers for _, numbers in entry.settings if numbers is not None), None)
     if numbers is None:
-        text = "never in force"
-    elif entry.type == "rate_limit":
-        text = f"{numbers['tokens']:,} {entry.counts} per {format_duration(numbers['period_ns'])}"
+        return "never in force"
+    if entry.type == "rate_limit":
+        text = f"{numbers['tokens']:,}/{format_duration(numbers['period_ns']).removeprefix('1')} {entry.counts}"
     elif entry.type == "concurrency":
-        text = f"{numbers['limit']:,} slots"
+        text = f"{numbers['limit']:,} at once"
     else:
-        text = entry.type
+        text = "nobody"
     return text + (", changes" if len(entry.settings) > 1 else "")
 
 
 def short(ns: float) -> str:
     """Write a time to four digits or so in the unit that suits it."""
+    if ns == 0:
+        return "0 s"
     if ns >= 86_400 * _NS_PER_SECOND:
         return f"{ns / (86_400 * _NS_PER_SECOND):,.1f} d"
     if ns >= 3600 * _NS_PER_SECOND:

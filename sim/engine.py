@@ -27,7 +27,7 @@ from sim.environment import CONTROL, END, FOREVER, REQUEST, Environment
 from sim.manager import ConstraintManager
 from sim.recorder import NOBODY, Recorder, Sink, code, who
 from sim.step import Draws, Step
-from sim.task import Demands, Requests
+from sim.task import Demands, Requests, held
 
 SLICE = 4096
 """Events between two looks at the recorder: enough to cost nothing, few enough to keep the records in the cache."""
@@ -150,7 +150,7 @@ class Engine:
         def requests(index: int) -> Requests:
             for values in zip(*(each(index) for each in draws), strict=True):
                 asked = tuple((c, values[place]) for c, place in zip(constraints, places, strict=True))
-                yield asked, tuple(compress(asked, stated))
+                yield asked, held(asked), tuple(compress(asked, stated))
 
         return (), requests
 

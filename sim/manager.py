@@ -88,16 +88,16 @@ class ConstraintManager:
     def release(self, task: Task) -> None:
         """End the task: give back what it holds, and admit those who were waiting for it."""
         self._record((self._env._now, _FINISHED + task.code, task.who, _SUCCEEDED))
-        demands = task.demands
-        if len(demands) == 1:
-            constraint, amount = demands[0]
+        held = task.held
+        if len(held) == 1:
+            constraint, amount = held[0]
             constraint.give(amount)
             while (waiter := constraint.next_fitting()) is not None:
                 self._retry(waiter, constraint)
         else:
-            for constraint, amount in demands:
+            for constraint, amount in held:
                 constraint.give(amount)
-            self._admit_in_turn([constraint for constraint, _ in demands])
+            self._admit_in_turn([constraint for constraint, _ in held])
 
     def change(self, number: int, setting: "Setting") -> None:
         """Give a constraint new numbers, and admit those for whom they make room."""

@@ -26,12 +26,17 @@ YOUNGEST: Final = 2**63
 Demands = tuple[tuple["GlobalConstraint", int], ...]
 """What a task asks for: constraints in the order of the scenario, and how much of each."""
 
-Requests = Iterator[tuple[Demands, Demands]]
-"""What a task asks for, visit by visit, and the part of it that the log has to state because it was drawn."""
+Requests = Iterator[tuple[Demands, Demands, Demands]]
+"""Visit by visit, what a task asks for, what of it is held to the end, and what of it was drawn."""
 
 
 Waker = list[Callable[[Any], Any]]
 """The callbacks of an event that resumes an agent."""
+
+
+def held(demands: Demands) -> Demands:
+    """Return the demands that a task holds until the end of its work."""
+    return tuple(demand for demand in demands if demand[0].holds)
 
 
 class Activity(Event):
@@ -81,6 +86,7 @@ class Task(Activity):
         "drawn",
         "duration_ns",
         "durations",
+        "held",
         "requests",
         "who",
     )
@@ -96,6 +102,7 @@ class Task(Activity):
         self.duration_ns = 0
         group = step.groups[index] if step.groups else 0
         self.demands: Demands = step.demands[group]
+        self.held: Demands = held(self.demands)  # the demands that are given back at the end of the work
         self.drawn: Demands = ()  # the demands whose amounts are drawn, and so recorded when they are taken
         requests = step.requests[group]
         self.requests: Requests | None = None if requests is None else requests(index)

@@ -31,6 +31,8 @@ class GlobalConstraint(Event):
     """A limit that tasks share."""
 
     type: ClassVar[str]
+    holds: ClassVar[bool] = False
+    """Whether a task gives back at its end what it took, so that somebody may fit then."""
     timed: ClassVar[bool] = False
     """Whether time alone can let a waiting task fit, so that `look_ahead` has something to do."""
 
@@ -74,7 +76,7 @@ class GlobalConstraint(Event):
         """Account for an admitted task."""
 
     def give(self, amount: int) -> None:
-        """Account for the end of a task that was admitted."""
+        """Account for the end of a task that was admitted; only called where the constraint `holds`."""
 
     def next_fitting(self) -> "Task | None":
         """Take out and return the waiting task to try next, if one fits by what this constraint knows."""

@@ -14,6 +14,7 @@ class Concurrency(GlobalConstraint):
     """Slots. Who runs holds as many as the task asks for, until it ends."""
 
     type = "concurrency"
+    holds = True
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
         self.used = 0
