@@ -27,6 +27,10 @@ _STARTED = code(Kind.AgentStarted)
 _FINISHED = code(Kind.AgentFinished)
 
 
+_OVER: Generator[Event, Any, Any] = (event for event in ())
+"""The generator of every agent that is done."""
+
+
 class Agent(Process):
     """One agent of a fleet: `number` in the run, `index` in the fleet."""
 
@@ -50,7 +54,7 @@ class Agent(Process):
             if isinstance(activity, Repeat) and step.body is not None:
                 activity.body = activities[step.body.local]
         self._generator = self._life(manager, recorder, activities[entry.local], number)
-        self._target = self
+        self._target = None
         # Not Process._resume, which looks for events that have happened already: the generator itself is the callback.
         self._waker.append(self._generator.send)
         recorder.record((env._now, _STARTED, who(number), 0))
@@ -59,6 +63,7 @@ class Agent(Process):
     def _finish(self) -> None:
         """Let the event of the process happen, if anybody waits for it, and the agent be freed without a collector."""
         self._waker.clear()
+        self._generator = _OVER
         if self.callbacks:
             self.succeed()
         else:
@@ -95,4 +100,4 @@ class Agent(Process):
                 activity = activity.next
         recorder.record((env._now, _FINISHED, who(number), 0))
         self._finish()
-        yield self  # never resumed: a generator that is a callback must not return
+        yield env.event()  # never resumed: a generator that is a callback must not return
