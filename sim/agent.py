@@ -27,7 +27,11 @@ _STARTED = code(Kind.AgentStarted)
 _FINISHED = code(Kind.AgentFinished)
 
 
-_OVER: Generator[Event, Any, Any] = (event for event in ())
+def _nothing() -> Generator[Event, Any, None]:
+    yield from ()
+
+
+_OVER = _nothing()
 """The generator of every agent that is done."""
 
 
@@ -53,8 +57,8 @@ class Agent(Process):
             activity.next = None if step.next is None else activities[step.next.local]
             if isinstance(activity, Repeat) and step.body is not None:
                 activity.body = activities[step.body.local]
-        self._generator = self._life(manager, recorder, activities[entry.local], number)
-        self._target = None
+        self._generator = self._life(env, manager, recorder, activities[entry.local], number)
+        self._target = None  # type: ignore[assignment] # nothing: our agents are not interrupted
         # Not Process._resume, which looks for events that have happened already: the generator itself is the callback.
         self._waker.append(self._generator.send)
         recorder.record((env._now, _STARTED, who(number), 0))
@@ -71,11 +75,15 @@ class Agent(Process):
             self.callbacks = None  # type: ignore[assignment] # how SimPy marks an event as processed
 
     def _life(
-        self, manager: "ConstraintManager", recorder: Recorder, activity: Activity | None, number: int
+        self,
+        env: Environment,
+        manager: "ConstraintManager",
+        recorder: Recorder,
+        activity: Activity | None,
+        number: int,
     ) -> Generator[Event, Any, None]:
-        env, waker = self.env, self._waker
         request, release = manager.request, manager.release
-        schedule, ids = env._queue, env._eid
+        waker, schedule, ids = self._waker, env._queue, env._eid
 
         while activity is not None:
             if type(activity) is Task:

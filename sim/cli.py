@@ -24,10 +24,10 @@ import typer
 from typer import Argument, Option
 
 if TYPE_CHECKING:
-    from model.validation import Loaded
     from rich.console import Console
 
     from model.log import Log
+    from model.validation import Loaded
 
 DONE, NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -73,13 +73,7 @@ def run(
         raise _BadInput(f"{scenario}: {error}") from None
     path = log or Path(f"{loaded.scenario.name}.arrows")
     with _output(path) as file, display.progress(loaded.scenario.name, ready.plan.until_ns) as observer:
-        try:
-            outcome = execute(ready, file, observer, _on_ctrl_c)
-        except OSError as error:
-            raise _BadInput(
-                f"{path}: the log cannot be written: {error.strerror or error}; allowed: a file on a disk "
-                f"with room (what was written up to then can be read)"
-            ) from None
+        outcome = execute(ready, file, observer, _on_ctrl_c)
     written = Log.open(path)
     summary = Summary(written.header)
     for batch in written.batches():
@@ -117,7 +111,6 @@ def check(scenario: Scenario, set_: Overrides = None) -> int:
 def verify(log: LogFile) -> int:
     """Run the scenario inside a log again: 0 when every event agrees, else 1 and the first that differs."""
     from model.faults import ScenarioError
-
     from model.planner import PlanError
     from sim import verify as verification
 
@@ -150,10 +143,7 @@ def export(
         sys.stdout.flush()
     else:
         with _output(out) as file:
-            try:
-                FORMATS[to](opened, file)
-            except OSError as error:
-                raise _BadInput(f"{out}: cannot be written: {error.strerror or error}") from None
+            FORMATS[to](opened, file)
     if opened.cut:
         _say(f"{log}: the log is cut; what there is of it was written")
     return DONE
@@ -228,14 +218,13 @@ def _open(path: Path) -> "Log":
 
 @contextmanager
 def _output(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write; that it cannot be opened, written or closed is bad input."""
     try:
-        file = path.open("wb")
+        with path.open("wb") as file:
+            yield file
     except OSError as error:
-        raise _BadInput(
-            f"{path}: cannot be written: {error.strerror}; allowed: a file in a folder that is there"
-        ) from None
-    with file:
-        yield file
+        reason = error.strerror or error
+        raise _BadInput(f"{path}: cannot be written: {reason}; allowed: a file in a folder with room for it") from None
 
 
 @contextmanager

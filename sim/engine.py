@@ -14,7 +14,6 @@ from itertools import compress, repeat
 from typing import Any
 
 import numpy as np
-from model.streams import Stream
 from numpy.typing import NDArray
 from simpy.core import StopSimulation
 from simpy.events import Event
@@ -22,6 +21,7 @@ from simpy.events import Event
 from model.events import Kind
 from model.log import BATCH_ROWS
 from model.plan import Constant, Demand, Drawn, FleetPlan, PerAgent, Plan, Quantity, RepeatPlan, TaskPlan
+from model.streams import Stream
 from sim.agent import Agent
 from sim.environment import CONTROL, END, FOREVER, REQUEST, Environment
 from sim.manager import ConstraintManager
