@@ -45,7 +45,7 @@ def who(agent: int, visit: int = NO_VISIT) -> int:
 
 
 class Recorder:
-    """Collects records and hands them to the sink as batches of at least `batch_rows` rows."""
+    """Collects records and hands them to the sink as batches of `batch_rows` rows, the last one smaller."""
 
     def __init__(self, sink: Sink | None, batch_rows: int = BATCH_ROWS) -> None:
         self._records: list[int] = []
@@ -58,7 +58,7 @@ class Recorder:
         self.last_time_ns = 0
 
     def spill(self) -> int:
-        """Unpack the records so far, and pass a batch on when it is full; return the number of records."""
+        """Unpack the records so far, and pass on what fills a batch; return the number of records."""
         count = len(self._records) // _RECORD
         if count:
             self.last_time_ns = self._records[-_RECORD]
@@ -67,16 +67,25 @@ class Recorder:
                 self._pending.append(batch)
                 self._rows += len(batch)
                 if self._rows >= self._batch_rows:
-                    self.flush()
+                    self._pass_on(self._batch_rows)
             self._records.clear()
         return count
 
     def flush(self) -> None:
         """Pass on the rows that were spilled, however few."""
-        if self._rows and self._sink is not None:
-            batch = concatenate(self._pending)
-            self._pending, self._rows = [], 0
+        if self._rows:
+            self._pass_on(1)
+
+    def _pass_on(self, rows_min: int) -> None:
+        assert self._sink is not None
+        rows = concatenate(self._pending)
+        first = 0
+        while len(rows) - first >= rows_min:
+            batch = rows.rows(first, first + self._batch_rows)
             self._sink(batch)
+            first += len(batch)
+        rest = rows.rows(first, len(rows))
+        self._pending, self._rows = [rest], len(rest)
 
     def _unpack(self) -> Batch:
         records = np.fromiter(self._records, np.int64, len(self._records)).reshape(-1, _RECORD)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import BinaryIO
 
-from model.tables import Table
-
 from model.log import Header, LogWriter
 from model.plan import Plan
 from model.planner import plan
 from model.scenario import Scenario
+from model.tables import Table
 from sim.engine import Engine, Interrupted, Observer
 
 OnInterrupt = Callable[[Callable[[], None]], AbstractContextManager[object]]

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from model.validation import load_embedded
 
 from model.events import Batch, Kind, Status
 from model.log import Digest, Header, Log
+from model.validation import load_embedded
 from sim.engine import Engine
 from sim.run import prepare
 
