@@ -13,7 +13,7 @@ Rules:
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -219,9 +219,9 @@ class LogWriter:
 
 
 class Log:
-    """A log that is read back. Batches are read when asked for, so that a log may be larger than memory."""
+    """A log that is read back, as often as one likes. Batches are read when asked for, so that a log may be larger than memory."""
 
-    def __init__(self, source: pa.NativeFile) -> None:
+    def __init__(self, source: Callable[[], pa.NativeFile]) -> None:
         self._source = source
         self._cut: bool | None = None
         schema = self._reader().schema
@@ -235,7 +235,7 @@ class Log:
     def open(cls, path: str | Path) -> "Log":
         """Open the log at `path`; raises LogError where there is none, or it cannot be read."""
         try:
-            return cls(pa.memory_map(str(path)))
+            return cls(lambda: pa.memory_map(str(path)))
         except LogError as error:
             raise LogError(f"{path}: {error}") from None
         except FileNotFoundError:
@@ -246,7 +246,7 @@ class Log:
     @classmethod
     def from_bytes(cls, content: bytes) -> "Log":
         """Open a log that is held in memory."""
-        return cls(pa.BufferReader(content))
+        return cls(lambda: pa.BufferReader(content))
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rows in order, up to the last complete batch; afterwards `cut` is known."""
@@ -282,8 +282,7 @@ class Log:
         return digest.hex()
 
     def _reader(self) -> pa.ipc.RecordBatchStreamReader:
-        self._source.seek(0)
-        return pa.ipc.open_stream(self._source)
+        return pa.ipc.open_stream(self._source())
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import BinaryIO
 
+from model import __version__
 from model.log import Header, LogWriter
 from model.plan import Plan
 from model.planner import plan
@@ -17,7 +18,7 @@ from sim.engine import Engine, Interrupted, Observer
 
 OnInterrupt = Callable[[Callable[[], None]], AbstractContextManager[object]]
 
-_NAMED = ("fleetsim", "numpy", "pyarrow", "simpy")
+_NAMED = ("numpy", "pyarrow", "simpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Outcome:
 def prepare(scenario: Scenario, tables: Mapping[str, Table], inputs: Mapping[str, bytes]) -> Run:
     """Work the scenario out; raises PlanError where it cannot be planned."""
     planned = plan(scenario, tables)
-    versions = {name: version(name) for name in _NAMED} | {"python": platform.python_version()}
+    versions = {name: version(name) for name in _NAMED}
+    versions |= {"fleetsim": __version__, "python": platform.python_version()}
     return Run(planned, planned.header(scenario.as_json(), versions, dict(inputs)))
 
 

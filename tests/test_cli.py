@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -203,18 +204,18 @@ def test_ctrl_c_ends_the_run_and_leaves_a_readable_log(tmp_path):
     assert log.cut
 
 
-def test_a_closed_pipe_is_no_error(seed, tmp_path):
-    command = f"{sys.executable} -m sim export {seed[0]} --to jsonl --out - | head -1"
+@pytest.mark.parametrize(("command", "lines"), [("export {log} --to jsonl --out -", 1), ("schema", 0)])
+def test_a_closed_pipe_is_no_error(seed, tmp_path, command, lines):
+    line = f"{sys.executable} -m sim {command.format(log=seed[0])} | head -{lines}"
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
+        ["bash", "-o", "pipefail", "-c", line],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         timeout=60,
     )
-    assert done.returncode == 0
-    assert done.stderr == b""
-    assert len(done.stdout.splitlines()) == 1
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == lines
 
 
 BAD = [
@@ -258,10 +259,13 @@ def test_check_and_schema(tmp_path):
 
 
 def test_the_command_line_starts_in_half_a_second(tmp_path):
+    """In processor time, so that what else the machine does is not held against it."""
+
     def seconds():
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert sim("--help", cwd=tmp_path).returncode == 0
-        return time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(seconds() for _ in range(3)) < 0.5
 

@@ -1,0 +1,204 @@
+"""The state of a fleet at a moment, folded from the log: who thinks, who runs, who waits for what.
+
+Rules:
+
+1. The state is a function of the header and of the rows up to a time, events at that time included. Any split of the
+   rows into batches gives the same state.
+2. An agent has one open task at a time, so the last row that moved it says all about it: `_PHASE_AFTER` is the table.
+3. Nothing is kept that can be counted: `counts`, `waiting` and `used` are worked out when somebody asks.
+
+Rows are in time order and NumPy lets the last of several assignments to one element win, so a batch is applied by a few
+assignments, whatever its length.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.events import Batch, Kind
+from model.log import ConstraintEntry, Header, Log, LogError
+
+_NS_PER_SECOND = 1_000_000_000
+_MICRO = 1_000_000
+_HELD = frozenset({"concurrency", "resource"})
+
+
+class Phase(IntEnum):
+    """What an agent does at a moment."""
+
+    ABSENT = 0  # it has not started yet
+    THINKING = 1  # busy with itself: it asks for nothing and holds nothing
+    BLOCKED = 2  # its task waits for a constraint
+    RUNNING = 3
+    FINISHED = 4
+
+
+_UNMOVED = 255
+_PHASE_AFTER = np.full(256, _UNMOVED, np.uint8)
+for _kind, _phase in {
+    Kind.AgentStarted: Phase.THINKING,
+    Kind.AgentFinished: Phase.FINISHED,
+    Kind.TaskBlocked: Phase.BLOCKED,
+    Kind.TaskRebound: Phase.BLOCKED,
+    Kind.TaskResumed: Phase.THINKING,  # no longer blocked; TaskStarted follows at the same instant
+    Kind.TaskStarted: Phase.RUNNING,
+    Kind.TaskFinished: Phase.THINKING,
+    Kind.TaskRetrying: Phase.THINKING,
+    Kind.TaskRejected: Phase.THINKING,
+    Kind.TaskSkipped: Phase.THINKING,
+    Kind.TaskAbandoned: Phase.THINKING,
+}.items():
+    _PHASE_AFTER[_kind] = _phase
+
+
+class FleetState:
+    """All agents and constraints at `time_ns`.
+
+    `phase`, `constraint` (what a blocked agent waits for, else -1) and `step` (of the row that moved it last, else -1)
+    have an entry for each agent; `limit` has one for each constraint, as `ConstraintChanged` states it.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.time_ns = 0
+        self.phase = np.full(header.agents, Phase.ABSENT, np.uint8)
+        self.constraint = np.full(header.agents, -1, np.int16)
+        self.step = np.full(header.agents, -1, np.int16)
+        try:
+            self.limit = np.array([_limits(entry)[0] for entry in header.constraints], np.int64)
+            self._amounts = _Amounts(header)
+        except (LookupError, TypeError, ValueError) as error:
+            raise LogError(f"the header does not fit together ({error!r}); the log is damaged") from None
+
+    def apply(self, batch: Batch) -> None:
+        """Take in the next rows; raises LogError where a row numbers something that the header does not name."""
+        if not len(batch):
+            return
+        changed = np.flatnonzero(batch.kind == Kind.ConstraintChanged)
+        if len(changed):
+            constraints = batch.constraint[changed]
+            _check("constraint", constraints, 0, len(self.limit))
+            self.limit[constraints] = batch.value[changed]
+        phases = _PHASE_AFTER[batch.kind]
+        moved = np.flatnonzero(phases != _UNMOVED)
+        if len(moved):
+            agents, steps, phases = batch.agent[moved], batch.step[moved], phases[moved]
+            constraints = np.where(phases == Phase.BLOCKED, batch.constraint[moved], np.int16(-1))
+            _check("agent", agents, 0, len(self.phase))
+            _check("step", steps, -1, len(self.header.steps))
+            _check("constraint", constraints, -1, len(self.limit))
+            self.phase[agents] = phases
+            self.constraint[agents] = constraints
+            self.step[agents] = steps
+        self.time_ns = int(batch.time[-1])
+
+    def counts(self, first: int = 0, stop: int | None = None) -> NDArray[np.int64]:
+        """Return how many agents are in each phase, of those from `first` up to `stop`."""
+        return np.bincount(self.phase[first:stop], minlength=len(Phase))
+
+    def waiting(self) -> NDArray[np.int64]:
+        """Return how many agents wait for each constraint."""
+        # Shifted by one, because bincount takes no -1.
+        return np.bincount(self.constraint + 1, minlength=len(self.limit) + 1)[1:]
+
+    def used(self) -> NDArray[np.int64]:
+        """Return how much of each constraint is held by those who run; -1 where it is nothing that is held."""
+        running = np.flatnonzero(self.phase == Phase.RUNNING)
+        return self._amounts.held(running, self.step[running])
+
+
+class _Amounts:
+    """What a running task holds: a table with a row for each step and group, and a column for each constraint."""
+
+    def __init__(self, header: Header) -> None:
+        unheld = [entry.type not in _HELD for entry in header.constraints]
+        rows: list[list[int]] = []
+        self._row_of_step = np.zeros(len(header.steps) + 1, np.int64)
+        self._grouped: list[tuple[int, int, NDArray[np.int64]]] = []
+        for number, step in enumerate(header.steps):
+            self._row_of_step[number] = len(rows)
+            for group in step.demands or ((),):
+                row = [0] * len(unheld)
+                for demand in group:
+                    row[demand.constraint] += demand.amount or 0
+                    # An amount that is drawn is not in the header: then what is held is not known here.
+                    unheld[demand.constraint] |= demand.amount is None
+                rows.append(row)
+            if step.groups:
+                fleet = header.fleets[step.fleet]
+                group_of_agent = np.zeros(fleet.count, np.int64)
+                for first, last, number_of_group in step.groups:
+                    group_of_agent[first : last + 1] = number_of_group
+                self._grouped.append((number, fleet.first, group_of_agent))
+        self._row_of_step[-1] = len(rows)  # step -1 is at the end and holds nothing
+        rows.append([0] * len(unheld))
+        self._table = np.array(rows, np.int64).reshape(len(rows), len(unheld))
+        self._unheld = np.array(unheld, np.bool_)
+
+    def held(self, agents: NDArray[np.int64], steps: NDArray[np.int16]) -> NDArray[np.int64]:
+        rows = self._row_of_step[steps]
+        for step, first, group_of_agent in self._grouped:
+            here = np.flatnonzero(steps == step)
+            rows[here] += group_of_agent[agents[here] - first]
+        held: NDArray[np.int64] = np.bincount(rows, minlength=len(self._table)) @ self._table
+        held[self._unheld] = -1
+        return held
+
+
+class Cursor:
+    """Steps through a log: the state at one time after another, each row read once."""
+
+    def __init__(self, log: Log) -> None:
+        self.state = FleetState(log.header)
+        self._batches = log.batches()
+        self._batch = next(self._batches, None)
+        self._row = 0
+
+    def advance(self, time_ns: int) -> FleetState:
+        """Return the state at `time_ns`, which is the same object every time; raises ValueError for an earlier time."""
+        if time_ns < self.state.time_ns:
+            raise ValueError(f"{time_ns} ns is in the past; allowed: {self.state.time_ns} ns or later")
+        while self._batch is not None:
+            stop = int(np.searchsorted(self._batch.time, time_ns, side="right"))
+            self.state.apply(self._batch.rows(self._row, stop))
+            self._row = stop
+            if stop < len(self._batch):
+                break
+            self._batch, self._row = next(self._batches, None), 0
+        self.state.time_ns = time_ns
+        return self.state
+
+
+def state_at(log: Log, time_ns: int) -> FleetState:
+    """Return the state at `time_ns`, events at that time included."""
+    return Cursor(log).advance(time_ns)
+
+
+def end_of(log: Log) -> int:
+    """Return the time of the last readable row in ns, 0 where there is none; afterwards `log.cut` is known."""
+    end_ns = 0
+    for batch in log.batches():
+        end_ns = int(batch.time[-1])
+    return end_ns
+
+
+def _limits(entry: ConstraintEntry) -> list[int]:
+    """Return the limits in force at time 0 and from each change on, as `ConstraintChanged` states them; -1 is none."""
+    return [_limit(entry.type, numbers) for _, numbers in entry.settings]
+
+
+def _limit(type_: str, numbers: dict[str, int] | None) -> int:
+    if numbers is None:
+        return -1
+    if type_ == "rate_limit":
+        return numbers["tokens"] * _NS_PER_SECOND * _MICRO // numbers["period_ns"]
+    if type_ == "pause":
+        return 0 if numbers["paused"] else -1
+    return numbers["capacity" if type_ == "resource" else "limit"]
+
+
+def _check(what: str, numbers: NDArray[np.signedinteger], least: int, stop: int) -> None:
+    for number in (int(numbers.min()), int(numbers.max())):
+        if not least <= number < stop:
+            raise LogError(f"a row names {what} {number}, and the header has {stop}; the log is damaged")

@@ -1,0 +1,34 @@
+"""A frame: the whole screen at a moment, a pure function of the state, the size and the theme."""
+
+from rich.segment import Segment
+
+from model.state import FleetState
+from render.grid import grid
+from render.line import Line
+from render.palette import Theme
+from render.status import Reel, constraints, legend, progress, title
+
+_ROOMY_LINES = 16
+"""From this height on there is a margin around the picture."""
+_ROOMY_COLUMNS = 40
+
+
+def frame(state: FleetState, reel: Reel, width: int, height: int, theme: Theme) -> list[Line]:
+    """Return `height` lines, each `width` wide: the title, the picture, the legend, the constraints.
+
+    On a low screen the constraints go first, then the margins and the bar, then the picture.
+    """
+    roomy = height >= _ROOMY_LINES
+    margin = 1 if width >= _ROOMY_COLUMNS else 0
+    inner = width - 2 * margin
+    blank = [Segment(" " * inner, theme.fill(theme.background))]
+    head = [title(state, reel, inner, theme)]
+    if height >= 8:
+        head.append(progress(state, reel, inner, theme))
+    foot = [legend(state, inner, theme), *constraints(state, inner, height // 4 - 1, theme)]
+    if roomy:
+        head.append(blank)
+        foot.insert(0, blank)
+    picture = grid(state, inner, max(0, height - len(head) - len(foot)), theme)
+    side = [Segment(" " * margin, theme.fill(theme.background))] if margin else []
+    return [[*side, *line, *side] for line in [*head, *picture, *foot][:height]]

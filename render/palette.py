@@ -1,0 +1,164 @@
+"""Colours, and what stands in for them where there are few or none.
+
+Rules:
+
+1. The phases differ in brightness, not in hue alone: running, blocked, thinking, finished and the background, from
+   bright to dark. They can be told apart in a photocopy, and by those who cannot tell red from green.
+2. A frame is painted on its own dark background, so that it looks the same on every terminal.
+3. A cell that stands for several agents takes the mean of their colours, in linear light and in whole numbers, so that
+   every machine gets the same. Where there are too few colours for that, and with letters, it takes the phase of most
+   of them; of those that are equally many, the first of `_PRECEDENCE`.
+4. Letters are plain ASCII: they go through any pipe and any terminal.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
+from rich.color import Color
+from rich.console import Console
+from rich.style import Style
+
+from model.state import Phase
+
+LEGEND = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.FINISHED)
+_PRECEDENCE = (Phase.BLOCKED, Phase.RUNNING, Phase.THINKING, Phase.FINISHED, Phase.ABSENT)
+_CHANNELS = np.array([16, 8, 0])
+"""Where red, green and blue are in 0xRRGGBB."""
+
+
+class Paint(Enum):
+    """How a theme fills a cell."""
+
+    RGB = "any colour, as 0xRRGGBB; two cells in a character"
+    ANSI = "one of the 16 colours of the terminal; two cells in a character"
+    LETTER = "a letter, as its code point"
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What each phase looks like (by its number), and the text around."""
+
+    paint: Paint
+    cells: tuple[int, ...]
+    ink: int
+    faint: int
+
+    @property
+    def letters(self) -> bool:
+        """Whether there are no colours."""
+        return self.paint is Paint.LETTER
+
+    @property
+    def background(self) -> int:
+        """The look of an absent agent, and of everything around."""
+        return self.cells[Phase.ABSENT]
+
+    def text(self, code: int, bold: bool = False) -> Style:
+        """Return the style of text in this colour."""
+        return _style(self.paint, code, self.background, bold)
+
+    def pair(self, upper: int, lower: int) -> Style:
+        """Return the style of an upper half block."""
+        return _style(self.paint, upper, lower, False)
+
+    def fill(self, code: int) -> Style:
+        """Return the style of spaces in this colour."""
+        return _style(self.paint, None, code, False)
+
+    def mark(self, phase: Phase) -> str:
+        """Return the character that stands for a phase in the legend."""
+        return chr(self.cells[phase]) if self.letters else "■"
+
+    def clean(self, text: str) -> str:
+        """Return a name of the log without anything that could disturb the terminal."""
+        printable = "".join(character if character.isprintable() else "?" for character in text)
+        return printable.encode("ascii", "replace").decode() if self.letters else printable
+
+    def shorten(self, text: str, width: int) -> str:
+        """Return the text, cut to a width; a sign at the end says that something was cut."""
+        if cell_len(text) <= width:
+            return text
+        return set_cell_size(text, max(0, width - 1)) + ("~" if self.letters else "…")[:width]
+
+    def blend(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the looks of cells, each given by how many of its agents are in each phase."""
+        looks = np.array(self.cells, np.int64)
+        order = np.array(_PRECEDENCE)
+        most: NDArray[np.int64] = order[np.argmax(counts[:, order], axis=1)]
+        if self.paint is not Paint.RGB:
+            return looks[most]
+        # Light is near enough to the square of the value; a mean of squares is exact in whole numbers.
+        light = (looks[:, None] >> _CHANNELS & 0xFF) ** 2
+        agents = counts.sum(axis=1)
+        mean = np.sqrt(counts @ light // agents[:, None]).astype(np.int64)
+        # 32 levels are enough to the eye, and what does not change to the eye need not be sent to the terminal.
+        mixed = np.sum((mean & 0xF8 | 4) << _CHANNELS, axis=1)
+        return np.where(counts[np.arange(len(counts)), most] == agents, looks[most], mixed)
+
+
+def _by_phase(looks: dict[Phase, int]) -> tuple[int, ...]:
+    return tuple(looks[phase] for phase in Phase)
+
+
+FULL = Theme(
+    Paint.RGB,
+    _by_phase(
+        {
+            Phase.ABSENT: 0x101215,
+            Phase.THINKING: 0x4C5362,
+            Phase.BLOCKED: 0xE5484D,
+            Phase.RUNNING: 0x63F2C4,
+            Phase.FINISHED: 0x2A2D33,
+        }
+    ),
+    ink=0xE4E6E9,
+    faint=0x8A92A3,
+)
+"""Truecolor, and 256 colours: the nearest of those is close enough."""
+
+SIXTEEN = Theme(
+    Paint.ANSI,
+    _by_phase({Phase.ABSENT: 0, Phase.THINKING: 8, Phase.BLOCKED: 9, Phase.RUNNING: 14, Phase.FINISHED: 4}),
+    ink=15,
+    faint=7,
+)
+"""The terminal decides what these look like; nearly all keep to the order of rule 1."""
+
+LETTERS = Theme(
+    Paint.LETTER,
+    _by_phase(
+        {
+            Phase.ABSENT: ord(" "),
+            Phase.THINKING: ord("."),
+            Phase.BLOCKED: ord("B"),
+            Phase.RUNNING: ord("R"),
+            Phase.FINISHED: ord("-"),
+        }
+    ),
+    ink=0,
+    faint=0,
+)
+
+
+def theme_for(console: Console) -> Theme:
+    """Return the richest theme that the console can show."""
+    if console.color_system is None or console.no_color or not console.encoding.startswith("utf"):
+        return LETTERS
+    return FULL if console.color_system in ("256", "truecolor") else SIXTEEN
+
+
+@lru_cache(maxsize=65_536)
+def _style(paint: Paint, foreground: int | None, background: int, bold: bool) -> Style:
+    if paint is Paint.LETTER:
+        return Style.null()
+    make = _rgb if paint is Paint.RGB else Color.from_ansi
+    color = None if foreground is None else make(foreground)
+    return Style(color=color, bgcolor=make(background), bold=bold or None)
+
+
+def _rgb(code: int) -> Color:
+    return Color.from_rgb(code >> 16, code >> 8 & 0xFF, code & 0xFF)

@@ -1,0 +1,123 @@
+"""The terminal: frames as text with control codes, and of each new frame only what changed.
+
+Rules:
+
+1. The same lines in the same colour system are the same text.
+2. Whatever happens, the terminal is left as it was found: the normal screen, the cursor, the echo of keys.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.control import Control
+from rich.style import Style
+
+from render.line import Line
+from render.palette import theme_for
+
+try:
+    import termios
+except ImportError:  # pragma: no cover - not a POSIX system: keys are echoed there
+    termios = None  # type: ignore[assignment]
+
+_SYSTEMS = {
+    "standard": ColorSystem.STANDARD,
+    "256": ColorSystem.EIGHT_BIT,
+    "truecolor": ColorSystem.TRUECOLOR,
+    "windows": ColorSystem.WINDOWS,
+}
+_RESET = "\x1b[0m"
+
+
+def color_system_of(console: Console) -> ColorSystem | None:
+    """Return how many colours the console is sent; None where it is sent letters."""
+    system = console.color_system
+    return None if system is None or theme_for(console).letters else _SYSTEMS[system]
+
+
+def encode(line: Line, system: ColorSystem | None) -> str:
+    """Return what a terminal has to be sent to show the line."""
+    if system is None:
+        return "".join(segment.text for segment in line)
+    text, before = "", ("", "", "")
+    for segment in line:
+        # Not Style.render: it repeats what is set already, and remembers the codes of the first colour system it met.
+        after = _codes(segment.style or Style.null(), system)
+        if codes := [new for new, old in zip(after, before, strict=True) if new and new != old]:
+            text += f"\x1b[{';'.join(codes)}m"
+            before = (after[0], after[1] or before[1], after[2] or before[2])
+        text += segment.text
+    return text + _RESET
+
+
+@lru_cache(maxsize=65_536)
+def _codes(style: Style, system: ColorSystem) -> tuple[str, str, str]:
+    """Return the codes of a style's weight, foreground and background; a colour that does not matter has none."""
+    foreground = style.color.downgrade(system).get_ansi_codes(True) if style.color else ()
+    background = style.bgcolor.downgrade(system).get_ansi_codes(False) if style.bgcolor else ()
+    return "1" if style.bold else "22", ";".join(foreground), ";".join(background)
+
+
+class Screen:
+    """Shows one frame after another on the alternate screen of a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._system = color_system_of(console)
+        self._shown: Sequence[Line] = ()
+        self._size = (0, 0)
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show a frame: what is the same as in the frame before is not sent again."""
+        size = (len(lines), sum(segment.cell_length for segment in lines[0]))
+        text = ""
+        if size != self._size:
+            text, self._shown, self._size = f"{Control.home()}{Control.clear()}", (), size
+        for number, line in enumerate(lines):
+            column, part = _difference(self._shown[number], line) if self._shown else (0, line)
+            if part:
+                text += f"{Control.move_to(column, number)}{encode(part, self._system)}"
+        self._shown = lines
+        if text:
+            self._console.file.write(text)
+            self._console.file.flush()
+
+
+@contextmanager
+def alternate_screen(console: Console) -> Iterator[Screen]:
+    """Lend the whole terminal, without cursor and echo."""
+    with console.screen(hide_cursor=True), _no_echo():
+        yield Screen(console)
+
+
+def _difference(before: Line, after: Line) -> tuple[int, Line]:
+    """Return the column from which two lines of one width differ, and the part of the second that differs."""
+    start, column, common = 0, 0, min(len(before), len(after))
+    while start < common and before[start] == after[start]:
+        column += after[start].cell_length
+        start += 1
+    end = 0
+    while end < common - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    return column, after[start : len(after) - end]
+
+
+@contextmanager
+def _no_echo() -> Iterator[None]:
+    """Keep typed keys and turns of the mouse wheel off the screen, and away from the shell afterwards."""
+    if termios is None or not sys.stdin.isatty():
+        yield
+        return
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    silent = list(before)
+    silent[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(keyboard, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSAFLUSH, before)

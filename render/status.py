@@ -1,0 +1,214 @@
+"""The words around the picture: what is shown and when, what the agents do, and how far each constraint is used.
+
+Rules:
+
+1. Numbers keep their place while time runs: widths come from the header, not from what happens.
+2. Where a line is too narrow, what matters least goes first: the speed, the end, the bars, then the ends of names.
+3. Where there are more constraints than room, the last place says how many are not shown.
+"""
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+
+from model.log import ConstraintEntry
+from model.state import FleetState, Phase
+from model.units import NS_PER_SECOND, format_duration
+from render.line import Line, LineWriter
+from render.palette import LEGEND, Theme
+
+_NAME_MAX = 24
+_BAR = 10
+_COLUMN_GAP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reel:
+    """What a frame says about the replay beyond the state: its last moment, its speed, and whether the log is cut."""
+
+    end_ns: int
+    speed: float | None = None
+    cut: bool = False
+
+
+def title(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:
+    """Return the line with the scenario's name, the virtual time and the speed."""
+    name = theme.clean(state.header.name)
+    cut = "  cut log" if reel.cut else ""
+    now, end = clock(state.time_ns, reel.end_ns), clock(reel.end_ns, reel.end_ns)
+    tails = [f" / {end}", f" / {end}  {reel.speed:.3g}x"] if reel.speed is not None else [f" / {end}"]
+    now = now.rjust(len(end))
+    line = LineWriter(width, theme)
+    tail = max((tail for tail in ["", *tails] if cell_len(name + cut + now + tail) + 2 <= width), key=len, default="")
+    left = max(0, width - len(now) - len(tail))
+    line.write(theme.shorten(name, max(0, left - 2)), theme.ink, bold=True)
+    if cell_len(name + cut) + 2 <= left:
+        line.write(cut, theme.cells[Phase.BLOCKED])
+    line.space(line.room - len(now) - len(tail))
+    line.write(now, theme.ink, bold=True)
+    line.write(tail, theme.faint)
+    return line.done()
+
+
+def progress(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:
+    """Return a bar that grows with virtual time."""
+    done = width * state.time_ns // reel.end_ns if reel.end_ns else width
+    heavy, light = ("=", "-") if theme.letters else ("━", "─")
+    line = LineWriter(width, theme)
+    line.write(heavy * min(width, done), theme.faint)
+    line.write(light * line.room, theme.cells[Phase.FINISHED])
+    return line.done()
+
+
+def legend(state: FleetState, width: int, theme: Theme) -> Line:
+    """Return the line that counts the agents in each phase and says how each phase looks."""
+    counts = state.counts()
+    items = [(phase, f"{counts[phase]:,}", f" {phase.name.lower()}") for phase in LEGEND]
+    digits = len(f"{len(state.phase):,}")
+    steady = [2 + digits + len(word) for _, _, word in items]
+    loose = [2 + len(number + word) for _, number, word in items]
+    for widths, gap in ((steady, 4), (steady, 3), (steady, 2), (loose, 2)):
+        if sum(widths) + gap * (len(widths) - 1) <= width:
+            break
+    else:
+        items = [(phase, number, "") for phase, number, _ in items]
+        widths, gap = [2 + len(number) for _, number, _ in items], 1
+    line = LineWriter(width, theme)
+    for (phase, number, word), own in zip(items, widths, strict=True):
+        if line.room < 2 + len(number + word):
+            break
+        line.write(theme.mark(phase), theme.cells[phase])
+        line.write(f" {number}{word}".ljust(own - 1 + gap), theme.ink)
+    absent = f"{counts[Phase.ABSENT]:,} absent"
+    if counts[Phase.ABSENT] and line.room >= len(absent):
+        line.write(absent, theme.faint)
+    return line.done()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What there is to say about a constraint; `share` is how much of the limit is used, from 0 to 1, if that is known."""
+
+    name: str
+    value: str
+    share: float | None
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The widths of the parts of an entry, the space between them, and the word behind the number of those who wait."""
+
+    name: int
+    bar: int
+    value: int
+    waiting: int
+    gap: int
+    word: str
+
+    @property
+    def width(self) -> int:
+        """The width of an entry."""
+        return self.name + (self.bar + self.gap) * bool(self.bar) + self.gap + self.value + self.gap + self.waiting
+
+
+def constraints(state: FleetState, width: int, lines_max: int, theme: Theme) -> list[Line]:
+    """Return lines that say for each constraint what limit is in force, how much of it is used, and who waits."""
+    entries = _entries(state, theme)
+    if not entries or lines_max < 1:
+        return []
+    shape = _shape(state, entries, width)
+    columns = min(len(entries), max(1, (width + _COLUMN_GAP) // (shape.width + _COLUMN_GAP)))
+    lines = min(lines_max, -(-len(entries) // columns))
+    shown = len(entries) if len(entries) <= lines * columns else lines * columns - 1
+    writers = [LineWriter(width, theme) for _ in range(lines)]
+    for number, entry in enumerate(entries[:shown]):
+        line = writers[number // columns]
+        line.space(_COLUMN_GAP * bool(number % columns))
+        _write(line, entry, shape, theme)
+    if rest := entries[shown:]:
+        line = writers[-1]
+        line.space(_COLUMN_GAP * bool(shown % columns))
+        text = f"{len(rest)} more, {sum(entry.waiting for entry in rest):,} waiting"
+        line.write(theme.shorten(text, line.room), theme.faint)
+    return [line.done() for line in writers]
+
+
+def _entries(state: FleetState, theme: Theme) -> list[_Entry]:
+    rows = zip(
+        state.header.constraints, state.limit.tolist(), state.used().tolist(), state.waiting().tolist(), strict=True
+    )
+    return [
+        _Entry(
+            theme.clean(entry.id),
+            _value(entry, state.time_ns, limit, used),
+            min(1.0, used / limit) if used >= 0 and limit > 0 else None,
+            waiting,
+        )
+        for entry, limit, used, waiting in rows
+    ]
+
+
+def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int) -> str:
+    """Say what is in force: the slots used and the limit, the rate, or whether it is open."""
+    if entry.type == "pause":
+        return "open" if limit < 0 else "paused"
+    if limit < 0:
+        return "no limit"
+    if entry.type != "rate_limit":
+        return f"{limit:,}" if used < 0 else f"{used:,}/{limit:,}"
+    # The row gives the rate to a millionth; the header has it as it was written.
+    numbers = next((numbers for time, numbers in reversed(entry.settings) if time <= time_ns), None)
+    return _rate(numbers) if numbers is not None else "no limit"
+
+
+def _rate(numbers: dict[str, int]) -> str:
+    period = format_duration(numbers["period_ns"])
+    return f"{numbers['tokens']:,}/{period.removeprefix('1') if period[1:].isalpha() else period}"
+
+
+def _shape(state: FleetState, entries: list[_Entry], width: int) -> _Shape:
+    """Choose what fits: all of it, without the bars, without the word, with cut names."""
+    value = max(map(len, [*(entry.value for entry in entries), *map(_widest, state.header.constraints)]))
+    name = min(_NAME_MAX, max(cell_len(entry.name) for entry in entries))
+    digits, word = len(f"{len(state.phase):,}"), " waiting"
+    bar = _BAR if any(entry.share is not None for entry in entries) else 0
+    full = _Shape(name, bar, value, digits + len(word), 2, word)
+    bare = _Shape(name, 0, value, digits + len(word), 1, word)
+    tight = _Shape(max(1, min(name, width - value - digits - 2)), 0, value, digits, 1, "")
+    return next((shape for shape in (full, bare) if shape.width <= width), tight)
+
+
+def _widest(entry: ConstraintEntry) -> str:
+    """Return the widest text that the limits of a constraint lead to, so that nothing moves when one changes."""
+    if entry.type in ("rate_limit", "pause"):
+        return max((_value(entry, time, 0, -1) for time, _ in entry.settings), key=len)
+    most = max((max(numbers.values()) for _, numbers in entry.settings if numbers is not None), default=0)
+    return f"{most:,}/{most:,}"
+
+
+def _write(line: LineWriter, entry: _Entry, shape: _Shape, theme: Theme) -> None:
+    line.write(set_cell_size(theme.shorten(entry.name, shape.name), shape.name), theme.ink)
+    line.space(shape.gap)
+    if shape.bar:
+        filled = 0 if entry.share is None else round(shape.bar * entry.share)
+        heavy, light = ("#", ".") if theme.letters else ("━", "━")
+        line.write(heavy * filled, theme.cells[Phase.RUNNING])
+        line.write((" " if entry.share is None else light) * (shape.bar - filled), theme.cells[Phase.FINISHED])
+        line.space(shape.gap)
+    line.write(entry.value.rjust(shape.value), theme.ink)
+    line.space(shape.gap)
+    waiting = f"{entry.waiting:,}{shape.word}".ljust(shape.waiting)
+    line.write(waiting, theme.cells[Phase.BLOCKED] if entry.waiting else theme.faint)
+
+
+def clock(ns: int, span_ns: int) -> str:
+    """Write a time so that all times of a span have the same form: 12.30s, 4.125ms, 1:02:03."""
+    for unit, size in (("ns", 1), ("us", 1_000), ("ms", 1_000_000)):
+        if span_ns < 1000 * size and span_ns:
+            return f"{ns / size:.2f}{unit}" if size > 1 else f"{ns}ns"
+    if span_ns < 1000 * NS_PER_SECOND:
+        return f"{ns / NS_PER_SECOND:.2f}s"
+    minutes, seconds = divmod(ns // NS_PER_SECOND, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

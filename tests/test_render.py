@@ -1,0 +1,818 @@
+"""Frames, pacing and the command line of the replay.
+
+The golden files hold what a console is sent, byte for byte; `UPDATE_GOLDEN=1 pytest tests/test_render.py` writes them
+anew. Look at them with `cat`.
+"""
+
+import fcntl
+import io
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fleet_logs import S, batch, concurrency, content, header, log, loop, pause, rate_limit, row
+from rich.cells import cell_len
+from rich.color import Color, ColorSystem
+from rich.console import Console
+
+from model.events import Kind
+from model.log import Header, Log
+from model.state import Cursor, FleetState, Phase, end_of, state_at
+from render import __main__ as command
+from render.frame import frame
+from render.grid import grid
+from render.palette import FULL, LETTERS, SIXTEEN, Theme, theme_for
+from render.player import default_speed, moments, play
+from render.replay import can_play, cut_message, reel_of, replay, still
+from render.screen import Screen, encode
+from render.status import Reel, clock, constraints, legend, title
+
+HERE = Path(__file__).parent
+ESC = "\x1b"
+
+
+def console(width: int, height: int, colors: str | None, **more: object) -> Console:
+    """A console of fixed size that writes to memory and knows nothing of the environment."""
+    return Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        force_terminal=True,
+        color_system=colors,  # type: ignore[arg-type]
+        legacy_windows=False,
+        _environ={},
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def written(to: Console) -> str:
+    assert isinstance(to.file, io.StringIO)
+    return to.file.getvalue()
+
+
+def plain(lines) -> list[str]:
+    return ["".join(segment.text for segment in line) for line in lines]
+
+
+def state_of(phases: list[int] | np.ndarray, head: Header | None = None) -> FleetState:
+    """A state in which the agents are in these phases; the blocked ones wait for the first constraint, if any."""
+    state = FleetState(head or header({"a": len(phases)}))
+    state.phase[:] = phases
+    state.step[:] = 0
+    state.constraint[state.phase == Phase.BLOCKED] = 0 if len(state.limit) else -1
+    return state
+
+
+# Scenes: a log, a moment of it, and the size of the console.
+
+
+def bottleneck() -> tuple[Log, int, int, int]:
+    head = header({"agent": 300}, [concurrency("funnel", 30)])
+    return log(head, loop(head, 5 * S)), 4 * S, 60, 20
+
+
+def fleets() -> tuple[Log, int, int, int]:
+    limits = [concurrency("llm", 5), concurrency("sandbox", 4), concurrency("a-human-who-reads-it-all", 2)]
+    head = header({"planner": 40, "coder": 120, "reviewer": 12}, limits)
+    return log(head, loop(head, 9 * S, stagger=S // 20, visits=3)), 7 * S, 70, 25
+
+
+def crowd() -> tuple[Log, int, int, int]:
+    head = header({"agent": 5000}, [concurrency("funnel", 300)])
+    return log(head, loop(head, 3 * S, stagger=S // 2500)), 2 * S, 40, 14
+
+
+def few() -> tuple[Log, int, int, int]:
+    head = header({"agent": 6}, [concurrency("gpu", 2)])
+    return log(head, loop(head, 5 * S, work=S)), 3 * S, 48, 18
+
+
+def narrow() -> tuple[Log, int, int, int]:
+    limits = [concurrency("a-rather-long-name", 20), rate_limit("llm", 600, 60 * S), pause("stop", True)]
+    head = header({"agent": 70}, limits)
+    return log(head, loop(header({"agent": 70}, limits[:1]), 4 * S)), 3 * S, 20, 13
+
+
+SCENES = {scene.__name__: scene for scene in (bottleneck, fleets, crowd, few, narrow)}
+COLORS = {"truecolor": "truecolor", "256": "256", "16": "standard", "letters": None}
+
+
+@pytest.mark.parametrize("colors", COLORS)
+@pytest.mark.parametrize("scene", SCENES)
+def test_golden_frames(scene, colors):
+    picture, moment, width, height = SCENES[scene]()
+    to = console(width, height, COLORS[colors])
+    still(picture, reel_of(picture), to, moment)
+    golden = HERE / "golden" / f"{scene}-{colors}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(written(to), encoding="utf-8", newline="")
+    assert written(to) == golden.read_bytes().decode("utf-8")
+
+
+@pytest.mark.parametrize("theme", [FULL, SIXTEEN, LETTERS], ids=["full", "sixteen", "letters"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_frame_fills_its_size_whatever_that_is(scene, theme):
+    picture, moment, _, _ = SCENES[scene]()
+    state = state_at(picture, moment)
+    for width in (1, 2, 3, 5, 8, 13, 20, 39, 40, 80, 211):
+        for height in (1, 2, 3, 4, 7, 8, 15, 16, 24, 61):
+            lines = frame(state, Reel(5 * S, 3.5, True), width, height, theme)
+            assert [cell_len(line) for line in plain(lines)] == [width] * height
+
+
+def test_a_frame_is_the_same_whether_the_state_was_stepped_or_asked_for():
+    picture, moment, width, height = bottleneck()
+    reel = reel_of(picture)
+    cursor = Cursor(picture)
+    for between in range(0, moment, S // 3):
+        cursor.advance(between)
+    stepped = frame(cursor.advance(moment), reel, width, height, FULL)
+    assert stepped == frame(state_at(picture, moment), reel, width, height, FULL)
+    assert stepped != frame(state_at(picture, moment + S // 20), reel, width, height, FULL)
+
+
+# The grid
+
+
+def letters_of(lines: list[str], letter: str) -> list[tuple[int, int]]:
+    return [(y, x) for y, line in enumerate(lines) for x, each in enumerate(line) if each == letter]
+
+
+@pytest.mark.parametrize(
+    ("agents", "width", "height"), [(1, 30, 9), (20, 80, 20), (57, 33, 7), (240, 30, 8), (9, 9, 1)]
+)
+def test_every_agent_has_a_place_of_its_own_row_by_row(agents, width, height):
+    places = []
+    for agent in range(agents):
+        phases = np.full(agents, Phase.THINKING)
+        phases[agent] = Phase.RUNNING
+        lines = plain(grid(state_of(phases), width, height, LETTERS))
+        places.append(letters_of(lines, "R"))
+    assert places[0][0] == (0, 0)
+    assert len({len(place) for place in places}) == 1, "all cells have one size"
+    assert len({spot for place in places for spot in place}) == agents * len(places[0]), "no two cells share a spot"
+    assert sorted(places) == places
+
+
+@pytest.mark.parametrize(("agents", "width", "height"), [(1, 10, 5), (20, 80, 20), (100, 80, 20), (1000, 100, 25)])
+@pytest.mark.parametrize("theme", [FULL, LETTERS], ids=["full", "letters"])
+def test_the_picture_fills_the_room(agents, width, height, theme):
+    lines = grid(state_of([Phase.RUNNING] * agents), width, height, theme)
+    wide = max(len(line.rstrip()) for line in painted(lines, theme))
+    high = max(number + 1 for number, line in enumerate(painted(lines, theme)) if line.strip())
+    assert wide >= width * 0.8
+    assert high >= height * 0.6
+
+
+def painted(lines, theme: Theme) -> list[str]:
+    """The lines with an X wherever something is painted."""
+    if theme.letters:
+        return plain(lines)
+    night = theme.fill(theme.background)
+    return ["".join((" " if part.style == night else "X") * len(part.text) for part in line) for line in lines]
+
+
+def test_two_agents_share_a_character():
+    # 5 agents in 2 columns and 2 lines: a cell each, the last one alone above an empty half.
+    phases = [Phase.RUNNING, Phase.BLOCKED, Phase.RUNNING, Phase.THINKING, Phase.BLOCKED]
+    looks = FULL.cells
+    (upper_left, upper_right), (lower_left, lower_right) = grid(state_of(phases), 2, 2, FULL)
+    assert (upper_left.text, upper_left.style) == (" ", FULL.fill(looks[Phase.RUNNING]))
+    assert (upper_right.text, upper_right.style) == ("▀", FULL.pair(looks[Phase.BLOCKED], looks[Phase.THINKING]))
+    assert (lower_left.text, lower_left.style) == ("▀", FULL.pair(looks[Phase.BLOCKED], FULL.background))
+    assert (lower_right.text, lower_right.style) == (" ", FULL.fill(FULL.background))
+
+
+def test_an_agent_that_has_not_started_above_one_that_has():
+    ((cell,),) = grid(state_of([Phase.ABSENT, Phase.RUNNING]), 1, 1, FULL)
+    assert (cell.text, cell.style) == ("▄", FULL.pair(FULL.cells[Phase.RUNNING], FULL.background))
+
+
+@pytest.mark.parametrize("agents", [101, 150, 999, 100_000])
+def test_more_agents_than_cells_are_shared_out_evenly(agents):
+    """Marks one agent after another by the only letter that differs: the runs of agents of a cell are as even as can be."""
+    order = np.arange(agents)
+    homes = order * 100 // agents
+    sizes = np.bincount(homes)
+    assert set(sizes.tolist()) <= {agents // 100, agents // 100 + 1}
+    # Paint the agents of every third cell, all of them: exactly those cells must change.
+    phases = np.where(homes % 3 == 0, Phase.RUNNING, Phase.THINKING)
+    text = "".join(plain(grid(state_of(phases), 20, 5, LETTERS)))
+    assert text == ("R.." * 34)[:100]
+
+
+def test_several_fleets_have_names_and_cells_of_one_size():
+    head = header({"big": 40, "small": 10})
+    lines = plain(grid(state_of([Phase.RUNNING] * 40 + [Phase.BLOCKED] * 10, head), 20, 8, LETTERS))
+    assert lines[0].startswith("big    R 40  B 0")
+    labels = [number for number, line in enumerate(lines) if re.match(r"big|small", line)]
+    big, small = lines[labels[0] + 1 : labels[1]], lines[labels[1] + 1 :]
+    assert len(letters_of(big, "R")) == 4 * len(letters_of(small, "B"))
+
+
+def test_too_many_fleets_for_names_follow_one_another():
+    head = header({f"fleet{number}": 2 for number in range(10)})
+    phases = [Phase.RUNNING, Phase.BLOCKED] * 10
+    assert "".join(plain(grid(state_of(phases, head), 20, 1, LETTERS))) == "RB" * 10
+
+
+def test_crowded_fleets_get_lines_by_their_numbers():
+    head = header({"big": 9000, "small": 1000})
+    lines = plain(grid(state_of([Phase.RUNNING] * 9000 + [Phase.BLOCKED] * 1000, head), 20, 13, LETTERS))
+    assert [line[0] for line in lines] == ["b", *"R" * 9, " ", "s", "B"]
+
+
+# Colours
+
+
+def luminance(red: int, green: int, blue: int) -> float:
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in (red / 255, green / 255, blue / 255)
+    ]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("system", [ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT])
+def test_the_phases_differ_in_brightness(system):
+    bright = []
+    for phase in (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.FINISHED, Phase.ABSENT):
+        code = FULL.cells[phase]
+        color = Color.from_rgb(code >> 16, code >> 8 & 255, code & 255).downgrade(system)
+        bright.append(luminance(*color.get_truecolor()) + 0.05)
+    ratios = [a / b for a, b in pairwise(bright)]
+    assert min(ratios) > 1.2
+    assert bright[0] / bright[-1] > 10
+
+
+def test_the_phases_differ_in_every_theme():
+    assert all(len(set(theme.cells)) == len(Phase) for theme in (FULL, SIXTEEN, LETTERS))
+
+
+def counts(**phases: int) -> np.ndarray:
+    return np.array([[phases.get(phase.name.lower(), 0) for phase in Phase]])
+
+
+def test_a_mix_is_the_mean_of_the_light():
+    red, green = FULL.cells[Phase.BLOCKED], FULL.cells[Phase.RUNNING]
+    mixed = int(FULL.blend(counts(blocked=1, running=3))[0])
+    for shift in (16, 8, 0):
+        a, b = red >> shift & 255, green >> shift & 255
+        assert mixed >> shift & 255 == pytest.approx(((a * a + 3 * b * b) / 4) ** 0.5, abs=5)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_cell_of_one_phase_has_its_very_colour(phase):
+    for theme in (FULL, SIXTEEN, LETTERS):
+        assert theme.blend(counts(**{phase.name.lower(): 7})).tolist() == [theme.cells[phase]]
+
+
+@pytest.mark.parametrize(
+    ("phases", "winner"),
+    [
+        ({"running": 3, "blocked": 2}, Phase.RUNNING),
+        ({"running": 2, "blocked": 2, "thinking": 2, "finished": 2}, Phase.BLOCKED),
+        ({"running": 2, "thinking": 2}, Phase.RUNNING),
+        ({"finished": 1, "thinking": 1}, Phase.THINKING),
+        ({"absent": 3, "blocked": 2}, Phase.ABSENT),
+    ],
+)
+def test_letters_show_the_phase_of_most_and_blocked_wins_ties(phases, winner):
+    for theme in (LETTERS, SIXTEEN):
+        assert theme.blend(counts(**phases)).tolist() == [theme.cells[winner]]
+
+
+@pytest.mark.parametrize(
+    ("colors", "more", "theme"),
+    [
+        ("truecolor", {}, FULL),
+        ("256", {}, FULL),
+        ("standard", {}, SIXTEEN),
+        (None, {}, LETTERS),
+        ("truecolor", {"no_color": True}, LETTERS),
+    ],
+)
+def test_the_theme_is_the_richest_that_the_console_can_show(colors, more, theme):
+    assert theme_for(console(80, 24, colors, **more)) is theme
+
+
+def test_a_console_that_cannot_write_blocks_gets_letters():
+    ascii_only = Console(
+        file=io.TextIOWrapper(io.BytesIO(), "ascii"), force_terminal=True, color_system="truecolor", _environ={}
+    )
+    picture, moment, _, _ = bottleneck()
+    still(picture, reel_of(picture), ascii_only, moment)
+    assert theme_for(ascii_only) is LETTERS
+
+
+def test_one_frame_in_two_colour_systems_in_one_process():
+    line = frame(state_at(bottleneck()[0], S), Reel(5 * S), 60, 3, FULL)[1]
+    assert ";2;" in encode(line, ColorSystem.TRUECOLOR)
+    assert ";5;" in encode(line, ColorSystem.EIGHT_BIT)
+    assert ";2;" not in encode(line, ColorSystem.EIGHT_BIT)
+    assert ESC not in encode(line, None)
+
+
+# The words
+
+
+def test_the_state_of_a_constraint_in_words():
+    limits = [
+        concurrency("funnel", 100),
+        concurrency("gone", 5, (0, None)),
+        rate_limit("llm", 600, 60 * S),
+        rate_limit("burst", 5, S // 5),
+        pause("stop", True),
+        pause("go", False),
+    ]
+    state = state_of([Phase.RUNNING] * 100 + [Phase.BLOCKED] * 412, header({"a": 512}, limits))
+    state.apply(batch([row(0, Kind.ConstraintChanged, constraint=1, value=-1)]))
+    words = plain(constraints(state, 50, 9, LETTERS))
+    assert [re.sub(r" +", " ", line.strip()) for line in words] == [
+        "funnel ########## 100/100 412 waiting",
+        "gone no limit 0 waiting",
+        "llm 600/m 0 waiting",
+        "burst 5/200ms 0 waiting",
+        "stop paused 0 waiting",
+        "go open 0 waiting",
+    ]
+    assert plain(constraints(state, 200, 9, LETTERS))[0].count("waiting") == 4
+    assert [line.rstrip() for line in plain(constraints(state, 20, 2, LETTERS))] == [
+        "funnel  100/100 412",
+        "5 more, 0 waiting",
+    ]
+    assert [line.rstrip() for line in plain(constraints(state, 9, 1, LETTERS))] == ["6 more, ~"]
+    assert constraints(state, 50, 0, LETTERS) == []
+
+
+def test_nothing_moves_sideways_while_time_runs():
+    head = header({"a": 500, "b": 500}, [concurrency("one", 10), concurrency("two", 1000)])
+    nobody, everybody = state_of([Phase.THINKING] * 1000, head), state_of([Phase.BLOCKED] * 1000, head)
+    for line_of, marks in (
+        (lambda state: constraints(state, 90, 3, LETTERS)[0], ["two", "/1,000"]),
+        (lambda state: legend(state, 90, LETTERS), ["B ", ". ", "- "]),
+    ):
+        before, after = plain([line_of(nobody), line_of(everybody)])
+        assert before != after
+        assert [before.index(mark) for mark in marks] == [after.index(mark) for mark in marks]
+
+
+def test_the_legend_says_less_where_there_is_less_room():
+    state = state_of([*[Phase.RUNNING] * 5, *[Phase.BLOCKED] * 12, *[Phase.THINKING] * 3, Phase.FINISHED, Phase.ABSENT])
+    assert plain([legend(state, 80, LETTERS)])[0].rstrip() == (
+        "R 5 running     B 12 blocked    . 3 thinking     - 1 finished     1 absent"
+    )
+    assert plain([legend(state, 54, LETTERS)]) == ["R 5 running  B 12 blocked  . 3 thinking  - 1 finished "]
+    assert plain([legend(state, 20, LETTERS)]) == ["R 5 B 12 . 3 - 1    "]
+    assert plain([legend(state, 9, LETTERS)]) == ["R 5 B 12 "]
+
+
+def test_the_title_keeps_the_time_and_lets_go_of_the_rest():
+    state = state_of([Phase.RUNNING])
+    state.time_ns = 3 * S // 2
+    lines = [
+        "bottleneck  cut log      1.50s / 20.00s  4x",
+        "bottleneck  cut log   1.50s / 20.00s",
+        "bottleneck  cut log   1.50s",
+        "bottleneck   1.50s",
+        "bot~   1.50s",
+        " 1.50",
+    ]
+    for line in lines:
+        assert plain([title(state, Reel(20 * S, 4.0, True), len(line), LETTERS)]) == [line]
+
+
+@pytest.mark.parametrize(
+    ("ns", "span", "text"),
+    [
+        (12_340_000_000, 60 * S, "12.34s"),
+        (0, 60 * S, "0.00s"),
+        (4_125_000, 5_000_000, "4.12ms"),
+        (1_500, 9_000, "1.50us"),
+        (7, 9, "7ns"),
+        (3_723 * S, 7200 * S, "1:02:03"),
+        (0, 0, "0.00s"),
+    ],
+)
+def test_times_of_one_span_have_one_form(ns, span, text):
+    assert clock(ns, span) == text
+
+
+def test_a_name_cannot_disturb_the_terminal():
+    head = header({f"{ESC}[31mred\n": 3, "é": 2}, [concurrency(f"{ESC}c", 1)])
+    state = state_of([Phase.RUNNING] * 5, head)
+    for theme in (FULL, LETTERS):
+        text = "".join(plain(frame(state, Reel(S), 60, 24, theme)))
+        assert text.isprintable()
+    assert text.isascii()
+
+
+# Pacing
+
+
+class FakeClock:
+    """A clock that moves when somebody sleeps or works."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
+def shown(end_ns: int, speed: float, fps: float, work: float) -> tuple[list[int], list[float]]:
+    """The moments that are shown, and when, by a player that needs `work` seconds for a frame."""
+    fake, at = FakeClock(), []
+    seen = []
+    for moment in moments(end_ns, speed, fps, fake):
+        seen.append(moment)
+        at.append(round(fake.seconds - 100, 6))
+        fake.seconds += work
+    return seen, at
+
+
+def test_frames_are_due_at_a_steady_rate():
+    seen, at = shown(2 * S, speed=2, fps=10, work=0.01)
+    assert seen[:11] == [number * S // 5 for number in range(11)]
+    assert at[:11] == [number / 10 for number in range(11)]
+    assert set(seen[10:]) == {2 * S}
+    assert at[-1] == pytest.approx(2.0), "the last frame stays for a second"
+
+
+def test_frames_are_left_out_rather_than_late():
+    seen, at = shown(4 * S, speed=1, fps=10, work=0.35)
+    assert seen[:4] == [0, S * 3 // 10, S * 6 // 10, S * 10 // 10]
+    assert all(when - moment / S < 0.1001 for moment, when in zip(seen, at, strict=True) if moment < 4 * S)
+    assert seen[-1] == 4 * S
+
+
+def test_a_hopelessly_slow_terminal_still_shows_the_end():
+    assert shown(4 * S, speed=1, fps=20, work=60)[0] == [0, 4 * S]
+    assert shown(0, speed=1, fps=20, work=60)[0] == [0]
+
+
+def test_the_default_speed_makes_fifteen_seconds_but_never_slow_motion():
+    assert default_speed(60 * S) == 4
+    assert default_speed(15 * S) == 1
+    assert default_speed(S) == 1
+
+
+class Terminal:
+    """As much of a terminal as the player needs: it keeps what is in each place, with its colours."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.size = (width, height)
+        self.clear()
+
+    def clear(self) -> None:
+        self.cells = {}
+        self.at = (0, 0)
+
+    def feed(self, text: str) -> None:
+        style: dict[str, str] = {}
+        for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|[^\x1b]", text):
+            if not part.startswith(ESC):
+                y, x = self.at
+                assert x < self.size[0], "text over the edge"
+                assert y < self.size[1], "text under the edge"
+                self.cells[self.at] = (part, tuple(sorted(style.items())))
+                self.at = (y, x + 1)
+            elif part.endswith("m"):
+                style = self.styled(style, part[2:-1])
+            elif part.endswith("H"):
+                y, x = (int(number) - 1 for number in (part[2:-1] or "1;1").split(";"))
+                self.at = (y, x)
+            elif part == f"{ESC}[2J":
+                self.clear()
+
+    @staticmethod
+    def styled(style: dict[str, str], codes: str) -> dict[str, str]:
+        style = dict(style)
+        for code in re.findall(r"[34]8;2;\d+;\d+;\d+|\d+", codes):
+            if code == "0":
+                style = {}
+            elif code in ("1", "22"):
+                style["bold"] = code
+            else:
+                style[code[:2]] = code
+        return style
+
+
+def test_what_is_written_adds_up_to_the_frames():
+    picture, _, width, height = fleets()
+    to = console(width, height, "truecolor")
+    screen, terminal, reel = Screen(to), Terminal(width, height), Reel(9 * S, 2.0)
+    cursor = Cursor(picture)
+    for moment in range(0, 9 * S, S // 4):
+        lines = frame(cursor.advance(moment), reel, width, height, FULL)
+        before = len(written(to))
+        screen.show(lines)
+        terminal.feed(written(to)[before:])
+        whole = Terminal(width, height)
+        for number, line in enumerate(lines):
+            whole.feed(f"{ESC}[{number + 1};1H{encode(line, ColorSystem.TRUECOLOR)}")
+        texts = [{place: cell[0] for place, cell in each.cells.items()} for each in (terminal, whole)]
+        assert texts[0] == texts[1]
+        backgrounds = [
+            {place: dict(cell[1]).get("48") for place, cell in each.cells.items()} for each in (terminal, whole)
+        ]
+        assert backgrounds[0] == backgrounds[1]
+        inked = [{p: c[1] for p, c in each.cells.items() if c[0] != " "} for each in (terminal, whole)]
+        assert inked[0] == inked[1]
+
+
+def test_an_unchanged_frame_writes_nothing_and_a_small_change_writes_little():
+    to = console(100, 30, "truecolor")
+    screen, phases = Screen(to), [Phase.THINKING] * 1000
+    screen.show(frame(state_of(phases), Reel(S), 100, 30, FULL))
+    first = len(written(to))
+    screen.show(frame(state_of(phases), Reel(S), 100, 30, FULL))
+    assert len(written(to)) == first
+    phases[500] = Phase.RUNNING
+    screen.show(frame(state_of(phases), Reel(S), 100, 30, FULL))
+    assert 0 < len(written(to)) - first < 400
+
+
+def test_a_replay_takes_the_screen_and_gives_it_back():
+    picture = few()[0]
+    to = console(48, 18, "truecolor")
+    play(picture, Reel(end_of(picture), 2.0), to, 10, FakeClock())
+    text = written(to)
+    assert text.startswith(f"{ESC}[?1049h")
+    assert text.endswith(f"{ESC}[?1049l{ESC}[?25h") or text.endswith(f"{ESC}[?25h{ESC}[?1049l")
+    terminal = Terminal(48, 18)
+    terminal.feed(text[: text.rindex(f"{ESC}[?1049l")])
+    last = plain(frame(state_at(picture, 5 * S), Reel(5 * S, 2.0), 48, 18, FULL))
+    assert ["".join(terminal.cells[y, x][0] for x in range(48)) for y in range(18)] == last
+
+
+def test_an_interrupted_replay_gives_the_screen_back():
+    class Interrupted(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if len(self.slept) == 7:
+                raise KeyboardInterrupt
+
+    picture, to = few()[0], console(48, 18, "truecolor")
+    with pytest.raises(KeyboardInterrupt):
+        play(picture, Reel(end_of(picture), 1.0), to, 10, Interrupted())
+    assert written(to).rindex(f"{ESC}[?1049l") > written(to).rindex("▀")
+    assert written(to).rindex(f"{ESC}[?25h") > written(to).rindex(f"{ESC}[?25l")
+
+
+def test_a_window_may_change_its_size_while_the_replay_runs():
+    class Resizing(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if len(self.slept) == 5:
+                to.size = (30, 9)
+
+    picture, to = few()[0], console(48, 18, "truecolor")
+    play(picture, Reel(end_of(picture), 2.0), to, 10, Resizing())
+    before, after = written(to).split(f"{ESC}[2J")[1:]
+    assert f"{ESC}[18;1H" in before
+    terminal = Terminal(30, 9)
+    terminal.feed(after[: after.rindex(f"{ESC}[?1049l")])
+    assert len(terminal.cells) == 30 * 9
+
+
+# Stills, and what is said about cut logs
+
+
+def test_a_replay_that_cannot_move_shows_the_last_moment():
+    picture, _, width, height = bottleneck()
+    whole, last = console(width, height, "truecolor"), console(width, height, "truecolor")
+    replay(picture, whole)
+    still(picture, reel_of(picture), last, 5 * S)
+    assert written(whole) == written(last)
+    assert "5.00s" in written(last)
+    assert not can_play(whole), "memory is no terminal, whatever it is taken for"
+
+
+def test_a_cut_log_says_so():
+    head = header({"a": 2})
+    rows = [row(0, Kind.AgentStarted, 0), row(12_345_678_901, Kind.AgentStarted, 1), row(20 * S, Kind.RunFinished)]
+    cut = Log.from_bytes(content(head, rows, batch_rows=2, end=False)[:-50])
+    reel = reel_of(cut)
+    assert (reel.end_ns, reel.cut) == (12_345_678_901, True)
+    assert cut_message(reel) == "the log is cut at 12.346s: the run was interrupted"
+    to = console(60, 10, None)
+    replay(cut, to)
+    assert "cut log" in written(to)
+    assert not reel_of(log(head, rows)).cut
+
+
+def test_a_log_without_rows_is_shown():
+    empty = log(header({"a": 2}), [])
+    to = console(80, 10, None)
+    replay(empty, to)
+    assert cut_message(reel_of(empty)) == "the log is cut at 0s: the run was interrupted"
+    assert "2 absent" in written(to)
+
+
+# The command line
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    head = header({"agent": 300}, [concurrency("funnel", 30)])
+    file = tmp_path_factory.mktemp("logs") / "bottleneck.arrows"
+    file.write_bytes(content(head, loop(head, 5 * S)))
+    return file
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "PYTHONPATH": str(HERE.parent), "PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color", **more}
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "render", *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output="stdout" not in options,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--at", "6s"], "--at: 6s is after the end; allowed: from 0s to 5s"),
+        (["--at", "-1s"], "--at: '-1s' is negative; allowed: 0 or a positive time"),
+        (["--at", "soon"], "--at: 'soon' is not a time; allowed: "),
+        (["--speed", "0"], "--speed: 0 is out of range; allowed: a number above 0"),
+        (["--speed", "nan"], "--speed: nan is out of range; allowed: a number above 0"),
+        (["--speed", "fast"], "--speed: 'fast' is not a number; allowed: a number above 0"),
+        (["--fps", "61"], "--fps: 61 is out of range; allowed: a number above 0, at most 60"),
+    ],
+)
+def test_bad_options_are_one_line_and_exit_code_2(path, capsys, arguments, message):
+    assert command.main([str(path), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content_", "message"),
+    [
+        ("missing", None, "no such file; allowed: a log that a run has written"),
+        ("folder/", None, "not a fleetsim log"),
+        ("empty", b"", "not a fleetsim log"),
+        ("text", b"a line\n" * 100, "not a fleetsim log"),
+        ("zeros", bytes(5000), "not a fleetsim log"),
+    ],
+)
+def test_files_that_are_no_logs_are_one_line_and_exit_code_2(tmp_path, capsys, name, content_, message):
+    file = tmp_path / name
+    if name.endswith("/"):
+        file.mkdir()
+    elif content_ is not None:
+        file.write_bytes(content_)
+    assert command.main([str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{file}: {message}")
+    assert err.count("\n") == 1
+
+
+def test_a_damaged_log_is_one_line_and_exit_code_2(tmp_path, capsys):
+    file = tmp_path / "damaged"
+    file.write_bytes(content(header({"a": 2}), [row(0, Kind.AgentStarted, 7)]))
+    assert command.main([str(file)]) == 2
+    assert capsys.readouterr().err == "a row names agent 7, and the header has 2; the log is damaged\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--nope"]])
+def test_misuse_is_exit_code_2(capsys, arguments):
+    assert command.main(arguments) == 2
+    assert "Usage:" in capsys.readouterr().err
+
+
+def test_a_cut_log_is_played_as_far_as_it_goes(path, tmp_path, capsys):
+    file = tmp_path / "cut.arrows"
+    file.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    assert command.main([str(file), "--at", "1s"]) == 0
+    out, err = capsys.readouterr()
+    assert "1.00s" in out
+    assert re.fullmatch(r"the log is cut at [34]\.\d+s: the run was interrupted\n", err)
+
+
+def test_a_pipe_gets_the_last_moment_in_letters(path):
+    piped = run(path)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert ESC not in piped.stdout
+    assert "5.00s / 5.00s" in piped.stdout
+    assert "R 30 running" in piped.stdout
+    assert run(path, "--at", "5s").stdout == piped.stdout
+    assert "2.00s / 5.00s" in run(path, "--at", "2").stdout
+
+
+def test_a_closed_pipe_is_silent(path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    closed = run(path, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line(path):
+    with open("/dev/full", "w") as full:
+        failed = run(path, stdout=full, stderr=subprocess.PIPE)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("the picture cannot be written: No space left on device; allowed: ")
+    assert failed.stderr.count("\n") == 1
+
+
+def on_terminal(
+    *arguments: object, interrupt_on: bytes = b"", number: int = signal.SIGINT, **env: str
+) -> tuple[int, str, bool]:
+    """Run on a terminal of 60x16; return the exit code, what was written, and whether the settings are as before."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 16, 60, 0, 0))
+    before = termios.tcgetattr(slave)
+    with subprocess.Popen(
+        [sys.executable, "-m", "render", *map(str, arguments)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment(**env),
+        start_new_session=True,
+    ) as process:
+        output, deadline = b"", time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if select.select([master], [], [], 0.05)[0]:
+                output += os.read(master, 65_536)
+            elif process.poll() is not None:
+                break
+            if interrupt_on and interrupt_on in output:
+                process.send_signal(number)
+                interrupt_on = b""
+        process.kill()
+    restored = termios.tcgetattr(slave) == before
+    os.close(master)
+    os.close(slave)
+    return process.returncode, output.decode(), restored
+
+
+def test_ctrl_c_ends_a_replay_with_130_and_restores_the_terminal(path):
+    code, text, restored = on_terminal(path, "--speed", "0.5", interrupt_on=b"0.3", COLORTERM="truecolor")
+    assert (code, restored) == (130, True)
+    assert "Traceback" not in text
+    assert text.index(f"{ESC}[?1049h") < text.index("0.3") < text.index(f"{ESC}[?1049l")
+    assert text.rindex(f"{ESC}[?25h") > text.rindex(f"{ESC}[?25l")
+
+
+def test_a_terminated_replay_restores_the_terminal(path):
+    code, text, restored = on_terminal(path, interrupt_on=b"0.3", number=signal.SIGTERM)
+    assert (code, restored) == (143, True)
+    assert text.rindex(f"{ESC}[?1049l") > text.rindex(f"{ESC}[?1049h")
+
+
+def test_a_replay_on_a_terminal_runs_to_its_end(path):
+    code, text, restored = on_terminal(path, "--speed", "10", "--fps", "30")
+    assert (code, restored) == (0, True)
+    assert "10x" in text
+    assert text.count(f"{ESC}[2J") == 1, "the screen is cleared once, then only changes are written"
+    assert text.index("0.00s") < text.rindex("5.00s")
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_without_colours_gets_the_last_moment_in_letters(path, env):
+    code, text, _ = on_terminal(path, **env)
+    assert code == 0
+    assert ESC not in text
+    assert "5.00s / 5.00s" in text
+    assert "R 30 running" in text
+
+
+def test_a_still_on_a_terminal_leaves_it_as_it_is(path):
+    code, text, _ = on_terminal(path, "--at", "2s", COLORTERM="truecolor")
+    assert code == 0
+    assert "?1049h" not in text
+    assert ";2;" in text
+    assert text.count("\n") == 15

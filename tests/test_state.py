@@ -1,0 +1,204 @@
+"""The fold: against an obvious one, at moments, in pieces."""
+
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from fleet_logs import S, batch, concurrency, content, header, log, loop, pause, rate_limit, row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.events import Batch, Kind
+from model.log import ConstraintEntry, DemandEntry, Header, Log, LogError, StepEntry
+from model.state import Cursor, FleetState, Phase, end_of, state_at
+
+HEAD = header({"a": 3, "b": 2}, [concurrency("c", 2), rate_limit("r", 5, S), pause("p", False)])
+PHASES = {
+    Kind.AgentStarted: Phase.THINKING,
+    Kind.AgentFinished: Phase.FINISHED,
+    Kind.TaskBlocked: Phase.BLOCKED,
+    Kind.TaskRebound: Phase.BLOCKED,
+    Kind.TaskResumed: Phase.THINKING,
+    Kind.TaskStarted: Phase.RUNNING,
+    Kind.TaskFinished: Phase.THINKING,
+    Kind.TaskRetrying: Phase.THINKING,
+    Kind.TaskRejected: Phase.THINKING,
+    Kind.TaskSkipped: Phase.THINKING,
+    Kind.TaskAbandoned: Phase.THINKING,
+}
+
+any_row = st.builds(
+    row,
+    time=st.integers(0, 20),
+    kind=st.sampled_from(Kind),
+    agent=st.integers(0, 4),
+    step=st.integers(0, 1),
+    constraint=st.integers(0, 2),
+    value=st.integers(-1, 9),
+)
+any_rows = st.lists(any_row, max_size=60).map(lambda rows: sorted(rows, key=lambda each: each[0]))
+
+
+def obvious(rows, head: Header) -> list[object]:
+    """The state by one row after another, in plain Python."""
+    phase, bound, step = [0] * head.agents, [-1] * head.agents, [-1] * head.agents
+    limit = FleetState(head).limit.tolist()
+    for _, kind, agent, of_step, _, _, constraint, value in rows:
+        if kind == Kind.ConstraintChanged:
+            limit[constraint] = value
+        elif kind in PHASES:
+            phase[agent] = int(PHASES[kind])
+            step[agent] = of_step
+            bound[agent] = constraint if PHASES[kind] == Phase.BLOCKED else -1
+    return [phase, bound, step, limit]
+
+
+def listed(state: FleetState) -> list[object]:
+    return [column.tolist() for column in (state.phase, state.constraint, state.step, state.limit)]
+
+
+def fold(batches: list[Batch], head: Header = HEAD) -> FleetState:
+    state = FleetState(head)
+    for each in batches:
+        state.apply(each)
+    return state
+
+
+@given(any_rows)
+def test_the_fold_of_any_rows_is_the_obvious_one(rows):
+    state = fold([batch(rows)])
+    assert listed(state) == obvious(rows, HEAD)
+    assert state.counts().tolist() == [state.phase.tolist().count(phase) for phase in Phase]
+    assert state.counts(1, 3).tolist() == [state.phase.tolist()[1:3].count(phase) for phase in Phase]
+    assert state.waiting().tolist() == [state.constraint.tolist().count(number) for number in range(3)]
+
+
+@given(any_rows, st.lists(st.integers(0, 60), max_size=5))
+def test_any_split_into_batches_gives_the_same_state(rows, cuts):
+    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    parts = [batch(rows[a:b]) for a, b in pairwise(edges)]
+    assert listed(fold(parts)) == listed(fold([batch(rows)]))
+
+
+@pytest.mark.parametrize("batch_rows", [1, 7, 10_000])
+def test_a_loop_at_every_moment(batch_rows):
+    head = header({"a": 12, "b": 30}, [concurrency("c", 2), concurrency("d", 5)])
+    rows = loop(head, 6 * S, stagger=S // 10, visits=3)
+    written = log(head, rows, batch_rows)
+    cursor, seen = Cursor(written), set()
+    for moment in range(0, 6 * S + 1, S // 7):
+        state = cursor.advance(moment)
+        assert listed(state) == obvious([each for each in rows if each[0] <= moment], head)
+        assert state.time_ns == moment
+        busy = np.flatnonzero(state.phase == Phase.RUNNING)
+        assert state.used().tolist() == [np.count_nonzero(busy < 12), np.count_nonzero(busy >= 12)]
+        assert (state.used() <= state.limit).all()
+        seen |= set(state.phase.tolist())
+    assert seen == set(Phase), "the loop did not bring about every phase, so this test shows less than it says"
+
+
+def test_events_at_the_moment_are_included():
+    rows = [row(5, Kind.AgentStarted, 0), row(5, Kind.TaskBlocked, 0, constraint=1), row(6, Kind.TaskStarted, 0)]
+    written = log(HEAD, rows, batch_rows=1)
+    assert [state_at(written, moment).phase[0] for moment in (4, 5, 6, 10**12)] == [
+        Phase.ABSENT,
+        Phase.BLOCKED,
+        Phase.RUNNING,
+        Phase.RUNNING,
+    ]
+    assert state_at(written, 5).constraint.tolist() == [1, -1, -1, -1, -1]
+
+
+def test_a_cursor_does_not_go_back():
+    cursor = Cursor(log(HEAD, [row(5, Kind.AgentStarted, 0)]))
+    cursor.advance(9)
+    cursor.advance(9)
+    with pytest.raises(ValueError, match="8 ns is in the past; allowed: 9 ns or later"):
+        cursor.advance(8)
+
+
+def test_limits_in_force_at_the_beginning_and_later():
+    head = header(
+        {"a": 1},
+        [concurrency("c", 7, (10, 9)), rate_limit("r", 600, 60 * S), pause("p", True), pause("q", False)],
+    )
+    written = log(head, [row(10, Kind.ConstraintChanged, constraint=0, value=9)])
+    assert state_at(written, 9).limit.tolist() == [7, 10_000_000, 0, -1]
+    assert state_at(written, 10).limit.tolist() == [9, 10_000_000, 0, -1]
+
+
+def test_what_is_used_depends_on_the_step_and_the_group():
+    head = header(
+        {"a": 2, "b": 3},
+        [concurrency("c", 9), concurrency("d", 9), rate_limit("r", 5, S)],
+        [
+            StepEntry(0, "rest", "think", (), ()),
+            StepEntry(0, "work", "task", ((DemandEntry(0, 2), DemandEntry(2, 1)),), ()),
+            StepEntry(1, "work", "task", ((DemandEntry(1, 1),), (DemandEntry(0, 3),)), ((0, 1, 0), (2, 2, 1))),
+        ],
+    )
+    rows = [
+        row(0, Kind.TaskStarted, 0, step=1),
+        *(row(0, Kind.TaskStarted, agent, step=2) for agent in (2, 3, 4)),
+        row(1, Kind.TaskFinished, 3, step=2),
+        row(2, Kind.TaskBlocked, 0, step=1, constraint=0),
+    ]
+    written = log(head, rows)
+    assert state_at(written, 0).used().tolist() == [2 + 3, 1 + 1, -1]
+    assert state_at(written, 1).used().tolist() == [2 + 3, 1, -1]
+    assert state_at(written, 2).used().tolist() == [3, 1, -1]
+
+
+def test_a_drawn_amount_leaves_open_how_much_is_used():
+    head = header({"a": 1}, [concurrency("c", 9)], [StepEntry(0, "work", "task", ((DemandEntry(0, None),),), ())])
+    assert fold([batch([row(0, Kind.TaskStarted, 0)])], head).used().tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        (row(0, Kind.AgentStarted, 5), "a row names agent 5, and the header has 5; the log is damaged"),
+        (row(0, Kind.AgentStarted, -1), "agent -1"),
+        (row(0, Kind.TaskStarted, 0, step=2), "step 2, and the header has 2"),
+        (row(0, Kind.AgentStarted, 0, step=-2), "step -2"),
+        (row(0, Kind.TaskBlocked, 0, constraint=3), "constraint 3, and the header has 3"),
+        (row(0, Kind.ConstraintChanged, constraint=-1), "constraint -1"),
+    ],
+)
+def test_a_row_that_names_what_is_not_there_is_refused(damaged, message):
+    with pytest.raises(LogError, match=message):
+        fold([batch([damaged])])
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        header({"a": 1}, [ConstraintEntry("c", "concurrency", None, None, ((0, {"limit": 1}), (5, {"limlt": 2})))]),
+        header({"a": 1}, [ConstraintEntry("c", "concurrency", None, None, ())]),
+        header({"a": 1}, [ConstraintEntry("r", "rate_limit", None, None, ((0, {"tokens": 1}),))]),
+        header({"a": 1}, [], [StepEntry(0, "work", "task", ((DemandEntry(3, 1),),), ())]),
+        header({"a": 1}, [], [StepEntry(7, "work", "task", ((),), ((0, 0, 0),))]),
+    ],
+)
+def test_a_header_that_does_not_fit_together_is_refused(damaged):
+    with pytest.raises(LogError, match=r"the header does not fit together .*; the log is damaged"):
+        FleetState(damaged)
+
+
+def test_the_end_and_whether_there_is_one():
+    rows = [row(3, Kind.AgentStarted, 0), row(7, Kind.RunFinished)]
+    assert end_of(log(HEAD, rows)) == 7
+    assert end_of(log(HEAD, [])) == 0
+    cut = Log.from_bytes(content(HEAD, rows, batch_rows=1)[:-300])
+    assert (end_of(cut), cut.cut) == (3, True)
+
+
+def test_the_fold_is_quick():
+    """5 million events are to take about a second; row by row they take half a minute. This asks for a million."""
+    head = header({"a": 1000}, [concurrency("c", 100)])
+    rows = batch(loop(head, 10 * S))
+    parts = [rows] * (1_000_000 // len(rows))
+    start = time.perf_counter()
+    fold(parts, head)
+    assert time.perf_counter() - start < 0.5
