@@ -219,7 +219,7 @@ class LogWriter:
 
 
 class Log:
-    """A log that is read back, as often as one likes. Batches are read when asked for, so that a log may be larger than memory."""
+    """A log that is read back, as often as one likes, batch by batch, so that it may be larger than memory."""
 
     def __init__(self, source: Callable[[], pa.NativeFile]) -> None:
         self._source = source

@@ -24,17 +24,15 @@ from simpy.events import Event
 from model.events import Kind, Status
 from sim.constraints import TYPES, GlobalConstraint
 from sim.environment import COMPLETION, REQUEST, Environment
-from sim.recorder import NOBODY, RESUMED_AND_STARTED, Recorder, code, who
+from sim.recorder import NOBODY, Recorder, code, who
 from sim.task import YOUNGEST, Task
 
 if TYPE_CHECKING:
     from model.plan import Plan, Setting
 
-_BLOCKED = int(Kind.TaskBlocked)
 _REBOUND = int(Kind.TaskRebound)
 _RESUMED = int(Kind.TaskResumed)
 _STARTED = int(Kind.TaskStarted)
-_FINISHED = int(Kind.TaskFinished)
 _REJECTED = int(Kind.TaskRejected)
 _ACQUIRED = int(Kind.ResourceAcquired)
 _SUCCEEDED = int(Status.succeeded)
@@ -76,7 +74,7 @@ class ConstraintManager:
                 task.asked_ns = task.bound_ns = now
                 task.age = next(self._ages)
                 before = constraint.waiting.add(task, amount)
-                self._record((now, _BLOCKED + task.code + constraint.code, task.who, before))
+                self._record((now, constraint.code_blocked + task.code, task.who, before))
                 if constraint.timed:
                     constraint.look_ahead()
                 return
@@ -87,7 +85,7 @@ class ConstraintManager:
 
     def release(self, task: Task) -> None:
         """End the task: give back what it holds, and admit those who were waiting for it."""
-        self._record((self._env._now, _FINISHED + task.code, task.who, _SUCCEEDED))
+        self._record((self._env._now, task.code_finished, task.who, _SUCCEEDED))
         held = task.held
         if len(held) == 1:
             constraint, amount = held[0]
@@ -148,7 +146,7 @@ class ConstraintManager:
         else:
             for constraint, amount in task.demands:
                 constraint.take(amount)
-            self._record((now, RESUMED_AND_STARTED + task.code + binding.code, task.who, waited_ns))
+            self._record((now, binding.code_admitted + task.code, task.who, waited_ns))
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
@@ -173,5 +171,5 @@ class ConstraintManager:
         now = self._env._now
         task.age = YOUNGEST
         self._record((now, _REJECTED + task.code + constraint.code, task.who, -1))
-        self._record((now, _FINISHED + task.code, task.who, _FAILED))
+        self._record((now, task.code_finished, task.who, _FAILED))
         _Refusal(self._env, task)

@@ -8,6 +8,7 @@ Rules:
 3. A task that is admitted after it waited is resumed and started at once: `RESUMED_AND_STARTED` is one record, two rows.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -88,7 +89,8 @@ class Recorder:
         self._pending, self._rows = [rest], len(rest)
 
     def _unpack(self) -> Batch:
-        records = np.fromiter(self._records, np.int64, len(self._records)).reshape(-1, _RECORD)
+        packed = struct.pack(f"={len(self._records)}q", *self._records)  # the fastest way from integers to an array
+        records = np.frombuffer(packed, np.dtype("=i8")).reshape(-1, _RECORD)
         double = records[:, 1] & 0xFF == RESUMED_AND_STARTED
         if double.any():
             records = np.repeat(records, 1 + double, axis=0)
@@ -96,14 +98,14 @@ class Recorder:
             records[second - 1, 1] += Kind.TaskResumed - RESUMED_AND_STARTED
             records[second, 1] += Kind.TaskStarted - RESUMED_AND_STARTED
             records[second, 1] &= ~(_FIELD << _CONSTRAINT_SHIFT)
-        time, packed, agent_visit, value = records.T
+        time, codes, agent_visit, value = records.T
         return Batch(
             time=time,
-            kind=packed.astype(np.uint8),
+            kind=codes.astype(np.uint8),
             agent=(agent_visit >> _VISIT_BITS).astype(np.int32),
-            step=((packed >> _STEP_SHIFT & _FIELD) - 1).astype(np.int16),
+            step=((codes >> _STEP_SHIFT & _FIELD) - 1).astype(np.int16),
             visit=agent_visit.astype(np.int32),
-            attempt=((packed >> _ATTEMPT_SHIFT & _FIELD) - 1).astype(np.int16),
-            constraint=((packed >> _CONSTRAINT_SHIFT & _FIELD) - 1).astype(np.int16),
+            attempt=((codes >> _ATTEMPT_SHIFT & _FIELD) - 1).astype(np.int16),
+            constraint=((codes >> _CONSTRAINT_SHIFT & _FIELD) - 1).astype(np.int16),
             value=value,
         )

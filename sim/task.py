@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simpy.events import Event
 
+from model.events import Kind
 from sim.recorder import who
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Task(Activity):
         "asked_ns",
         "bound_ns",
         "code",
+        "code_finished",
         "demands",
         "drawn",
         "duration_ns",
@@ -95,6 +97,7 @@ class Task(Activity):
         super().__init__(env, waker)
         self.durations = step.duration(index)
         self.code = step.code  # step and attempt, packed for the recorder
+        self.code_finished = step.code + Kind.TaskFinished
         self.who = who(number, -1)  # agent and visit, packed for the recorder
         self.age = YOUNGEST  # place in every queue: the number given when it blocked, YOUNGEST while it does not wait
         self.asked_ns = 0  # when it first asked

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from simpy.events import Event
 
+from model.events import Kind
 from sim.queues import Queue, SizedQueue, UniformQueue
-from sim.recorder import constraint_code
+from sim.recorder import RESUMED_AND_STARTED, constraint_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,9 @@ class GlobalConstraint(Event):
         self.env: Environment = env
         self.plan = plan
         self.number = plan.number
-        self.code = constraint_code(plan.number)
+        self.code = constraint_code(plan.number)  # packed for the recorder, as are the next two
+        self.code_blocked = self.code + Kind.TaskBlocked
+        self.code_admitted = self.code + RESUMED_AND_STARTED
         self.waiting: Queue = SizedQueue() if plan.amount is None else UniformQueue(plan.amount)
         self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
         self.due_ns: int | None = None  # when this event is due, if it is
