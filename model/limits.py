@@ -14,11 +14,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from model.schema import Count, Duration, Model, Name, RateField
+from model.schema import Count, Duration, Flag, Model, Name, RateField
 
 SCOPE_HINT = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
 
-Scope = Annotated[str, StringConstraints(pattern=r"^(global|(task|fleet|tenant):.+)$")]
+SCOPE_PATTERN = r"^(global|(task|fleet|tenant):.+)$"
+
+Scope = Annotated[str, StringConstraints(pattern=SCOPE_PATTERN)]
 """Whom a constraint governs; patterns are shell-style, and a task is called FLEET_NUMBER_STEP."""
 
 Settings = dict[str, int]
@@ -141,14 +143,14 @@ class RateLimit(_Constraint):
 class PauseChange(_Change):
     """Paused or not from a time on."""
 
-    paused: bool
+    paused: Flag
 
 
 class Pause(_Constraint):
     """Admits nobody that it matches while it is in force and `paused` is true. What runs goes on."""
 
     type: Literal["pause"]
-    paused: bool = True
+    paused: Flag = True
     changes: Annotated[list[PauseChange], Field(max_length=10_000)] = []
 
     def settings(self) -> list[tuple[int, Settings]]:

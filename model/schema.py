@@ -7,6 +7,7 @@ Rules:
 3. Messages have two halves, "what is wrong; what is allowed"; `model.validation` puts the place in front.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -22,6 +23,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from model.units import (
+    AMOUNT_HINT,
+    DURATION_HINT,
+    RATE_HINT,
+    TIME_MAX_NS,
     Rate,
     UnitError,
     format_duration,
@@ -31,6 +36,9 @@ from model.units import (
     parse_rate,
 )
 
+_HUGE_EXPONENT = re.compile(r"[eE][+-]?\d{3}")
+_TOKENS_MAX = 2**53
+
 
 class Model(BaseModel):
     """Base of every schema class: frozen, unknown keys refused."""
@@ -38,14 +46,34 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-def _reader(parse: Callable[[object], Any]) -> BeforeValidator:
-    def read(value: object) -> Any:
-        try:
-            return parse(value)
-        except UnitError as error:
-            raise PydanticCustomError("quantity", "{message}", {"message": str(error)}) from None
+class Reader:
+    """Reads a quantity before pydantic does; `hint` says what it accepts."""
 
-    return BeforeValidator(read)
+    def __init__(self, parse: Callable[[object], Any], hint: str) -> None:
+        self.parse = parse
+        self.hint = hint
+
+    def __call__(self, value: object) -> Any:
+        """Return the quantity; what `parse` refuses becomes an error of pydantic."""
+        try:
+            return self.parse(value)
+        except UnitError as error:
+            message = str(error)
+        except OverflowError:  # a whole number of hundreds of digits, which only a log that was tampered with can hold
+            message = f"a number that is too large; allowed: {self.hint}"
+        raise PydanticCustomError("quantity", "{message}", {"message": message})
+
+
+def _rate(value: object) -> Rate:
+    """Return the rate that `value` stands for; raises UnitError also where its exact fraction needs numbers too large."""
+    if isinstance(value, Rate):
+        return value
+    if isinstance(value, str) and _HUGE_EXPONENT.search(value):  # would take for ever to write out
+        raise UnitError(f"{value!r} is too large or too small; allowed: {RATE_HINT}")
+    rate = parse_rate(value)
+    if rate.tokens > _TOKENS_MAX or rate.period_ns > TIME_MAX_NS:
+        raise UnitError(f"{value!r} has too many digits to be kept exactly; allowed: {RATE_HINT}")
+    return rate
 
 
 def _written(value: float) -> float | int:
@@ -56,7 +84,7 @@ _QUANTITY_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string
 
 Duration = Annotated[
     int,
-    _reader(parse_duration),
+    BeforeValidator(Reader(parse_duration, DURATION_HINT)),
     PlainSerializer(format_duration),
     WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a time: 300ms, 1.5s, 2m; a bare number is seconds"}),
 ]
@@ -64,7 +92,7 @@ Duration = Annotated[
 
 Amount = Annotated[
     float,
-    _reader(parse_amount),
+    BeforeValidator(Reader(parse_amount, AMOUNT_HINT)),
     PlainSerializer(_written),
     WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a number: 500, 2k, 1.5M"}),
 ]
@@ -72,14 +100,14 @@ Amount = Annotated[
 
 Count = Annotated[
     int,
-    _reader(parse_count),
+    BeforeValidator(Reader(parse_count, "a whole number of 1 or more, such as 500 or 2k")),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}),
 ]
 """A whole number of 1 or more."""
 
 RateField = Annotated[
     Rate,
-    _reader(lambda value: value if isinstance(value, Rate) else parse_rate(value)),
+    BeforeValidator(Reader(_rate, RATE_HINT)),
     PlainSerializer(str),
     WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a rate: 10/s, 600/m, 40k/h, 5/200ms"}),
 ]
@@ -88,10 +116,16 @@ RateField = Annotated[
 WholeNumber = Annotated[int, Field(strict=True)]
 """A whole number of either sign, never read from text or from true and false."""
 
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false, never read from text or a number."""
+
 Positive = Annotated[float, Field(strict=True, gt=0, le=1e12, allow_inf_nan=False)]
 """A plain number above 0, without a unit: a shape, a weight, a coefficient of variation."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+NAME_HINT = "a letter, then letters, digits, _ and -, 64 at most"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name or an id: a letter, then letters, digits, `_` and `-`, 64 at most."""
 
 

@@ -1,0 +1,48 @@
+"""Every change of a constraint that the header states is in the rows at its time, once, and no other is.
+
+Changes of one instant come in the order of the constraints. The value sums up the numbers: the limit, millionths of a
+token a second rounded down, 0 while a pause admits nobody; -1 while the constraint lets everybody pass.
+"""
+
+from model.events import Kind
+from model.log import Log
+
+from .reading import read
+
+RULE = "changes"
+
+
+def check(log: Log) -> list[str]:
+    """Return the changes that are missing, too many, or of another value."""
+    reading = read(log)
+    due = sorted(
+        (time, number, summed_up(entry.type, numbers))
+        for number, entry in enumerate(reading.header.constraints)
+        for time, numbers in entry.settings
+        if 0 < time <= reading.end
+    )
+    rows = [row for row in reading.rows if row.kind == Kind.ConstraintChanged]
+    found = []
+    for row, expected in zip(rows, due, strict=False):
+        if (row.time, row.constraint, row.value) != expected:
+            time, number, value = expected
+            text = f"{reading.constraint(row.constraint)} has value {row.value}; next in the header: "
+            return [reading.say(RULE, row, f"{text}{reading.constraint(number)} at {time} ns with value {value}")]
+    for row in rows[len(due) :]:
+        found.append(reading.say(RULE, row, f"the header has no more changes; it states {len(due)}"))
+    for time, number, value in due[len(rows) :]:
+        found.append(
+            f"{RULE}: {reading.constraint(number)} should change at {time} ns to value {value}; no row says so"
+        )
+    return found
+
+
+def summed_up(kind: str, numbers: dict[str, int] | None) -> int:
+    """Return the value that stands for these numbers."""
+    if numbers is None:
+        return -1
+    if kind == "concurrency":
+        return numbers["limit"]
+    if kind == "rate_limit":
+        return numbers["tokens"] * 10**6 * 10**9 // numbers["period_ns"]
+    return 0 if numbers["paused"] else -1

@@ -1,0 +1,50 @@
+"""No task waits for a constraint that could admit it (contract, section 7.6), checked after every instant.
+
+After the last row of an instant, the constraint that a waiting task is bound to has less room than the task wants; if it
+has room, the task should have been admitted, or been bound to another one that refuses it.
+
+A bucket also earns between the rows. A task has to be tried in the very nanosecond in which enough is there, and whatever
+comes of that is a row, so until the nanosecond before the next row the bucket must still have too little.
+
+Where the wanted amount is drawn and the task never starts, it is not known. It is at most what the constraint can ever
+admit from now on (`refusal`), so a constraint with room for that much is found out even then.
+"""
+
+from model.log import Log
+
+from .reading import Reading, Row, read
+from .replay import Replay, Waiter
+
+RULE = "conservation"
+
+
+def check(log: Log) -> list[str]:
+    """Return who waits in vain."""
+    reading = read(log)
+    replay = Replay(reading)
+    found = []
+    instants = list(reading.instants())
+    for (_, rows), following in zip(instants, [*instants[1:], None], strict=True):
+        for row in rows:
+            replay.apply(row)
+        last = rows[-1]
+        for waiter in replay.waiting.values():
+            found += _waits(reading, replay, waiter, last, None if following is None else following[0] - 1)
+    return found
+
+
+def _waits(reading: Reading, replay: Replay, waiter: Waiter, last: Row, until: int | None) -> list[str]:
+    number = waiter.constraint
+    amount = reading.amounts(waiter.task).get(number, 0)
+    wanted = replay.ceiling(number) if amount is None else amount
+    if wanted is None:
+        wanted = 0  # a pause, or a constraint that will let everybody pass: there is no amount that matters
+        if replay.types[number] == "rate_limit" and replay.numbers[number] is not None:
+            return []
+    who, what = reading.who(waiter.task), reading.constraint(number)
+    text = f"{who} waits for {wanted} of {what} ({replay.room(number)})"
+    if replay.admits(number, wanted):
+        return [reading.say(RULE, last, f"after this instant {text}, which could admit it")]
+    if until is not None and until > replay.now and replay.admits(number, wanted, until):
+        return [reading.say(RULE, last, f"after this instant {text}, which has earned enough at {until} ns")]
+    return []

@@ -1,0 +1,36 @@
+"""The wait ledger of each task sums to its wait (contract, sections 5 and 7.9).
+
+From the times of its rows alone, every nanosecond between TaskBlocked and TaskResumed (or TaskRejected) is charged to the
+constraint that the task was bound to. For each task that starts, the charges sum to the wait that TaskStarted states: no
+nanosecond is charged to nobody, none twice.
+"""
+
+from collections import Counter
+
+from model.events import Kind
+from model.log import Log
+
+from .reading import Task, read
+
+RULE = "ledger"
+
+
+def check(log: Log) -> list[str]:
+    """Return the tasks whose charges do not sum to their wait."""
+    reading = read(log)
+    charges: dict[Task, Counter[int]] = {}
+    bound: dict[Task, tuple[int, int]] = {}
+    found = []
+    for row in reading.rows:
+        if row.kind in (Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected) and row.task in bound:
+            constraint, since = bound.pop(row.task)
+            charges.setdefault(row.task, Counter())[constraint] += row.time - since
+        if row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
+            bound[row.task] = (row.constraint, row.time)
+        if row.kind == Kind.TaskStarted:
+            by_constraint = charges.pop(row.task, Counter())
+            if sum(by_constraint.values()) != row.value:
+                each = ", ".join(f"{reading.constraint(number)} {ns}" for number, ns in sorted(by_constraint.items()))
+                text = f"it waited {row.value} ns; charged: {each or 'nothing'}"
+                found.append(reading.say(RULE, row, text))
+    return found

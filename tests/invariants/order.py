@@ -1,0 +1,102 @@
+"""The order of the rows as a whole (contract, sections 4 and 7.2).
+
+- Every row numbers only what the header names, and has -1 where its kind has none.
+- Time never goes back and never passes `until`.
+- The first row is RunStarted at 0 and the last RunFinished; each is there once. A run with `until` finishes at `until`.
+- An agent starts once, does nothing before that, finishes at most once, and does nothing after that.
+- Agents of a fleet start in the order of their numbers.
+- Within an instant control comes first (a change of a constraint, and what it lets happen), and what began before the
+  instant ends before anybody arrives. More cannot be told without knowing how a request came about.
+"""
+
+from itertools import pairwise
+
+from model.events import Kind
+from model.log import Log
+
+from .reading import Reading, Row, read
+
+RULE = "order"
+
+
+def check(log: Log) -> list[str]:
+    """Return what is out of order."""
+    reading = read(log)
+    rows = reading.all_rows
+    if not rows:
+        return [f"{RULE}: the log has no rows; a run has RunStarted and RunFinished at least"]
+    found = [reading.say(RULE, row, f"it numbers what the header does not name: {row}") for row in reading.foreign]
+    found += [
+        reading.say(RULE, after, f"time goes back: {before.time} ns at event {before.number}")
+        for before, after in pairwise(rows)
+        if after.time < before.time
+    ]
+    found += _ends(reading)
+    found += _agents(reading)
+    for _, instant in reading.instants():
+        found += _ranks(reading, instant)
+    return found
+
+
+def _ends(reading: Reading) -> list[str]:
+    rows, until, found = reading.all_rows, reading.header.until_ns, []
+    for kind, place in ((Kind.RunStarted, 0), (Kind.RunFinished, len(rows) - 1)):
+        at = [row.number for row in rows if row.kind == kind]
+        if at != [place]:
+            found.append(f"{RULE}: {kind.name} is at events {at} of {len(rows)}; allowed: once, at event {place}")
+    if rows[0].time != 0:
+        found.append(reading.say(RULE, rows[0], "a run starts at 0 ns"))
+    if until is not None and rows[-1].time != until:
+        found.append(reading.say(RULE, rows[-1], f"the run is to be watched until {until} ns"))
+    found += [
+        reading.say(RULE, row, f"the value is {row.value}; it has to be 0")
+        for row in reading.rows
+        if row.kind in (Kind.RunStarted, Kind.RunFinished, Kind.AgentStarted, Kind.AgentFinished) and row.value != 0
+    ]
+    return found
+
+
+def _agents(reading: Reading) -> list[str]:
+    found = []
+    started: dict[int, Row] = {}
+    finished: dict[int, Row] = {}
+    latest: dict[str, int] = {}
+    for row in reading.rows:
+        agent = row.agent
+        if agent < 0:
+            continue
+        if agent in finished:
+            found.append(reading.say(RULE, row, f"the agent has finished at event {finished[agent].number}"))
+        if row.kind == Kind.AgentStarted:
+            fleet = reading.header.fleet_of(agent).name
+            if agent in started:
+                found.append(reading.say(RULE, row, f"the agent has started at event {started[agent].number}"))
+            elif agent < latest.get(fleet, -1):
+                found.append(reading.say(RULE, row, f"agent {latest[fleet]} of the same fleet has started before it"))
+            started.setdefault(agent, row)
+            latest[fleet] = max(agent, latest.get(fleet, -1))
+        elif agent not in started:
+            found.append(reading.say(RULE, row, "the agent has not started"))
+        if row.kind == Kind.AgentFinished:
+            finished[agent] = row
+    return found
+
+
+def _ranks(reading: Reading, instant: list[Row]) -> list[str]:
+    """Completions of what ran before, then arrivals; changes of constraints before both."""
+    found = []
+    begun = {row.task for row in instant if row.kind in (Kind.TaskStarted, Kind.TaskRejected)}
+    completed: Row | None = None
+    arrived: Row | None = None
+    for row in instant:
+        if row.kind == Kind.AgentStarted:
+            arrived = arrived or row
+        if row.kind == Kind.TaskFinished and row.task not in begun:
+            completed = completed or row
+            if arrived is not None:
+                found.append(reading.say(RULE, row, f"a completion after the arrival at event {arrived.number}"))
+        if row.kind == Kind.ConstraintChanged:
+            late = completed or arrived
+            if late is not None:
+                found.append(reading.say(RULE, row, f"a change of a constraint after event {late.number}"))
+    return found
