@@ -174,7 +174,9 @@ def _poisson(name: str, mean_ns: float, seed: int, until_ns: int) -> NDArray[np.
     return np.concatenate(parts)
 
 
-def _gaps(name: str, value: object, seed: int, tables: Mapping[str, Table], first: int, count: int) -> NDArray[np.int64]:
+def _gaps(
+    name: str, value: object, seed: int, tables: Mapping[str, Table], first: int, count: int
+) -> NDArray[np.int64]:
     inverse = distributions.inverse_cdf(value, tables)
     return streams.index_draws(seed, name, lambda u: streams.rounded(inverse(u)), first, count)
 

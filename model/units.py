@@ -10,7 +10,7 @@ Rules:
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -50,9 +50,13 @@ class Rate:
     tokens: int
     period_ns: int
     depth: int
+    written: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return f"{self.tokens}/{format_duration(self.period_ns)}"
+        if self.depth == self.tokens:
+            return f"{self.tokens}/{format_duration(self.period_ns)}"
+        # A fraction of tokens: the same rate and depth come back only from the fraction itself.
+        return self.written
 
 
 def parse_duration(value: object) -> int:
@@ -126,7 +130,7 @@ def parse_rate(value: object) -> Rate:
     # 0.5/s is kept as one token in two seconds: the fraction in lowest terms is whole in both halves.
     if whole_ns:
         return Rate(int(tokens), int(period), int(tokens))
-    return Rate(per_period.numerator, per_period.denominator, max(1, math.ceil(tokens)))
+    return Rate(per_period.numerator, per_period.denominator, max(1, math.ceil(tokens)), str(value))
 
 
 def format_duration(ns: int) -> str:

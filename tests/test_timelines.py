@@ -478,3 +478,11 @@ def test_a_scope_may_look_at_the_number_of_the_agent():
     limit = {"id": "odd", "type": "concurrency", "limit": 1, "scope": "task:a_[13]_work"}
     lines = told(run(scenario(until="2s", constraints=[limit], count=12, steps=[WORK])))
     assert [line for line in lines if "Blocked" in line] == ["0 TaskBlocked a_3_work#0 odd 0"]
+
+
+@pytest.mark.parametrize("rate", ["1.5/s", "0.5/s", "2.5/s", "10/m", "5/200ms"])
+def test_a_log_holds_the_rate_and_the_depth_that_the_scenario_meant(rate):
+    log = run(
+        scenario(until="3s", constraints=[{"id": "r", "type": "rate_limit", "rate": rate}], count=20, steps=[WORK])
+    )
+    assert run(log.header.scenario).digest() == log.digest()

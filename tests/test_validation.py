@@ -388,7 +388,7 @@ def test_a_setting_is_judged_as_the_file_is_and_has_itself_as_its_place() -> Non
 def test_a_setting_is_judged_even_where_the_file_has_something_broken() -> None:
     text = around("constraint", "{id: funnel, type: concurrency, limit: 1" + "0" * 400 + "}")
     assert faults(text, "constraints.funnel.limit=0") == [
-        "2:49: constraints.funnel.limit: a whole number of 401 digits; allowed: at most 20 digits",
+        "2:54: constraints.funnel.limit: a whole number of 401 digits; allowed: at most 20 digits",
         "--set constraints.funnel.limit=0: constraints.funnel.limit: 0 is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ...",
     ]
 
