@@ -10,6 +10,7 @@ Rules:
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
 from typing import Any
 
@@ -54,7 +55,7 @@ class _Use:
         self._numbers = entry.settings[0][1]
         self._held = 0
         self._used = 0
-        self._available: float = self._burst()
+        self._available = Fraction(self._burst())  # exact, so that it does not depend on the batches
 
     def feed(self, piece: Batch, refused: NDArray[np.bool_], start_ns: int, end_ns: int) -> None:
         """Take in rows between which the numbers of the constraint do not change."""
@@ -75,7 +76,7 @@ class _Use:
             rows = np.flatnonzero(started)
             stated = (piece.kind == Kind.ResourceAcquired) & (piece.constraint == self._number)
             self._used += int(self._amounts.of(piece.step[rows], piece.agent[rows]).sum()) + total(piece.value[stated])
-            self._available += numbers["tokens"] * span / numbers["period_ns"]
+            self._available += Fraction(numbers["tokens"] * span, numbers["period_ns"])
         elif self._entry.type == "pause":
             self._used += span if numbers is not None and numbers["paused"] else 0
             self._available += span
@@ -93,7 +94,7 @@ class _Use:
     @property
     def utilisation(self) -> float:
         """What was used of what there was, from 0 to 1."""
-        return self._used / self._available if self._available else 0.0
+        return float(self._used / self._available) if self._available else 0.0
 
 
 class _Amounts:

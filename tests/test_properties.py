@@ -330,7 +330,6 @@ def rounded(result: Dict) -> Dict:
     return result
 
 
-@pytest.mark.xfail(strict=True, reason="the tokens that there were are summed up as floats, batch by batch")
 def test_utilisation_is_the_same_for_any_split() -> None:
     bucket = {"id": "r", "type": "rate_limit", "rate": "3/s", "burst": 2, "scope": "global"}
     tasks = [{"name": name, "count": 2, "steps": [{"task": "work", "duration": "100ms"}]} for name in FLEET_NAMES[:2]]
