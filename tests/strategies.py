@@ -17,7 +17,19 @@ instant). Simpler choices come first, so that what fails shrinks to them.
 A constant amount never exceeds what its constraint admits at the best of times: that is an error of the scenario, to be
 found before a run. A drawn amount may, and so may a constant one after a change.
 
-{STATISTICS}
+How often things happen in 2,000 scenarios of "any" (`PYTHONPATH=. python tests/strategies.py 2000 any` counts them again):
+
+    several agents at one instant  87 %      rebound                                     28 %
+    blocked                        78 %      a completion and a change at one instant    26 %
+    a constraint changed           63 %      a drawn amount                              25 %
+    came into force later          45 %      a refill and a completion at one instant    18 %
+    blocked by a rate limit        43 %      a smaller request passed                    18 %
+    changed while somebody waits   39 %      blocked by a pause                          17 %
+    somebody runs at the end       33 %      refused                                     15 %
+    somebody waits at the end      28 %      more held than the limit                    10 %
+
+In 6 % a bucket has at one instant just earned what an older task waits for, and refuses it to a younger one. Half of the
+scenarios have at most 52 events, 95 % at most 213, all at most about 1,000. Of "exact" and "none" the numbers are similar.
 """
 
 import io
@@ -132,14 +144,14 @@ def _drawn_amounts(high: int) -> SearchStrategy[Dict]:
 
 @st.composite
 def _constraint(draw: DrawFn, number: int, fleets: list[Dict], draws: Draws) -> Dict:
-    """One constraint; `_governs` in the scope is weighted towards those that many tasks share."""
+    """One constraint; scopes that many tasks share come first and more than once."""
     kind = draw(st.sampled_from(["concurrency", "rate_limit", "rate_limit", "concurrency", "rate_limit", "pause"]))
     row: Dict = {"id": f"c{number}", "type": kind}
     names = [fleet["name"] for fleet in fleets]
     tasks = [task["task"] for fleet in fleets for task in tasks_of(fleet["steps"])]
     scopes = ["global", "global", "fleet:*", *(f"fleet:{name}" for name in names), "fleet:[ab]", "tenant:red"]
-    scopes += ["tenant:*", *(f"task:*_{task}" for task in sorted(set(tasks))), "task:?_[02]_*", None]
-    scope = draw(st.sampled_from(scopes))
+    scopes += ["tenant:*", *(f"task:*_{task}" for task in sorted(set(tasks))), "task:?_[02]_*"]
+    scope = draw(st.sampled_from(scopes if kind == "pause" else [*scopes, None]))  # nobody needs an amount of a pause
     if scope is not None:
         row["scope"] = scope
     if kind == "concurrency":
@@ -232,7 +244,8 @@ def _ask(draw: DrawFn, rows: list[Dict], draws: Draws) -> Dict:
     """What a task asks for beyond 1 of everything: `needs` and `cost`."""
     asked: Dict = {}
     unscoped = [row for row in rows if "scope" not in row]
-    named = draw(st.lists(st.sampled_from(rows), max_size=2, unique_by=lambda row: row["id"])) if rows else []
+    amounts = [row for row in rows if row["type"] != "pause"]
+    named = draw(st.lists(st.sampled_from(amounts), max_size=2, unique_by=lambda row: row["id"])) if amounts else []
     needs = {row["id"]: draw(st.integers(1, min(3, most(row)))) for row in named}
     for row in unscoped:
         if draw(st.integers(0, 2)):
@@ -243,14 +256,15 @@ def _ask(draw: DrawFn, rows: list[Dict], draws: Draws) -> Dict:
     if buckets:
         constant = st.integers(1, min(3, *(most(row) for row in buckets)))
         one = constant if draws == "none" else st.just(1) | constant | _drawn_amounts(3) | _drawn_amounts(4)
+        counted = sorted({row["counts"] for row in buckets})
         form = draw(st.sampled_from(["none", "none", "one", "by_unit"]))
         if form == "one":
             asked["cost"] = draw(one)
-            if len({row["counts"] for row in buckets}) > 1:
-                asked["cost"] = dict.fromkeys(COUNTED, asked["cost"])
+            if len(counted) > 1:
+                asked["cost"] = dict.fromkeys(counted, asked["cost"])
         elif form == "by_unit":
-            counted = draw(st.lists(st.sampled_from(COUNTED), min_size=1, unique=True))
-            asked["cost"] = {unit: draw(one) for unit in counted}
+            units = draw(st.lists(st.sampled_from(counted), min_size=1, unique=True))
+            asked["cost"] = {unit: draw(one) for unit in units}
     return asked
 
 

@@ -205,6 +205,14 @@ QUEUE = scenario(limit(1), fleet("a", task(), count=3))
 SLOTS_OF_TWO = scenario(limit(2), fleet("a", task(), count=3))
 TWO_LIMITS = scenario(limit(1, "first"), limit(1, "second", scope="fleet:*"), fleet("a", task(), count=2))
 WIDE = scenario(limit(1), limit(5, "wide", scope="fleet:*"), fleet("a", task(), count=2))
+BOTH_TAKEN = scenario(
+    limit(1, "first", scope="fleet:[bc]"),
+    limit(1, "second", scope="fleet:[ab]"),
+    fleet("a", task("500ms")),
+    fleet("b", task()),
+    fleet("c", {"think": "100ms"}, task("500ms")),
+    until="300ms",
+)
 REBOUND = scenario(limit(1), rate("2/s", 1), fleet("a", task(), count=2))
 BUCKET = scenario(rate("5/s", 2), fleet("a", task(), count=5))
 NOT_YET = scenario(rate("5/s", 2, **{"from": "900ms"}), fleet("a", task(cost={"uniform": [1, 2]})))
@@ -273,6 +281,7 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         lambda header, rows: (replace(header, until_ns=301 * MS), rows),
         {"order"},
     ),
+    ("the run ends later than its last event", TWO_ALONE, put(Kind.RunFinished, {}, time=201 * MS), {"order"}),
     (
         "a visit is left out",
         TWICE,
@@ -347,6 +356,12 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         {"conservation"},
     ),
     (
+        "a slot is given out only after the next completion",
+        SLOTS_OF_TWO,
+        moved_up(Kind.TaskFinished, SECOND, (Kind.TaskResumed, THIRD)),
+        {"conservation"},
+    ),
+    (
         "an earlier one refuses",
         TWO_LIMITS,
         both(put(Kind.TaskBlocked, SECOND, constraint=1), put(Kind.TaskResumed, SECOND, constraint=1)),
@@ -358,6 +373,17 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         both(
             put(Kind.TaskBlocked, SECOND, constraint=1),
             insert(Kind.TaskFinished, FIRST, time=0, kind=Kind.TaskRebound, agent=1, constraint=0),
+        ),
+        {"binding"},
+    ),
+    (
+        "it leaves what refuses it still",
+        BOTH_TAKEN,
+        insert(
+            Kind.RunFinished,
+            {},
+            **{"kind": Kind.TaskRebound, "agent": 1, "step": 1, "visit": 0, "attempt": 0, "constraint": 0},
+            value=300 * MS,
         ),
         {"binding"},
     ),
@@ -403,7 +429,7 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
     (
         "an agent never starts",
         STAGGERED,
-        lambda header, rows: (header, [row for row in rows if row.agent != 2]),
+        lambda header, rows: (header, [row for row in rows if row.agent != 1]),
         {"services"},
     ),
     ("an agent never finishes", TWO_ALONE, drop(Kind.AgentFinished, agent=0), {"services"}),
@@ -464,6 +490,29 @@ def test_a_violation_says_where_who_which_rule_and_which_values() -> None:
     assert violation == (
         "values: event 6 (TaskBlocked) at 0 ns, agent 2 (a_2_work, visit 0): the value is 2; it has to be 1"
     )
+
+
+@given(scenarios("none"), st.data())
+def test_a_run_under_other_limits_is_noticed(drawn: dict[str, Any], data: st.DataObject) -> None:
+    """A log says something of its own limits: the rows of a run with another one are no run of this scenario.
+
+    Nothing is drawn, as the log does not hold a drawn amount that was refused. That the changes are told with other
+    values is not enough.
+    """
+    assume(drawn["constraints"])
+    other = copy.deepcopy(drawn)
+    row = data.draw(st.sampled_from(other["constraints"]), label="constraint")
+    key = data.draw(
+        st.sampled_from([key for key in ("limit", "burst", "rate") if key in row] or ["paused"]), label="key"
+    )
+    if key in ("limit", "burst"):
+        row[key] += data.draw(st.sampled_from([1, -1] if row[key] > 1 else [1]), label="more")
+    else:
+        row[key] = "11/s" if key == "rate" else not row.get("paused", True)
+    log, rows = simulate(drawn), read(simulate(other)).all_rows
+    told = [line[1:] for line in read(log).all_rows if line.kind != Kind.ConstraintChanged]
+    assume(told != [line[1:] for line in rows if line.kind != Kind.ConstraintChanged])
+    assert refusing(rebuilt(log.header, list(rows))) - {"changes"}
 
 
 GIVEN_AWAY = {Kind.ResourceAcquired, Kind.TaskFinished}

@@ -3,6 +3,10 @@
 After the last row of an instant, the constraint that a waiting task is bound to has less room than the task wants; if it
 has room, the task should have been admitted, or been bound to another one that refuses it.
 
+Within an instant, a completion or a change admits whom it can before anything else happens (section 4), so right before
+the next completion, change or arrival nobody waits for a slot that is free or a pause that is over. (A bucket may have
+earned something that is given out after the completions.)
+
 A bucket also earns between the rows. A task has to be tried in the very nanosecond in which enough is there, and whatever
 comes of that is a row, so until the nanosecond before the next row the bucket must still have too little.
 
@@ -10,6 +14,7 @@ Where the wanted amount is drawn and the task never starts, it is not known. It 
 admit from now on (`refusal`), so a constraint with room for that much is found out even then.
 """
 
+from model.events import Kind
 from model.log import Log
 
 from .reading import Reading, Row, read
@@ -26,10 +31,28 @@ def check(log: Log) -> list[str]:
     instants = list(reading.instants())
     for (_, rows), following in zip(instants, [*instants[1:], None], strict=True):
         for row in rows:
+            if row.kind in (Kind.ConstraintChanged, Kind.AgentStarted) or (
+                row.kind == Kind.TaskFinished and row.task in replay.running
+            ):
+                found += _left(reading, replay, row)
             replay.apply(row)
         last = rows[-1]
         for waiter in replay.waiting.values():
             found += _waits(reading, replay, waiter, last, None if following is None else following[0] - 1)
+    return found
+
+
+def _left(reading: Reading, replay: Replay, row: Row) -> list[str]:
+    """Return who could have been admitted before the event that begins with this row."""
+    found = []
+    for waiter in replay.waiting.values():
+        number = waiter.constraint
+        amount = reading.amounts(waiter.task).get(number)
+        if replay.types[number] != "rate_limit" and amount is not None and replay.admits(number, amount):
+            text = (
+                f"{reading.who(waiter.task)} waits for {amount} of {reading.constraint(number)} ({replay.room(number)})"
+            )
+            found.append(reading.say(RULE, row, f"before this {text}, which could admit it"))
     return found
 
 

@@ -1,8 +1,9 @@
 """The order of the rows as a whole (contract, sections 4 and 7.2).
 
 - Every row numbers only what the header names, and has -1 where its kind has none.
-- Time never goes back and never passes `until`.
-- The first row is RunStarted at 0 and the last RunFinished; each is there once. A run with `until` finishes at `until`.
+- Time never goes back.
+- The first row is RunStarted at 0 and the last RunFinished; each is there once. A run with `until` finishes at `until`,
+  one without at the time of its last event.
 - An agent starts once, does nothing before that, finishes at most once, and does nothing after that.
 - Agents of a fleet start in the order of their numbers.
 - Within an instant control comes first (a change of a constraint, and what it lets happen), and what began before the
@@ -48,6 +49,8 @@ def _ends(reading: Reading) -> list[str]:
         found.append(reading.say(RULE, rows[0], "a run starts at 0 ns"))
     if until is not None and rows[-1].time != until:
         found.append(reading.say(RULE, rows[-1], f"the run is to be watched until {until} ns"))
+    if until is None and len(rows) > 1 and rows[-1].time != rows[-2].time:
+        found.append(reading.say(RULE, rows[-1], f"the last event was at {rows[-2].time} ns, and the run ends with it"))
     found += [
         reading.say(RULE, row, f"the value is {row.value}; it has to be 0")
         for row in reading.rows

@@ -4,7 +4,8 @@
 - An agent goes through its steps as they are written. It asks for a task at the very time at which what came before
   ended, later by its thinking; it finishes when nothing is left.
 - A started task runs exactly as long as its duration says. A task that was refused takes no time.
-- Nothing is overdue at the end: whatever is due by then, that instant included, has happened.
+- Nothing is overdue at the end: whatever is due by then, that instant included, has happened. A run without `until` goes
+  on until nobody has anything left to do but to wait.
 
 Where a time is drawn it may be anything from 0 on.
 """
@@ -62,7 +63,7 @@ def _starts(reading: Reading, fleet: dict[str, Any], agents: list[list[Row]]) ->
             continue
         if first is not None and first.kind == Kind.AgentStarted:
             found.append(reading.say(RULE, first, f"the agent has to start at {time} ns"))
-        elif first is None and time <= reading.end:
+        elif first is None and (time <= reading.end or reading.header.until_ns is None):
             found.append(f"{RULE}: agent {number} of fleet {fleet['name']} has to start at {time} ns; no row says so")
     return found
 
@@ -127,6 +128,6 @@ def _time(earliest: int, exact: bool) -> str:
 
 def _overdue(reading: Reading, last: Row, earliest: int, exact: bool, due: str) -> list[str]:
     """Nothing more is known of an agent: that is right only where the rest comes after the end, or may do so."""
-    if earliest > reading.end or (not exact and reading.header.until_ns is not None):
+    if reading.header.until_ns is not None and (earliest > reading.end or not exact):
         return []
     return [reading.say(RULE, last, f"the last row of the agent; by {reading.end} ns it has to {due}")]
