@@ -13,6 +13,7 @@ Each is written as a mapping with one key, its name: `{uniform: [0.1s, 0.3s]}`. 
 The parameter `Q` is the quantity, a `Duration` or an `Amount`.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import reduce
 from itertools import pairwise
@@ -55,9 +56,9 @@ def _require(condition: bool, message: str) -> None:
 class Random(Model, Generic[Q]):
     """What every distribution answers."""
 
+    @abstractmethod
     def inverse_cdf(self, tables: Tables) -> InverseCdf:
         """Return the inverse cumulative distribution function: an array in (0, 1) to an array of that shape."""
-        raise NotImplementedError
 
     @property
     def upper(self) -> float:
@@ -327,6 +328,10 @@ class Linear(Random[Q], Generic[Q]):
     """Computed from the agent's own row of its arrival trace: `{linear: {base: 200ms, GeneratedTokens: 20ms}}`."""
 
     linear: LinearTerms[Q]
+
+    def inverse_cdf(self, tables: Tables) -> InverseCdf:
+        """Raise TypeError: a linear value is not drawn."""
+        raise TypeError("a linear value is computed from the rows of a trace, not drawn")
 
     def of_rows(self, table: Table) -> Array:
         """Return the value of every row: the base plus each column times its factor, in the order written."""

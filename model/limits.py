@@ -7,6 +7,7 @@ Rules:
 3. A new type is a class here, in the union at the end, and a class of the same name in `sim/constraints`.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -67,9 +68,9 @@ class _Constraint(Model):
         """Return the largest amount that can be admitted under these numbers, or None where there is no bound."""
         return None
 
+    @abstractmethod
     def settings(self) -> list[tuple[int, Settings]]:
         """Return (time in ns, whole numbers in force from then on) from the beginning through every change."""
-        raise NotImplementedError
 
 
 class ConcurrencyChange(_Change):

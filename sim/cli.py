@@ -63,6 +63,7 @@ def run(
     from model.log import Log
     from model.planner import PlanError
     from sim import display
+    from sim.engine import Endless
     from sim.run import execute, prepare
     from sim.summary import Summary
 
@@ -73,7 +74,10 @@ def run(
         raise _BadInput(f"{scenario}: {error}") from None
     path = log or Path(f"{loaded.scenario.name}.arrows")
     with _output(path) as file, display.progress(loaded.scenario.name, ready.plan.until_ns) as observer:
-        outcome = execute(ready, file, observer, _on_ctrl_c)
+        try:
+            outcome = execute(ready, file, observer, _on_ctrl_c)
+        except Endless as error:
+            raise _BadInput(f"{scenario}: {error}") from None
     written = Log.open(path)
     summary = Summary(written.header)
     for batch in written.batches():

@@ -32,12 +32,20 @@ from sim.task import Demands, Requests, held
 SLICE = 4096
 """Events between two looks at the recorder: enough to cost nothing, few enough to keep the records in the cache."""
 
+INSTANT_EVENTS_MAX = 50_000
+INSTANT_EVENTS_PER_AGENT = 100
+"""More events at one instant than both together allow mean that time does not go on."""
+
 Observer = Callable[[int, int], None]
 """Called now and then with the virtual time in ns and the number of records so far."""
 
 
 class Interrupted(Exception):
     """The run was stopped before its end; what was recorded is true."""
+
+
+class Endless(Exception):
+    """The run cannot come to its end: time does not go on, or goes past what a log can hold."""
 
 
 class Engine:
@@ -49,9 +57,13 @@ class Engine:
         self._recorder = Recorder(sink, batch_rows)
         self._manager = ConstraintManager(self.env, plan, self._recorder)
         self._interrupted = False
+        self._agents = sum(fleet.count for fleet in plan.fleets)
 
     def run(self, observer: Observer | None = None) -> None:
-        """Run to the end; raises Interrupted, or what the sink raises, with all that happened handed to the sink."""
+        """Run to the end.
+
+        Raises Interrupted or Endless, with all that happened handed to the sink, or what the sink raises.
+        """
         env, recorder, end = self.env, self._recorder, self._plan.until_ns
         recorder.record((0, code(Kind.RunStarted), who(NOBODY), 0))
         env.process(self._control())
@@ -63,12 +75,18 @@ class Engine:
         gc.disable()  # a run leaves no cycles behind, and looking for them takes longer than the run
         try:
             self._advance(observer)
+        except Endless:
+            recorder.flush()
+            raise
         finally:
             if collecting:
                 gc.enable()
         if self._interrupted:
             recorder.flush()
             raise Interrupted
+        if end is None and env._queue and env._queue[0][0] > FOREVER:
+            recorder.flush()
+            raise Endless("the run goes past 292 years of virtual time; allowed: an until before that")
         last = recorder.last_time_ns if end is None else end
         recorder.record((last, code(Kind.RunFinished), who(NOBODY), 0))
         recorder.spill()
@@ -80,15 +98,30 @@ class Engine:
         self.env.at(self.env._now, CONTROL - 1).callbacks.append(StopSimulation.callback)
 
     def _advance(self, observer: Observer | None) -> None:
-        records = 0
+        records, instant, events = 0, -1, 0
         try:
             while True:
                 self.env.advance(SLICE)
                 records += self._recorder.spill()
+                instant, events = self.env._now, events + SLICE if self.env._now == instant else 0
+                if events > INSTANT_EVENTS_MAX + INSTANT_EVENTS_PER_AGENT * self._agents:
+                    raise Endless(self._stuck())
                 if observer is not None:
                     observer(self.env._now, records)
         except StopSimulation:
             self._recorder.spill()
+
+    def _stuck(self) -> str:
+        """Say that time does not go on, and which step was the last to do anything."""
+        step = self._recorder.last_step
+        where = ""
+        if step >= 0:
+            plan = self._plan.steps[step]
+            where = f", the last of them in step {plan.name} of fleet {self._plan.fleets[plan.fleet].name}"
+        return (
+            f"time stands still at {self.env._now / 1e9:.9g} s: events follow each other without end{where}; "
+            "allowed: a loop in which time passes (a task that is refused for good takes none)"
+        )
 
     def _control(self) -> Generator[Event, Any, None]:
         for change in self._plan.changes:
@@ -122,7 +155,13 @@ class Engine:
                     demands, requests = self._demands(group, fleet)
                     step.demands.append(demands)
                     step.requests.append(requests)
+                    step.doubtful.append(requests is not None or any(map(self._doubtful, group)))
         return steps
+
+    def _doubtful(self, demand: Demand) -> bool:
+        """Say whether a constant amount is more than its constraint can admit from some time on."""
+        ceilings = [s.ceiling for s in self._plan.constraints[demand.constraint].settings if s.ceiling is not None]
+        return isinstance(demand.amount, Constant) and bool(ceilings) and demand.amount.value > min(ceilings)
 
     def _draws(self, quantity: Quantity, fleet: FleetPlan) -> Draws:
         match quantity:

@@ -8,7 +8,8 @@ Rules (sections 4 and 5 of the design):
    and keeps its place by age.
 3. When several constraints change at once, as at the end of a task that held them all, those who wait for any of them are
    tried in one order, by age.
-4. A request that no constraint could ever admit is refused for good: the task fails without having started.
+4. A request that some constraint could never admit is refused for good, when it asks or when a change makes it so: the
+   task fails without having started.
 
 TaskBlocked is recorded once an episode, TaskRebound when the binding constraint changes, TaskResumed when the task is
 admitted. The manager names no constraint type.
@@ -68,8 +69,8 @@ class ConstraintManager:
         now = self._env._now
         for constraint, amount in task.demands:
             if not constraint.admits(task, amount):
-                if amount > constraint.ceiling:
-                    self._refuse(task, constraint)
+                if task.doubtful and (never := _never(task)) is not None:
+                    self._refuse(task, never)
                     return
                 task.asked_ns = task.bound_ns = now
                 task.age = next(self._ages)
@@ -100,12 +101,16 @@ class ConstraintManager:
     def change(self, number: int, setting: "Setting") -> None:
         """Give a constraint new numbers, and admit those for whom they make room."""
         constraint = self.constraints[number]
+        ceiling_before = constraint.ceiling
         constraint.change(setting)
         kind = code(Kind.ConstraintChanged) + constraint.code
         self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
-        for task in [task for task, amount in constraint.waiting if amount > constraint.ceiling]:
-            constraint.waiting.remove(task)
-            self._refuse(task, constraint)
+        if constraint.ceiling < ceiling_before:
+            everybody = [(task, other) for other in self.constraints for task, _ in other.waiting if task.doubtful]
+            for task, binding in sorted(everybody, key=lambda pair: pair[0].age):
+                if (never := _never(task)) is not None:
+                    binding.waiting.remove(task)
+                    self._refuse(task, never)
         self._admit_in_turn([constraint])
         constraint.look_ahead()
 
@@ -157,9 +162,6 @@ class ConstraintManager:
             self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
 
     def _rebind(self, task: Task, constraint: GlobalConstraint, amount: int) -> None:
-        if amount > constraint.ceiling:
-            self._refuse(task, constraint)
-            return
         now = self._env._now
         self._record((now, _REBOUND + task.code + constraint.code, task.who, now - task.bound_ns))
         task.bound_ns = now
@@ -167,9 +169,14 @@ class ConstraintManager:
         constraint.look_ahead()
 
     def _refuse(self, task: Task, constraint: GlobalConstraint) -> None:
-        """Fail a request that can never be admitted."""
+        """Fail a request that `constraint` can never admit."""
         now = self._env._now
         task.age = YOUNGEST
         self._record((now, _REJECTED + task.code + constraint.code, task.who, -1))
         self._record((now, task.code_finished, task.who, _FAILED))
         _Refusal(self._env, task)
+
+
+def _never(task: Task) -> GlobalConstraint | None:
+    """Return the first constraint that can never admit what the task asks of it, from now on."""
+    return next((constraint for constraint, amount in task.demands if amount > constraint.ceiling), None)

@@ -57,12 +57,14 @@ class Recorder:
         self._pending: list[Batch] = []
         self._rows = 0
         self.last_time_ns = 0
+        self.last_step = -1
 
     def spill(self) -> int:
         """Unpack the records so far, and pass on what fills a batch; return the number of records."""
         count = len(self._records) // _RECORD
         if count:
-            self.last_time_ns = self._records[-_RECORD]
+            self.last_time_ns, last_code = self._records[-_RECORD : -_RECORD + 2]
+            self.last_step = (last_code >> _STEP_SHIFT & _FIELD) - 1
             if self._sink is not None:
                 batch = self._unpack()
                 self._pending.append(batch)

@@ -14,7 +14,7 @@ from model.plan import Plan
 from model.planner import plan
 from model.scenario import Scenario
 from model.tables import Table
-from sim.engine import Engine, Interrupted, Observer
+from sim.engine import Endless, Engine, Interrupted, Observer
 
 OnInterrupt = Callable[[Callable[[], None]], AbstractContextManager[object]]
 
@@ -52,8 +52,9 @@ def execute(
 ) -> Outcome:
     """Run to the end and write the log to `file`; raises OSError where the file cannot take it.
 
-    `observer` is told now and then how far the run is. `on_interrupt` is a context manager that holds while the run goes
-    on; it is given what interrupts the run. The log of an interrupted run is closed after the last event that happened.
+    Raises Endless where there is no end. `observer` is told now and then how far the run is. `on_interrupt` is a context
+    manager that holds while the run goes on; it is given what interrupts the run. The log of an interrupted run is closed
+    after the last event that happened.
     """
     started = time.perf_counter()
     writer = LogWriter(file, run.header)
@@ -64,5 +65,8 @@ def execute(
             engine.run(observer)
     except Interrupted:
         interrupted = True
+    except Endless:
+        writer.close()
+        raise
     writer.close()
     return Outcome(writer.digest(), writer.events, time.perf_counter() - started, interrupted)

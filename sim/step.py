@@ -17,7 +17,7 @@ Draws = Callable[[int], Iterator[int]]
 class Step:
     """A step; who comes to it keeps an `Activity` of its own."""
 
-    __slots__ = ("body", "code", "demands", "duration", "groups", "local", "next", "plan", "requests")
+    __slots__ = ("body", "code", "demands", "doubtful", "duration", "groups", "local", "next", "plan", "requests")
 
     def __init__(self, plan: StepPlan, local: int) -> None:
         self.plan = plan
@@ -29,6 +29,7 @@ class Step:
         self.groups: list[int] | None = None  # of a task: the group of each agent, where there is more than one
         self.demands: list[Demands] = []  # by group; where amounts are drawn, `requests` has them, visit by visit
         self.requests: list[Callable[[int], Requests] | None] = []
+        self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
 
     def activity(self, env: "Environment", waker: Waker, number: int, index: int) -> Activity:
         """Return the activity of the agent with this `number` in the run and `index` in the fleet."""

@@ -85,6 +85,7 @@ class Task(Activity):
         "code",
         "code_finished",
         "demands",
+        "doubtful",
         "drawn",
         "duration_ns",
         "durations",
@@ -107,5 +108,6 @@ class Task(Activity):
         self.demands: Demands = step.demands[group]
         self.held: Demands = held(self.demands)  # the demands that are given back at the end of the work
         self.drawn: Demands = ()  # the demands whose amounts are drawn, and so recorded when they are taken
+        self.doubtful = step.doubtful[group]  # whether what it asks for may be more than can ever be admitted
         requests = step.requests[group]
         self.requests: Requests | None = None if requests is None else requests(index)

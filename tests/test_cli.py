@@ -244,6 +244,24 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(arguments, message, tmp_
     assert "Traceback" not in done.stderr.decode()
 
 
+def test_a_run_that_cannot_end_is_told_and_its_log_can_be_read(tmp_path):
+    text = """
+until: 1s
+constraints: [{id: r, type: rate_limit, rate: 1/s, burst: 1, scope: global}]
+fleets:
+  - name: a
+    count: 1
+    steps: [{repeat: forever, steps: [{task: work, duration: 1s, cost: {uniform: [1.6, 4]}}]}]
+"""
+    (tmp_path / "endless.yaml").write_text(text)
+    done = sim("endless.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"endless.yaml: time stands still at 0 s" in done.stderr
+    assert b"in step work of fleet a" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert sim("verify", "endless.arrows", cwd=tmp_path).returncode == 0
+
+
 def test_an_unknown_export_format(seed, tmp_path):
     done = sim("export", seed[0], "--to", "xml", "--out", "-", cwd=tmp_path)
     assert done.returncode == 2

@@ -1,7 +1,6 @@
 # ruff: noqa: E501 - faults are given as they are printed, each on a line
 """Every fault of a scenario is reported at once, each once, where it is, with what is allowed."""
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -888,7 +887,6 @@ def test_the_schema_describes_what_is_accepted() -> None:
         assert schema["$defs"][name]["additionalProperties"] is False
 
 
-@pytest.mark.skipif(importlib.util.find_spec("jsonschema") is None, reason="jsonschema is not installed")
 def test_the_schema_accepts_what_we_accept() -> None:
     from jsonschema import Draft202012Validator
 

@@ -9,6 +9,7 @@ Rules:
 4. A constraint that changes as time passes schedules itself; the manager is its callback.
 """
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from simpy.events import Event
@@ -28,7 +29,7 @@ UNLIMITED = 2**62
 """More than anybody can ask for."""
 
 
-class GlobalConstraint(Event):
+class GlobalConstraint(Event, ABC):
     """A limit that tasks share."""
 
     type: ClassVar[str]
@@ -58,18 +59,18 @@ class GlobalConstraint(Event):
         self.ceiling = UNLIMITED if setting.ceiling is None else setting.ceiling
         self.apply(setting.numbers)
 
+    @abstractmethod
     def apply(self, numbers: dict[str, int] | None) -> None:
         """Take on the numbers of this type; None: out of force."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def limit_recorded(self) -> int:
         """The limit as the log states it in `ConstraintChanged`; -1 where none is in force."""
-        raise NotImplementedError
 
+    @abstractmethod
     def free(self) -> int:
         """Return the largest amount that could be taken now."""
-        raise NotImplementedError
 
     def admits(self, task: "Task", amount: int) -> bool:
         """Say whether the task may take this amount now."""

@@ -49,8 +49,8 @@ class RateLimit(GlobalConstraint):
 
     @property
     def limit_recorded(self) -> int:
-        """Millionths of a token a second, rounded down."""
-        return self.gain * _NS_PER_SECOND * _MICRO // self.quantum if self.in_force else -1
+        """Millionths of a token a second, rounded down, and held at the largest value that a log can state."""
+        return min(self.gain * _NS_PER_SECOND * _MICRO // self.quantum, 2**63 - 1) if self.in_force else -1
 
     def free(self) -> int:
         return self._settle() // self.quantum if self.in_force else UNLIMITED

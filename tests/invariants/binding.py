@@ -6,8 +6,8 @@ the row names governs the task and refuses it, and no governing constraint befor
 A constraint refuses where it has too little room. A bucket also refuses to give a younger request what it has earned for
 an older task that waits for it and wants no more; that older task gets it later in the same instant (section 4, rank 2).
 
-A task stays with its constraint for as long as that one refuses it. So at a TaskRebound, and at a TaskRejected by another
-one, the constraint that it leaves would admit it.
+A task stays with its constraint for as long as that one refuses it. So at a TaskRebound the constraint that it leaves
+would admit it. (A TaskRejected may come while it refuses still: a change has made another one impossible.)
 """
 
 from model.events import Kind
@@ -29,7 +29,7 @@ def check(log: Log) -> list[str]:
         if row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
             found += _bound(reading, replay, row)
         waiter = replay.waiting.get(row.task)
-        if waiter is not None and row.kind in (Kind.TaskRebound, Kind.TaskRejected):
+        if waiter is not None and row.kind == Kind.TaskRebound:
             left = waiter.constraint
             amount = reading.amounts(row.task).get(left)
             if row.constraint != left and amount is not None and not replay.admits(left, amount):

@@ -1,7 +1,8 @@
 """Every change of a constraint that the header states is in the rows at its time, once, and no other is.
 
 Changes of one instant come in the order of the constraints. The value sums up the numbers: the limit, millionths of a
-token a second rounded down, 0 while a pause admits nobody; -1 while the constraint lets everybody pass.
+token a second rounded down (held at the largest value that the column takes), 0 while a pause admits nobody; -1 while the
+constraint lets everybody pass.
 """
 
 from model.events import Kind
@@ -44,5 +45,5 @@ def summed_up(kind: str, numbers: dict[str, int] | None) -> int:
     if kind == "concurrency":
         return numbers["limit"]
     if kind == "rate_limit":
-        return numbers["tokens"] * 10**6 * 10**9 // numbers["period_ns"]
+        return min(numbers["tokens"] * 10**6 * 10**9 // numbers["period_ns"], 2**63 - 1)
     return 0 if numbers["paused"] else -1

@@ -3,13 +3,10 @@
 A constraint can never admit an amount that is above its capacity now and after each of its later changes.
 
 - A task that is refused asks that much of the constraint that refuses it.
-- Nobody is bound to a constraint of which it asks that much: neither when it is blocked or bound there, nor after the
-  instant of a change that makes it impossible.
+- Nobody waits, for whatever constraint, that asks that much of any: neither from when it asks, nor after the instant of a
+  change that makes it impossible.
 
-Not demanded: that a task is refused while an earlier constraint, in the order of the scenario, makes it wait, or as soon as
-a change makes another constraint than its own impossible for it. It is refused when it is tried and gets so far
-(`test_properties` says what the stricter rule would be). A drawn amount of a task that never starts is not in the log, so
-nothing is said about it.
+A drawn amount of a task that never starts is not in the log, so nothing is said about it.
 """
 
 from model.events import Kind
@@ -31,20 +28,12 @@ def check(log: Log) -> list[str]:
             replay.apply(row)
             if row.kind == Kind.TaskRejected:
                 found += _refused(reading, replay, row)
-            elif row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
-                amount = reading.amounts(row.task).get(row.constraint)
-                if _impossible(replay, row.constraint, amount):
-                    text = f"it wants {amount} of {reading.constraint(row.constraint)}, which never admits more than "
-                    found.append(reading.say(RULE, row, f"{text}{replay.ceiling(row.constraint)}"))
         for waiter in replay.waiting.values():
-            number = waiter.constraint
-            amount = reading.amounts(waiter.task).get(number)
-            if _impossible(replay, number, amount):
-                text = (
-                    f"after this instant {reading.who(waiter.task)} waits for {amount} of {reading.constraint(number)}"
-                )
-                text += f", which never admits more than {replay.ceiling(number)}"
-                found.append(reading.say(RULE, rows[-1], text))
+            for number, amount in reading.amounts(waiter.task).items():
+                if _impossible(replay, number, amount):
+                    text = f"after this instant {reading.who(waiter.task)} waits and wants {amount} of "
+                    text += f"{reading.constraint(number)}, which never admits more than {replay.ceiling(number)}"
+                    found.append(reading.say(RULE, rows[-1], text))
     return found
 
 
