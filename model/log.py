@@ -14,7 +14,6 @@ Rules:
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -172,11 +171,7 @@ class Digest:
 
 
 class LogWriter:
-    """Writes a log, batch by batch, into an open binary file; memory stays bounded by two batches.
-
-    Hashing and compression leave the interpreter free, so they go on in a thread while the run fills the next batch. What
-    goes wrong there is raised by the next call.
-    """
+    """Writes a log, batch by batch, into an open binary file; memory stays bounded by one batch."""
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self.events = 0
@@ -186,36 +181,20 @@ class LogWriter:
         )
         options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", _COMPRESSION_LEVEL))
         self._stream = pa.ipc.new_stream(file, self._schema, options=options)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="log")
-        self._pending: Future[None] | None = None
 
     def write(self, batch: Batch) -> None:
-        """Append the rows of `batch`; raises OSError where the file could not take this batch or the one before."""
-        self._wait()
-        self._pending = self._thread.submit(self._write, batch)
+        """Append the rows of `batch`; raises OSError where the file cannot take them."""
+        self._digest.update(batch)
+        self._stream.write_batch(pa.record_batch([pa.array(column) for column in batch.columns()], schema=self._schema))
         self.events += len(batch)
 
     def close(self) -> None:
-        """Write what is left and the end of the stream; the file itself stays open."""
-        try:
-            self._wait()
-            self._stream.close()
-        finally:
-            self._thread.shutdown()
+        """Write the end of the stream; the file itself stays open."""
+        self._stream.close()
 
     def digest(self) -> str:
         """Return the digest of what was written so far, in hexadecimal."""
-        self._wait()
         return self._digest.hex()
-
-    def _wait(self) -> None:
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            pending.result()
-
-    def _write(self, batch: Batch) -> None:
-        self._digest.update(batch)
-        self._stream.write_batch(pa.record_batch([pa.array(column) for column in batch.columns()], schema=self._schema))
 
 
 class Log:

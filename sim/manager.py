@@ -75,7 +75,8 @@ class ConstraintManager:
                 task.asked_ns = task.bound_ns = now
                 task.age = next(self._ages)
                 before = constraint.waiting.add(task, amount)
-                self._record((now, constraint.code_blocked + task.code, task.who, before))
+                record = self._record  # 3.11 calls a local much faster than an attribute
+                record((now, constraint.code_blocked + task.code, task.who, before))
                 if constraint.timed:
                     constraint.look_ahead()
                 return
@@ -86,7 +87,8 @@ class ConstraintManager:
 
     def release(self, task: Task) -> None:
         """End the task: give back what it holds, and admit those who were waiting for it."""
-        self._record((self._env._now, task.code_finished, task.who, _SUCCEEDED))
+        record = self._record
+        record((self._env._now, task.code_finished, task.who, _SUCCEEDED))
         held = task.held
         if len(held) == 1:
             constraint, amount = held[0]
@@ -151,7 +153,8 @@ class ConstraintManager:
         else:
             for constraint, amount in task.demands:
                 constraint.take(amount)
-            self._record((now, binding.code_admitted + task.code, task.who, waited_ns))
+            record = self._record
+            record((now, binding.code_admitted + task.code, task.who, waited_ns))
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 

@@ -4,7 +4,7 @@ Rules:
 
 1. The recorder observes and decides nothing: with a sink or without one, the same events happen.
 2. One record is four whole numbers: time, code, who, value. `code` packs kind, step, constraint and attempt, `who` packs
-   agent and visit, so that recording is one `extend` of a list. `spill` unpacks them, a column at a time.
+   agent and visit, so that recording is one `extend` of a list. They are unpacked block by block, a column at a time.
 3. A task that is admitted after it waited is resumed and started at once: `RESUMED_AND_STARTED` is one record, two rows.
 """
 
@@ -19,15 +19,18 @@ from model.log import BATCH_ROWS
 
 Sink = Callable[[Batch], None]
 
-_STEP_SHIFT: Final = 8
-_CONSTRAINT_SHIFT: Final = 24
-_ATTEMPT_SHIFT: Final = 40
+_STEP_SHIFT: Final = 16
+_CONSTRAINT_SHIFT: Final = 32
+_ATTEMPT_SHIFT: Final = 48
 _VISIT_BITS: Final = 32
-_FIELD = 0xFFFF
+_FIELD: Final = 0xFFFF
+_KIND: Final = 0xFFFF
 NO_VISIT: Final = 2**_VISIT_BITS - 1
 NOBODY: Final = -1
 RESUMED_AND_STARTED: Final = 128
-_RECORD = 4
+_RECORD: Final = 4
+_BLOCKS_BYTES: Final = 1 << 20
+"""Packed records that are unpacked at once: some ten slices of the run, so that NumPy's own cost a call is small."""
 
 
 def code(kind: int, step: int = -1, attempt: int = -1) -> int:
@@ -54,60 +57,65 @@ class Recorder:
         """Append one record: (time in ns, code, who, value)."""
         self._sink = sink
         self._batch_rows = batch_rows
-        self._pending: list[Batch] = []
-        self._rows = 0
+        self._blocks: list[bytes] = []
+        self._blocks_bytes = 0
+        self._rest: list[Batch] = []  # rows that do not fill a batch yet
         self.last_time_ns = 0
         self.last_step = -1
 
     def spill(self) -> int:
-        """Unpack the records so far, and pass on what fills a batch; return the number of records."""
-        count = len(self._records) // _RECORD
+        """Put the records so far into a block, and pass blocks on when there are enough; return the number of records."""
+        records = self._records
+        count = len(records) // _RECORD
         if count:
-            self.last_time_ns, last_code = self._records[-_RECORD : -_RECORD + 2]
+            self.last_time_ns, last_code = records[-_RECORD : -_RECORD + 2]
             self.last_step = (last_code >> _STEP_SHIFT & _FIELD) - 1
             if self._sink is not None:
-                batch = self._unpack()
-                self._pending.append(batch)
-                self._rows += len(batch)
-                if self._rows >= self._batch_rows:
+                block = struct.pack(f"<{len(records)}q", *records)  # the fastest way from integers to an array
+                self._blocks.append(block)
+                self._blocks_bytes += len(block)
+                if self._blocks_bytes >= _BLOCKS_BYTES:
                     self._pass_on(self._batch_rows)
-            self._records.clear()
+            records.clear()
         return count
 
     def flush(self) -> None:
-        """Pass on the rows that were spilled, however few."""
-        if self._rows:
-            self._pass_on(1)
+        """Pass on all that was spilled, however little."""
+        self._pass_on(1)
 
     def _pass_on(self, rows_min: int) -> None:
-        assert self._sink is not None
-        rows = concatenate(self._pending)
+        """Hand whole batches to the sink, and what is left too if it has `rows_min` rows."""
+        if self._sink is None:
+            return
+        rows = concatenate([*self._rest, _unpacked(b"".join(self._blocks))])
+        self._blocks, self._blocks_bytes = [], 0
         first = 0
         while len(rows) - first >= rows_min:
             batch = rows.rows(first, first + self._batch_rows)
             self._sink(batch)
             first += len(batch)
-        rest = rows.rows(first, len(rows))
-        self._pending, self._rows = [rest], len(rest)
+        self._rest = [rows.rows(first, len(rows))]
 
-    def _unpack(self) -> Batch:
-        packed = struct.pack(f"={len(self._records)}q", *self._records)  # the fastest way from integers to an array
-        records = np.frombuffer(packed, np.dtype("=i8")).reshape(-1, _RECORD)
-        double = records[:, 1] & 0xFF == RESUMED_AND_STARTED
-        if double.any():
-            records = np.repeat(records, 1 + double, axis=0)
-            second = np.flatnonzero(double) + np.arange(1, np.count_nonzero(double) + 1)
-            records[second - 1, 1] += Kind.TaskResumed - RESUMED_AND_STARTED
-            records[second, 1] += Kind.TaskStarted - RESUMED_AND_STARTED
-            records[second, 1] &= ~(_FIELD << _CONSTRAINT_SHIFT)
-        time, codes, agent_visit, value = records.T
-        return Batch(
-            time=time,
-            kind=codes.astype(np.uint8),
-            agent=(agent_visit >> _VISIT_BITS).astype(np.int32),
-            step=((codes >> _STEP_SHIFT & _FIELD) - 1).astype(np.int16),
-            visit=agent_visit.astype(np.int32),
-            attempt=((codes >> _ATTEMPT_SHIFT & _FIELD) - 1).astype(np.int16),
-            constraint=((codes >> _CONSTRAINT_SHIFT & _FIELD) - 1).astype(np.int16),
-            value=value,
-        )
+
+def _unpacked(block: bytes) -> Batch:
+    """Return the rows of packed records."""
+    records = np.frombuffer(block, "<i8")
+    rows = np.repeat(np.arange(len(records) // _RECORD), 1 + (records[1::_RECORD] & _KIND == RESUMED_AND_STARTED))
+    second = np.flatnonzero(rows[1:] == rows[:-1]) + 1
+    time, codes, who_codes, value = (records[place::_RECORD].take(rows) for place in range(_RECORD))
+    codes[second - 1] += Kind.TaskResumed - RESUMED_AND_STARTED
+    codes[second] += Kind.TaskStarted - RESUMED_AND_STARTED
+    codes[second] &= ~(_FIELD << _CONSTRAINT_SHIFT)
+    # Little-endian fields: those of a code have 16 bits each, visit and agent have 32.
+    kind, step, constraint, attempt = codes.view("<i2").reshape(-1, 4).T
+    visit, agent = who_codes.view("<i4").reshape(-1, 2).T
+    return Batch(
+        time=time,
+        kind=kind.astype(np.uint8),
+        agent=agent.copy(),
+        step=step - np.int16(1),
+        visit=visit.copy(),
+        attempt=attempt - np.int16(1),
+        constraint=constraint - np.int16(1),
+        value=value,
+    )

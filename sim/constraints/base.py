@@ -35,8 +35,6 @@ class GlobalConstraint(Event, ABC):
     type: ClassVar[str]
     holds: ClassVar[bool] = False
     """Whether a task gives back at its end what it took, so that somebody may fit then."""
-    timed: ClassVar[bool] = False
-    """Whether time alone can let a waiting task fit, so that `look_ahead` has something to do."""
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
         super().__init__(env)
@@ -49,6 +47,7 @@ class GlobalConstraint(Event, ABC):
         self.code_blocked = self.code + Kind.TaskBlocked
         self.code_admitted = self.code + RESUMED_AND_STARTED
         self.waiting: Queue = SizedQueue() if plan.amount is None else UniformQueue(plan.amount)
+        self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
         self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
         self.due_ns: int | None = None  # when this event is due, if it is
         self.armed: list[Callable[[Event], None]] = []  # its callbacks, set again whenever it is scheduled
@@ -56,6 +55,7 @@ class GlobalConstraint(Event, ABC):
 
     def change(self, setting: "Setting") -> None:
         """Take on new numbers, or go out of force."""
+        self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
         self.ceiling = UNLIMITED if setting.ceiling is None else setting.ceiling
         self.apply(setting.numbers)
 

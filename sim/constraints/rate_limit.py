@@ -28,7 +28,6 @@ class RateLimit(GlobalConstraint):
     """Tokens are earned at a constant rate up to the burst; an admitted task takes its cost at once."""
 
     type = "rate_limit"
-    timed = True
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
         self.quantum = lcm(*(setting.numbers["period_ns"] for setting in plan.settings if setting.numbers))
@@ -38,6 +37,7 @@ class RateLimit(GlobalConstraint):
         self.level = 0  # shares, at `level_ns`
         self.level_ns = 0
         super().__init__(env, plan)
+        self.timed = True
 
     def apply(self, numbers: dict[str, int] | None) -> None:
         level, was_in_force = self._settle(), self.in_force
