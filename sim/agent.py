@@ -85,20 +85,30 @@ class Agent(Process):
         request, release = manager.request, manager.release
         waker, schedule, ids = self._waker, env._queue, env._eid
 
+        asking = [request]
         while activity is not None:
+            thinks_until = None
+            if type(activity) is Think:
+                thinks_until = env._now + next(activity.durations)
+                if type(activity.next) is not Task:
+                    activity.callbacks = waker
+                    heappush(schedule, (thinks_until, REQUEST, next(ids), activity))
+                    yield activity
+                    activity = activity.next
+                    continue
+                activity = activity.next
             if type(activity) is Task:
                 activity.who += 1
                 activity.duration_ns = next(activity.durations)
                 if activity.requests is not None:
                     activity.demands, activity.held, activity.drawn = next(activity.requests)
-                request(activity)
+                if thinks_until is None:
+                    request(activity)
+                else:  # thinking ends with asking, so one event does for both
+                    activity.callbacks = asking
+                    heappush(schedule, (thinks_until, REQUEST, next(ids), activity))
                 if (yield activity) is activity:  # else it was refused for good
                     release(activity)
-                activity = activity.next
-            elif type(activity) is Think:
-                activity.callbacks = waker
-                heappush(schedule, (env._now + next(activity.durations), REQUEST, next(ids), activity))
-                yield activity
                 activity = activity.next
             elif type(activity) is Repeat and activity.laps < activity.times:
                 activity.laps += 1

@@ -55,7 +55,6 @@ class GlobalConstraint(Event, ABC):
 
     def change(self, setting: "Setting") -> None:
         """Take on new numbers, or go out of force."""
-        self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
         self.ceiling = UNLIMITED if setting.ceiling is None else setting.ceiling
         self.apply(setting.numbers)
 
