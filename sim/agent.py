@@ -85,7 +85,7 @@ class Agent(Process):
         request, release = manager.request, manager.release
         waker, schedule, ids = self._waker, env._queue, env._eid
 
-        asking = [request]
+        asking: Waker = [request]
         while activity is not None:
             thinks_until = None
             if type(activity) is Think:
