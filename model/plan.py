@@ -115,7 +115,8 @@ class Setting:
 class ConstraintPlan:
     """A constraint and its settings in time order, the first at 0.
 
-    `amount` is what every task asks of it where that is the same constant for all, else None.
+    `amount` is what every task asks of it where that is the same constant for all, else None. `exclusive` says that
+    they all ask for that and for nothing else.
     """
 
     number: int
@@ -125,6 +126,7 @@ class ConstraintPlan:
     counts: str | None
     settings: tuple[Setting, ...]
     amount: int | None
+    exclusive: bool
 
 
 @dataclass(frozen=True, slots=True)

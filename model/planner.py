@@ -74,7 +74,7 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
             )
         )
     constraints = tuple(
-        ConstraintPlan(number, row.id, row.type, row.scope, row.counted, settings[number], _amount(steps, number))
+        ConstraintPlan(number, row.id, row.type, row.scope, row.counted, settings[number], *_asked(steps, number))
         for number, row in enumerate(scenario.constraints)
     )
     changes = [Change(s.time_ns, row.number, s) for row in constraints for s in row.settings if s.time_ns > 0]
@@ -123,17 +123,23 @@ def _settings(constraints: Sequence[Constraint]) -> list[tuple[Setting, ...]]:
     return result
 
 
-def _amount(steps: Sequence[StepPlan], constraint: int) -> int | None:
-    """Return what every task asks of the constraint, or None where it is not always the same."""
-    asked = {
-        demand.amount.value if isinstance(demand.amount, Constant) else None
+def _asked(steps: Sequence[StepPlan], constraint: int) -> tuple[int | None, bool]:
+    """Return what every task asks of the constraint, None where it is not always the same, and whether only of it."""
+    groups = [
+        group
         for step in steps
         if isinstance(step, TaskPlan)
         for group in step.demands
+        if any(demand.constraint == constraint for demand in group)
+    ]
+    amounts = {
+        demand.amount.value if isinstance(demand.amount, Constant) else None
+        for group in groups
         for demand in group
         if demand.constraint == constraint
     }
-    return asked.pop() if len(asked) == 1 else None
+    amount = amounts.pop() if len(amounts) == 1 else None
+    return amount, amount is not None and all(len(group) == 1 for group in groups)
 
 
 def _starts(fleet: Fleet, scenario: Scenario, tables: Mapping[str, Table]) -> NDArray[np.int64]:

@@ -80,8 +80,12 @@ class ConstraintManager:
                 if constraint.timed:
                     constraint.look_ahead()
                 return
-        self._take(task, now)
-        self._record((now, _STARTED + task.code, task.who, 0))
+        for constraint, amount in task.demands:
+            constraint.take(amount)
+        if task.drawn:
+            self._state_amounts(task, now)
+        record = self._record
+        record((now, _STARTED + task.code, task.who, 0))
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
@@ -92,6 +96,9 @@ class ConstraintManager:
         held = task.held
         if len(held) == 1:
             constraint, amount = held[0]
+            if constraint.exclusive and (waiter := constraint.hand_over()) is not None:
+                self._resume(waiter, constraint)
+                return
             constraint.give(amount)
             while (waiter := constraint.next_fitting()) is not None:
                 self._retry(waiter, constraint)
@@ -143,24 +150,26 @@ class ConstraintManager:
                 if not constraint.admits(task, amount):
                     self._rebind(task, constraint, amount)
                     return
+        for constraint, amount in task.demands:
+            constraint.take(amount)
+        self._resume(task, binding)
+
+    def _resume(self, task: Task, binding: GlobalConstraint) -> None:
+        """Start a task that waited for `binding` last and has all that it asks for."""
         now = self._env._now
         task.age = YOUNGEST
         waited_ns = now - task.asked_ns
+        record = self._record
         if task.drawn:
-            self._record((now, _RESUMED + task.code + binding.code, task.who, waited_ns))
-            self._take(task, now)
-            self._record((now, _STARTED + task.code, task.who, waited_ns))
+            record((now, _RESUMED + task.code + binding.code, task.who, waited_ns))
+            self._state_amounts(task, now)
+            record((now, _STARTED + task.code, task.who, waited_ns))
         else:
-            for constraint, amount in task.demands:
-                constraint.take(amount)
-            record = self._record
             record((now, binding.code_admitted + task.code, task.who, waited_ns))
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
-    def _take(self, task: Task, now: int) -> None:
-        for constraint, amount in task.demands:
-            constraint.take(amount)
+    def _state_amounts(self, task: Task, now: int) -> None:
         for constraint, amount in task.drawn:
             self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
 

@@ -47,6 +47,7 @@ class GlobalConstraint(Event, ABC):
         self.code_blocked = self.code + Kind.TaskBlocked
         self.code_admitted = self.code + RESUMED_AND_STARTED
         self.waiting: Queue = SizedQueue() if plan.amount is None else UniformQueue(plan.amount)
+        self.exclusive = plan.exclusive and self.holds  # so that what one task gives back another can have as it is
         self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
         self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
         self.due_ns: int | None = None  # when this event is due, if it is
@@ -80,6 +81,13 @@ class GlobalConstraint(Event, ABC):
 
     def give(self, amount: int) -> None:
         """Account for the end of a task that was admitted; only called where the constraint `holds`."""
+
+    def hand_over(self) -> "Task | None":
+        """Let the task that waits first have what another gives back; only called where the constraint is `exclusive`.
+
+        Returns that task, taken out, or None where nobody waits or where what is given back is not to be had again.
+        """
+        return None
 
     def next_fitting(self) -> "Task | None":
         """Take out and return the waiting task to try next, if one fits by what this constraint knows."""

@@ -30,6 +30,9 @@ class Concurrency(GlobalConstraint):
     def free(self) -> int:
         return self.limit - self.used
 
+    def hand_over(self) -> "Task | None":
+        return self.waiting.pop(UNLIMITED) if self.used <= self.limit else None
+
     def next_fitting(self) -> "Task | None":
         free = self.limit - self.used
         return self.waiting.pop(free) if free > 0 else None
