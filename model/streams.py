@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 import numpy as np
+from numpy.random import Philox
 from numpy.typing import NDArray
 
 from model.units import TIME_MAX_NS
@@ -177,7 +178,7 @@ def _key(seed: int, name: str) -> NDArray[np.uint64]:
 def _uniforms(key: NDArray[np.uint64], first_agent: int, agents: int, row: int, columns: int) -> Uniforms:
     """Return the first `columns` of a row."""
     counter = np.array([first_agent * DRAWS_PER_ROW // _WORDS_PER_COUNT, row, 0, 0], dtype=np.uint64)
-    words = np.random.Philox(key=key, counter=counter).random_raw(agents * DRAWS_PER_ROW)
+    words = Philox(key=key, counter=counter).random_raw(agents * DRAWS_PER_ROW)
     u = (words.reshape(agents, DRAWS_PER_ROW)[:, :columns] >> np.uint64(11)).astype(np.float64)
     u += 0.5
     u *= 2.0**-53

@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import simpy
 
 from model import __version__
 from model.log import Header, LogWriter
@@ -17,8 +20,6 @@ from model.tables import Table
 from sim.engine import Endless, Engine, Interrupted, Observer
 
 OnInterrupt = Callable[[Callable[[], None]], AbstractContextManager[object]]
-
-_NAMED = ("numpy", "pyarrow", "simpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,13 @@ class Outcome:
 def prepare(scenario: Scenario, tables: Mapping[str, Table], inputs: Mapping[str, bytes]) -> Run:
     """Work the scenario out; raises PlanError where it cannot be planned."""
     planned = plan(scenario, tables)
-    versions = {name: version(name) for name in _NAMED}
-    versions |= {"fleetsim": __version__, "python": platform.python_version()}
+    versions = {
+        "fleetsim": __version__,
+        "numpy": np.__version__,
+        "pyarrow": pa.__version__,
+        "python": platform.python_version(),
+        "simpy": simpy.__version__,
+    }
     return Run(planned, planned.header(scenario.as_json(), versions, dict(inputs)))
 
 

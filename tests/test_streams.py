@@ -127,7 +127,7 @@ class TestUniforms:
             def random_raw(self, size):
                 return np.full(size, word, dtype=np.uint64)
 
-        monkeypatch.setattr(np.random, "Philox", Fixed)
+        monkeypatch.setattr(streams, "Philox", Fixed)
         assert (uniforms(1, NAME, 0, 2, 0) == expected).all()
 
     def test_are_uniform_and_unrelated(self):
