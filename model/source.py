@@ -298,6 +298,11 @@ def _value(text: str, place: Place) -> Any:
     return source.data
 
 
+def upwards(path: Path) -> Iterator[Path]:
+    """Yield the path itself and the paths that it lies in, from the longest."""
+    return (path[:length] for length in range(len(path), -1, -1))
+
+
 def descend(data: Any, path: Path) -> Any:
     """Return what is at `path` in `data`, or None."""
     for part in path:

@@ -156,7 +156,7 @@ def export(
 @app.command()
 def schema() -> int:
     """Print the JSON Schema of a scenario."""
-    from model.validation import json_schema
+    from model.json_schema import json_schema
 
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return DONE

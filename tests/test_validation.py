@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.checks import STEPS_MAX
 from model.faults import ScenarioError
+from model.json_schema import json_schema
 from model.source import Source, parse
-from model.validation import STEPS_MAX, Loaded, json_schema, load, load_embedded
+from model.validation import Loaded, load, load_embedded
 
 Keys = tuple[str | int, ...]
 ROOT = str(Path(__file__).parents[1])

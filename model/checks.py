@@ -1,0 +1,392 @@
+"""What the places of a scenario have to agree on: ids, references, capacities, columns, and that a run comes to an end.
+
+Rules:
+
+1. A check that would look at a value that is faulty by itself is left out: each fault is reported once.
+2. What is allowed and yet hardly meant is a warning.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.distributions import Empirical, Linear, Mixture, upper
+from model.faults import did_you_mean, listed, shown
+from model.limits import Constraint, Pause
+from model.scenario import AGENTS_MAX, At, Every, Fleet, Poisson, Repeat, Scenario, Step, Task, Think, Trace
+from model.scopes import governed
+from model.source import Path, Place, Source
+from model.tables import Table, TableError
+
+STEPS_MAX = 32_000
+"""Most steps of all fleets together: a log numbers them with 16 bits."""
+
+_AGENTS_LOOKED_AT = 1000
+
+
+class Findings(Protocol):
+    """Where the checks report, and what they must know of faults that were found before."""
+
+    def report(
+        self,
+        path: Path,
+        problem: str,
+        allowed: str,
+        *,
+        key: bool = False,
+        place: Place | None = None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
+        """Add a fault, which stands where the value at `path` stands, or its key."""
+
+    def report_row(self, error: TableError, name: str, column: str, path: Path, key: bool = False) -> None:
+        """Add a fault of a data file."""
+
+    def faulty(self, path: Path) -> bool:
+        """Say whether there is a fault in the value at `path` itself."""
+
+    def sure(self, path: Path) -> bool:
+        """Say whether the value at `path` is what the person wrote."""
+
+    def table(self, name: str, path: Path) -> Table | None:
+        """Return the data file that is named at `path`, or None where there is a fault."""
+
+
+class Checks:
+    """The checks of a scenario as a whole, with the places of the source for what they find."""
+
+    def __init__(self, scenario: Scenario, source: Source, found: Findings) -> None:
+        self._scenario = scenario
+        self._source = source
+        self._found = found
+        rows = enumerate(scenario.constraints)
+        self._rows = [row for number, row in rows if found.sure(("constraints", number))]
+        self._by_id: dict[str, Constraint | None] = {}  # None where it is faulty; of two with one id, the first
+        for number, row in enumerate(scenario.constraints):
+            name = source.at(("constraints", number, "id"))
+            self._by_id.setdefault(str(name), row if found.sure(("constraints", number)) else None)
+        self._tables: list[Table | None] = []
+        written = source.at(("constraints",))
+        self._written: list[Any] = written if isinstance(written, list) else []
+        self._ids = self._written_ids()
+        self._units = self._written_units()
+
+    def run(self) -> None:
+        """Report everything that is wrong."""
+        self._check_once([("constraints", number, "id") for number in range(len(self._written))], "a constraint")
+        self._check_once([("fleets", number, "name") for number in range(len(self._scenario.fleets))], "a fleet")
+        self._tables = [self._trace(fleet, number) for number, fleet in enumerate(self._scenario.fleets)]
+        for number, fleet in enumerate(self._scenario.fleets):
+            self._check_fleet(fleet, number)
+        self._check_end()
+        steps = sum(1 for _ in self._all_steps())
+        if steps > STEPS_MAX:
+            self._found.report(
+                ("fleets",), f"{steps:,} steps", f"at most {STEPS_MAX:,} in all fleets together", key=True
+            )
+
+    def warn(self) -> None:
+        """Report what is allowed and yet hardly meant."""
+        rows = self._scenario.constraints
+        needed = {name for _, step in self._all_steps() if isinstance(step, Task) for name in step.needs}
+        for number, row in enumerate(rows):
+            if row.id not in needed and not self._governs_any(row):
+                path: Path = ("constraints", number) if row.scope is None else ("constraints", number, "scope")
+                self._warn(path, "it governs nothing", self._scopes(row))
+            later = next((other for other in rows[number + 1 :] if _replaces(other, row)), None)
+            if later is not None:
+                problem = f"{later.id} has the same scope and type, and replaces it before it is ever in force"
+                self._warn(("constraints", number), problem, "another scope, or a later from")
+        for path, step in self._all_steps():
+            after = (*path[:-1], int(path[-1]) + 1)
+            if isinstance(step, Repeat) and step.repeat == "forever" and self._source.at(after) is not None:
+                problem = "never reached, for the repeat before it goes on for ever"
+                self._warn(after, problem, "a number of repeats, or no step after it")
+
+    def _warn(self, path: Path, problem: str, allowed: str) -> None:
+        self._found.report(path, problem, allowed, severity="warning")
+
+    def _written_ids(self) -> list[str] | None:
+        """Return the ids of the constraints, faulty ones included; None where one cannot be told."""
+        ids = [row.get("id") if isinstance(row, dict) else None for row in self._written]
+        paths: list[Path] = [("constraints",), *(("constraints", number, "id") for number in range(len(ids)))]
+        known = list(dict.fromkeys(name for name in ids if isinstance(name, str)))
+        return known if all(isinstance(name, str) for name in ids) and not any(map(self._found.faulty, paths)) else None
+
+    def _written_units(self) -> list[str] | None:
+        """Return what the rate limits count, faulty ones included; None where that cannot be told for one of them."""
+        if self._found.faulty(("constraints",)):
+            return None
+        units = []
+        for number, (row, written) in enumerate(zip(self._scenario.constraints, self._written, strict=True)):
+            path: Path = ("constraints", number)
+            counts = written.get("counts") if isinstance(written, dict) else None
+            if self._found.sure(path):
+                units.append(row.counted)
+            elif isinstance(counts, str) and not self._found.faulty((*path, "counts")):
+                units.append(counts)
+            elif not isinstance(written, dict) or written.get("type") != row.type or row.counted is not None:
+                return None
+        return list(dict.fromkeys(unit for unit in units if unit is not None))
+
+    def _check_once(self, paths: Iterable[Path], noun: str, others: Mapping[str, str] | None = None) -> None:
+        """Check that the names at `paths` differ from each other, and from those of `others`, which says whose they are."""
+        first: dict[str, Path] = {}
+        for path in paths:
+            name = self._source.at(path)
+            if not isinstance(name, str) or self._found.faulty(path):
+                continue
+            if name in first:
+                line = self._source.place(first[name]).line
+                where = "" if line is None else f" in line {line}"
+                self._found.report(path, f"{noun} is called {shown(name)} already{where}", "a name of its own")
+            elif others and name in others:
+                self._found.report(path, f"{others[name]} is called {shown(name)} already", "a name of its own")
+            first.setdefault(name, path)
+
+    # Fleets
+
+    def _trace(self, fleet: Fleet, number: int) -> Table | None:
+        """Return the trace by which the fleet arrives, or None where there is none or it cannot be read."""
+        path: Path = ("fleets", number, "arrivals", "trace")
+        if not isinstance(fleet.arrivals, Trace) or not self._found.sure(path):
+            return None
+        trace = fleet.arrivals.trace
+        table = self._found.table(trace.file, (*path, "file"))
+        if table is not None:
+            try:
+                table.times(trace.time, trace.unit)
+            except TableError as error:
+                self._found.report_row(error, trace.file, trace.time, (*path, "time"))
+            if table.rows > AGENTS_MAX:
+                self._found.report((*path, "file"), f"{table.rows:,} rows", f"at most {AGENTS_MAX:,}")
+        return table
+
+    def _check_fleet(self, fleet: Fleet, number: int) -> None:
+        names, thinks, unnamed = list[Path](), 0, dict[str, str]()
+        if fleet.stagger is not None:
+            self._check_quantity(fleet, number, ("fleets", number, "stagger"), fleet.stagger)
+        for path, step in self._steps(number):
+            written = self._source.at(path)
+            if isinstance(written, dict):
+                names.append((*path, "task" if "task" in written else "name"))
+                thinks += "think" in written
+                if "think" in written and "name" not in written:
+                    unnamed["think" if thinks == 1 else f"think{thinks}"] = "a think step without a name"
+            match step:
+                case Think():
+                    self._check_quantity(fleet, number, (*path, "think"), step.think)
+                case Task():
+                    self._check_quantity(fleet, number, (*path, "duration"), step.duration)
+                    self._check_needs(step, path)
+                    self._check_cost(fleet, number, step, path)
+                case Repeat() if step.repeat == "forever" and _longest(step.steps) == 0 and self._found.sure(path):
+                    problem = "the steps take no time, so that time would stand still for ever"
+                    self._found.report((*path, "repeat"), problem, "a step that takes time, or a number of repeats")
+        self._check_once(names, "a step of this fleet", unnamed)
+
+    def _check_end(self) -> None:
+        """Check that the run ends."""
+        if self._scenario.until is not None or not self._found.sure(("until",)):
+            return
+        reasons = []
+        for number, fleet in enumerate(self._scenario.fleets):
+            name = self._source.display(("fleets", number))
+            if isinstance(fleet.arrivals, (Poisson, Every)) and self._found.sure(("fleets", number, "arrivals")):
+                reasons.append(f"the arrivals of {name} never end")
+            elif any(isinstance(step, Repeat) and step.repeat == "forever" for _, step in self._steps(number)):
+                reasons.append(f"{name} goes on for ever")
+        if reasons:
+            problem = f"the key 'until' is missing, and {' and '.join(reasons[:3])}"
+            self._found.report(("until",), problem, "the time at which the run ends, such as until: 1h")
+
+    # Steps
+
+    def _check_needs(self, task: Task, path: Path) -> None:
+        for name, amount in task.needs.items():
+            at: Path = (*path, "needs", name)
+            row = self._by_id.get(name)
+            if row is None and self._ids is not None and name not in self._ids:
+                problem = f"no constraint is called {shown(name)}{did_you_mean(name, self._ids)}"
+                self._found.report(
+                    at, problem, listed(self._ids, "the id of a constraint, and there is none"), key=True
+                )
+            elif row is None:
+                continue
+            elif isinstance(row, Pause):
+                others = [name for name, other in self._by_id.items() if not isinstance(other, Pause)]
+                problem = f"{name} is a pause, of which there is no amount"
+                self._found.report(at, problem, listed(others, "a constraint of another type"), key=True)
+            elif (most := _most(row)) is not None and amount > most:
+                problem = f"{amount:,} of {name}, which never has more than {most:,}"
+                self._found.report(at, problem, f"1 to {most:,}")
+
+    def _check_cost(self, fleet: Fleet, number: int, task: Task, path: Path) -> None:
+        path = (*path, "cost")
+        if task.cost is None:
+            return
+        limits = self._rate_limits(fleet, number, task)
+        if isinstance(task.cost, dict):
+            for unit, cost in task.cost.items():
+                if self._units is not None and unit not in self._units:
+                    problem = f"no rate limit counts {shown(unit)}{did_you_mean(unit, self._units)}"
+                    allowed = listed(self._units, "a cost where there is a rate limit")
+                    self._found.report((*path, unit), problem, allowed, key=True)
+                self._check_quantity(fleet, number, (*path, unit), cost)
+                self._check_burst(cost, (*path, unit), [row for row, _ in limits if row.counted == unit])
+            return
+        self._check_quantity(fleet, number, path, task.cost)
+        units = {str(row.counted): row.id for row, _ in reversed(limits)}
+        governing = [
+            sum((flags for row, flags in limits if row.counted == unit), start=np.zeros(1)) > 0 for unit in units
+        ]
+        if any(sum(governing, start=np.zeros(1)) > 1):
+            counted = " and ".join(f"{unit} in {row}" for unit, row in sorted(units.items()))
+            allowed = f"a cost for each: {{{', '.join(f'{unit}: COST' for unit in sorted(units))}}}"
+            self._found.report(path, f"one cost, though the rate limits of this task count {counted}", allowed)
+        else:
+            self._check_burst(task.cost, path, [row for row, _ in limits])
+
+    def _check_burst(self, cost: object, path: Path, rows: Sequence[Constraint]) -> None:
+        bursts = [(most, row.id) for row in rows if (most := _most(row)) is not None]
+        if bursts and isinstance(cost, (int, float)) and round(cost) > min(bursts)[0]:
+            most, name = min(bursts)
+            problem = f"{cost:,.12g}, more than {name} can ever hold: its burst is {most:,}"
+            self._found.report(path, problem, f"at most {most:,}")
+
+    # Distributions
+
+    def _check_quantity(self, fleet: Fleet, number: int, path: Path, value: object) -> None:
+        """Check what a distribution reads from data files."""
+        for at, part in _parts(path, value):
+            if isinstance(part, Linear):
+                self._check_linear(fleet, number, (*at, "linear"), part)
+            elif isinstance(part, Empirical) and part.source is not None and self._found.sure(at):
+                file, column = part.source
+                table = self._found.table(file, (*at, "empirical", "file"))
+                if table is not None:
+                    self._check_column(table, file, column, (*at, "empirical", "column"))
+
+    def _check_linear(self, fleet: Fleet, number: int, path: Path, value: Linear[Any]) -> None:
+        table = self._tables[number]
+        if isinstance(fleet.arrivals, Trace):
+            for column in value.linear.factors if table is not None else ():
+                assert table is not None
+                self._check_column(table, fleet.arrivals.trace.file, column, (*path, column), key=True)
+        elif self._found.sure(("fleets", number, "arrivals")):
+            problem = "linear reads the row by which an agent arrived, and these agents do not arrive by a trace"
+            stagger = path[-2] == "stagger"
+            allowed = "another distribution" if stagger else "arrivals by a trace, or another distribution"
+            self._found.report(path, problem, allowed, key=True)
+
+    def _check_column(self, table: Table, file: str, column: str, path: Path, key: bool = False) -> None:
+        try:
+            values = table.column(column)
+            if (values < 0).any():
+                row = int(np.argmax(values < 0))
+                raise TableError(f"{values[row]:g} is negative", "0 or a positive number", table.line(row))
+        except TableError as error:
+            self._found.report_row(error, file, column, path, key)
+
+    # Who is governed
+
+    def _agents(self, fleet: Fleet, number: int) -> int | None:
+        """Return how many agents the fleet has, or None where that is known only when it runs."""
+        table = self._tables[number]
+        if table is not None:
+            return table.rows
+        return len(fleet.arrivals.at) if isinstance(fleet.arrivals, At) else fleet.count
+
+    def _rate_limits(self, fleet: Fleet, number: int, task: Task) -> list[tuple[Constraint, NDArray[np.bool_]]]:
+        """Return the rate limits that govern the task, and for each which agents, of the first thousand."""
+        agents = min(self._agents(fleet, number) or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
+        limits = []
+        for row in self._rows:
+            if row.counted is not None:
+                flags = np.atleast_1d(row.id in task.needs or governed(row.scope, fleet, agents, task.task))
+                if flags.any():
+                    limits.append((row, flags))
+        return limits
+
+    def _governs_any(self, row: Constraint) -> bool:
+        """Say whether some task is governed, or may be: a pattern that looks at numbers is tried on a thousand agents."""
+        by_number = row.scope is not None and re.search(r"^task:.*[0-9?\[]", row.scope) is not None
+        for number, fleet in enumerate(self._scenario.fleets):
+            agents = self._agents(fleet, number)
+            if by_number and (agents is None or agents > _AGENTS_LOOKED_AT):
+                return True
+            looked_at = min(agents or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
+            tasks = (step.task for _, step in self._steps(number) if isinstance(step, Task))
+            if any(np.any(governed(row.scope, fleet, looked_at, task)) for task in tasks):
+                return True
+        return False
+
+    def _scopes(self, row: Constraint) -> str:
+        """Say which scopes would govern something."""
+        fleets = self._scenario.fleets
+        level = (row.scope or "").partition(":")[0]
+        if level == "fleet":
+            return f"fleet:PATTERN, for a fleet such as {listed([fleet.name for fleet in fleets])}"
+        if level == "tenant":
+            tenants = list(dict.fromkeys(fleet.tenant for fleet in fleets if fleet.tenant is not None))
+            return f"tenant:PATTERN, for a tenant such as {listed(tenants)}" if tenants else "a tenant in a fleet"
+        tasks = [f"{fleets[int(p[1])].name}_0_{step.task}" for p, step in self._all_steps() if isinstance(step, Task)]
+        if not tasks:
+            return "a fleet with a task"
+        if level == "task":
+            return f"task:PATTERN, for a task such as {listed(tasks)}"
+        return "a scope, or a step that names it in its needs"
+
+    def _all_steps(self) -> Iterator[tuple[Path, Step]]:
+        for number in range(len(self._scenario.fleets)):
+            yield from self._steps(number)
+
+    def _steps(self, fleet: int) -> Iterator[tuple[Path, Step]]:
+        return _steps(self._scenario.fleets[fleet].steps, ("fleets", fleet))
+
+
+def _steps(steps: Sequence[Step], path: Path) -> Iterator[tuple[Path, Step]]:
+    """Yield the steps and those inside them, in the order of the file, with their paths."""
+    for number, step in enumerate(steps):
+        at: Path = (*path, "steps", number)
+        yield at, step
+        if isinstance(step, Repeat):
+            yield from _steps(step.steps, at)
+
+
+def _parts(path: Path, value: object) -> Iterator[tuple[Path, object]]:
+    """Yield a distribution and those that it mixes, with their paths."""
+    yield path, value
+    if isinstance(value, Mixture):
+        for number, branch in enumerate(value.mixture):
+            yield from _parts((*path, "mixture", number, "value"), branch.value)
+
+
+def _longest(steps: Sequence[Step]) -> float:
+    """Return a bound of the time that any of the steps takes, but for waiting."""
+    longest = 0.0
+    for step in steps:
+        match step:
+            case Think():
+                longest = max(longest, upper(step.think))
+            case Task():
+                longest = max(longest, upper(step.duration))
+            case Repeat():
+                longest = max(longest, float("inf") if step.repeat == "forever" else _longest(step.steps))
+    return longest
+
+
+def _most(row: Constraint) -> int | None:
+    """Return the largest amount that the constraint ever admits, or None where there is no bound."""
+    amounts = [row.largest(numbers) for _, numbers in row.settings()]
+    known = [amount for amount in amounts if amount is not None]
+    return max(known) if len(known) == len(amounts) else None
+
+
+def _replaces(later: Constraint, row: Constraint) -> bool:
+    """Say whether `later`, further down the list, takes the place of `row` at the very time at which `row` begins."""
+    same = (later.scope, later.type, later.counted, later.from_) == (row.scope, row.type, row.counted, row.from_)
+    return same and row.scope is not None
