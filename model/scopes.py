@@ -6,7 +6,9 @@ of agent 42 of fleet `agent` is called `agent_42_work`.
 """
 
 import re
+from collections.abc import Callable
 from fnmatch import translate
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ def governed(scope: str | None, fleet: Fleet, count: int, step: str) -> bool | N
     level, _, pattern = scope.partition(":")
     if level == "global":
         return True
-    matches = re.compile(translate(pattern)).match
+    matches = _matcher(pattern)
     if level == "fleet":
         return matches(fleet.name) is not None
     if level == "tenant":
@@ -37,3 +39,8 @@ def governed(scope: str | None, fleet: Fleet, count: int, step: str) -> bool | N
         if all(by_length) or not any(by_length):
             return by_length[0]
     return np.fromiter((matches(f"{before}{agent}{after}") is not None for agent in range(count)), np.bool_, count)
+
+
+@lru_cache(maxsize=None)  # re.compile keeps 512 patterns; a scenario may have more, and each is asked about every step
+def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(translate(pattern)).match

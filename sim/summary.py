@@ -93,7 +93,7 @@ class _Use:
 
     @property
     def utilisation(self) -> float:
-        """What was used of what there was, from 0 to 1."""
+        """What was used of what there was, from 0 to 1; for a pause, the share of the run during which it was paused."""
         return float(self._used / self._available) if self._available else 0.0
 
 

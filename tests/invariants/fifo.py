@@ -16,11 +16,10 @@ Y take it.
 constraints, so whatever O waits for governs Y, and O wants no more of it.
 """
 
-from model.events import Kind
 from model.log import Log
 
 from .reading import read
-from .replay import Replay
+from .replay import starts
 
 RULE = "fifo"
 
@@ -28,12 +27,8 @@ RULE = "fifo"
 def check(log: Log) -> list[str]:
     """Return the starts that overtook an older task for no reason."""
     reading = read(log)
-    replay = Replay(reading)
     found = []
-    for row in reading.rows:
-        replay.apply(row)
-        if row.kind != Kind.TaskStarted:
-            continue
+    for replay, row in starts(reading):
         asked = reading.asked_at[row.task].number
         for number, amount in reading.amounts(row.task).items():
             if amount is None or replay.numbers[number] is None:

@@ -1,10 +1,9 @@
 """Nobody whom a pause governs starts while it is in force and paused (contract, section 5)."""
 
-from model.events import Kind
 from model.log import Log
 
 from .reading import read
-from .replay import Replay
+from .replay import starts
 
 RULE = "pause"
 
@@ -12,14 +11,11 @@ RULE = "pause"
 def check(log: Log) -> list[str]:
     """Return the starts during a pause."""
     reading = read(log)
-    replay = Replay(reading)
     found = []
-    for row in reading.rows:
-        replay.apply(row)
-        if row.kind == Kind.TaskStarted:
-            for number in reading.amounts(row.task):
-                numbers = replay.numbers[number]
-                if replay.types[number] == "pause" and numbers is not None and numbers["paused"]:
-                    text = f"{reading.constraint(number)} is paused since {replay.since[number]} ns"
-                    found.append(reading.say(RULE, row, text))
+    for replay, row in starts(reading):
+        for number in reading.amounts(row.task):
+            numbers = replay.numbers[number]
+            if replay.types[number] == "pause" and numbers is not None and numbers["paused"]:
+                text = f"{reading.constraint(number)} is paused since {replay.since[number]} ns"
+                found.append(reading.say(RULE, row, text))
     return found

@@ -4,6 +4,7 @@ A limit takes what a task asks for at its `TaskStarted`. A concurrency limit get
 bucket earns `tokens` every `period_ns` up to `burst`. A `ConstraintChanged` takes on the header's numbers of that time.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -140,6 +141,15 @@ class Replay:
         if amount > numbers["burst"]:
             return None
         return self.now + max(0, ceil(missing * numbers["period_ns"] / numbers["tokens"]))
+
+
+def starts(reading: Reading) -> Iterator[tuple[Replay, Row]]:
+    """Yield the row of each start, with the state right after it."""
+    replay = Replay(reading)
+    for row in reading.rows:
+        replay.apply(row)
+        if row.kind == Kind.TaskStarted:
+            yield replay, row
 
 
 def _capacity(kind: str, numbers: dict[str, int] | None) -> int | None:

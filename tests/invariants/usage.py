@@ -5,11 +5,10 @@ force that governs the task fits. Where a limit was lowered below the usage, or 
 start, and usage only falls, until it fits again.
 """
 
-from model.events import Kind
 from model.log import Log
 
 from .reading import read
-from .replay import Replay
+from .replay import starts
 
 RULE = "usage"
 
@@ -17,12 +16,8 @@ RULE = "usage"
 def check(log: Log) -> list[str]:
     """Return the starts for which there was no room."""
     reading = read(log)
-    replay = Replay(reading)
     found = []
-    for row in reading.rows:
-        replay.apply(row)
-        if row.kind != Kind.TaskStarted:
-            continue
+    for replay, row in starts(reading):
         for number in reading.amounts(row.task):
             numbers = replay.numbers[number]
             if replay.types[number] == "concurrency" and numbers is not None and replay.held[number] > numbers["limit"]:
