@@ -58,10 +58,7 @@ class Reader:
         try:
             return self.parse(value)
         except UnitError as error:
-            message = str(error)
-        except OverflowError:  # a whole number of hundreds of digits, which only a log that was tampered with can hold
-            message = f"a number that is too large; allowed: {self.hint}"
-        raise PydanticCustomError("quantity", "{message}", {"message": message})
+            raise PydanticCustomError("quantity", "{message}", {"message": str(error)}) from error
 
 
 def _rate(value: object) -> Rate:

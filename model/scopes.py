@@ -8,7 +8,7 @@ of agent 42 of fleet `agent` is called `agent_42_work`.
 import re
 from collections.abc import Callable
 from fnmatch import translate
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,6 @@ def governed(scope: str | None, fleet: Fleet, count: int, step: str) -> bool | N
     return np.fromiter((matches(f"{before}{agent}{after}") is not None for agent in range(count)), np.bool_, count)
 
 
-@lru_cache(maxsize=None)  # re.compile keeps 512 patterns; a scenario may have more, and each is asked about every step
+@cache  # re.compile keeps 512 patterns; a scenario may have more, and each is asked about every step
 def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(translate(pattern)).match

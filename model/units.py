@@ -159,7 +159,9 @@ def _amount(value: object, hint: str) -> Decimal:
 def _number(value: object, hint: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UnitError(f"{_kind(value)} is not allowed here; allowed: {hint}")
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, int) and abs(value) >= 10**40:  # not repeated: it may have thousands of digits
+        raise UnitError(f"a number that is too large; allowed: {hint}")
+    if not math.isfinite(value):
         raise UnitError(f"{value} is not a finite number; allowed: {hint}")
     # repr, not the binary value: a person who writes 0.1 means one tenth.
     return _decimal(repr(value))
