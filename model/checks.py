@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.distributions import Empirical, Linear, Mixture, upper
 from model.faults import did_you_mean, listed, shown
 from model.limits import Constraint, Pause
-from model.scenario import AGENTS_MAX, At, Every, Fleet, Poisson, Repeat, Scenario, Step, Task, Think, Trace
+from model.scenario import AGENTS_MAX, At, Every, Fleet, Goto, Poisson, Repeat, Scenario, Step, Task, Think, Trace
 from model.scopes import governed
 from model.source import Path, Place, Source
 from model.tables import Table, TableError
@@ -181,6 +181,9 @@ class Checks:
                     self._check_quantity(fleet, number, (*path, "think"), step.think)
                 case Task():
                     self._check_quantity(fleet, number, (*path, "duration"), step.duration)
+                    if step.patience is not None:
+                        self._check_quantity(fleet, number, (*path, "patience"), step.patience)
+                    self._check_goto(step, path, fleet)
                     self._check_needs(step, path)
                     self._check_cost(fleet, number, step, path)
                 case Repeat() if step.repeat == "forever" and _longest(step.steps) == 0 and self._found.sure(path):
@@ -204,6 +207,23 @@ class Checks:
             self._found.report(("until",), problem, "the time at which the run ends, such as until: 1h")
 
     # Steps
+
+    def _check_goto(self, task: Task, path: Path, fleet: Fleet) -> None:
+        """Check that a jump leads to a step of the list that the task is in, or of a list around it."""
+        if not isinstance(task.on_failure, Goto):
+            return
+        around, targets = fleet.steps, list[str]()
+        for key in path[3:]:
+            if isinstance(key, int):
+                targets += filter(None, map(_name_of, around))
+                inner = around[key]
+                around = inner.steps if isinstance(inner, Repeat) else []
+        target = task.on_failure.goto
+        if target not in targets:
+            problem = (
+                f"no step of this list or of one around it is called {shown(target)}{did_you_mean(target, targets)}"
+            )
+            self._found.report((*path, "on_failure", "goto"), problem, listed(targets, "the name of a step"))
 
     def _check_needs(self, task: Task, path: Path) -> None:
         for name, amount in task.needs.items():
@@ -363,6 +383,10 @@ def _parts(path: Path, value: object) -> Iterator[tuple[Path, object]]:
     if isinstance(value, Mixture):
         for number, branch in enumerate(value.mixture):
             yield from _parts((*path, "mixture", number, "value"), branch.value)
+
+
+def _name_of(step: Step) -> str | None:
+    return step.task if isinstance(step, Task) else step.name if isinstance(step, Think) else None
 
 
 def _longest(steps: Sequence[Step]) -> float:

@@ -43,7 +43,7 @@ class Kind(IntEnum):
     TaskFinished = 8  # a Status
     TaskRetrying = 9  # ns until the next attempt
     TaskRejected = 10  # ns until it could have been admitted, -1 if that is never or unknown
-    TaskSkipped = 11  # the reason
+    TaskSkipped = 11  # a Skip
     TaskAbandoned = 12  # ns waited
     ResourceAcquired = 13  # the amount, where it is drawn and so not in the header
     ResourceReleased = 14  # the amount
@@ -59,6 +59,14 @@ class Status(IntEnum):
     timed_out = 2
     cancelled = 3
     preempted = 4
+
+
+class Skip(IntEnum):
+    """Why a task was skipped: the value of `TaskSkipped`."""
+
+    condition = 0
+    cache_hit = 1
+    upstream = 2
 
 
 @dataclass(frozen=True, slots=True)

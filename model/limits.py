@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from model.schema import Count, Duration, Flag, Model, Name, RateField
+from model.schema import Count, Duration, Flag, Model, Name, RateField, WholeNumber
 
 SCOPE_HINT = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
 
@@ -35,13 +35,25 @@ class _Change(Model):
 
 
 class _Constraint(Model):
-    """What all types share: an id, whom it governs, and when it is in force."""
+    """What all types share: an id, whom it governs, when it is in force, and what becomes of whom it refuses.
+
+    Who is refused waits, or with `on_limit: reject` is told so at once. `queue` is the order in which those who wait are
+    served: `priority` the highest first, `edf` the earliest deadline, `sjf` the shortest duration, `random` a uniform
+    choice, `fair` the tenant (or fleet) that had least by its weight. Under `admission: strict` nobody passes the first
+    in the queue. At most `room` wait; then `overflow` says who is refused: the `newest`, the `oldest`, or `all`.
+    """
 
     id: Name
     scope: Scope | None = None
     from_: Annotated[Duration, Field(alias="from")] = 0
     expires: Duration | None = None
     changes: Sequence[_Change] = ()
+    on_limit: Literal["block", "reject"] = "block"
+    queue: Literal["fifo", "lifo", "priority", "edf", "sjf", "random", "fair"] = "fifo"
+    fair_by: Literal["tenant", "fleet"] = "tenant"
+    admission: Literal["first_fit", "strict"] = "first_fit"
+    room: Annotated[WholeNumber, Field(ge=0)] | None = None
+    overflow: Literal["newest", "oldest", "all"] = "newest"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -58,6 +70,11 @@ class _Constraint(Model):
         if problem is not None:
             raise PydanticCustomError("timeline", "{message}", {"message": problem})
         return self
+
+    @property
+    def preempted(self) -> str | None:
+        """What becomes of a task whose slots a more important one takes; None where none is taken."""
+        return None
 
     @property
     def counted(self) -> str | None:
@@ -80,11 +97,28 @@ class ConcurrencyChange(_Change):
 
 
 class Concurrency(_Constraint):
-    """At most `limit` holders at once. Lowering it revokes nobody."""
+    """At most `limit` holders at once. Lowering it revokes nobody.
+
+    With `preempt` a task takes the slots of less important ones that run; they `resume` where they were, `restart`,
+    start again with a new duration (`resample`), or `fail`.
+    """
 
     type: Literal["concurrency"]
     limit: Count
     changes: Annotated[list[ConcurrencyChange], Field(max_length=10_000)] = []
+    preempt: Literal["resume", "restart", "resample", "fail"] | None = None
+
+    @model_validator(mode="after")
+    def _check_preemption(self) -> Self:
+        if self.preempt is not None and self.queue != "priority":
+            message = f"preempt with queue {self.queue}; allowed: preempt with queue: priority"
+            raise PydanticCustomError("preempt", "{message}", {"message": message})
+        return self
+
+    @property
+    def preempted(self) -> str | None:
+        """`preempt`."""
+        return self.preempt
 
     def largest(self, numbers: Settings) -> int:
         """The limit."""

@@ -56,6 +56,7 @@ class DemandEntry:
 class StepEntry:
     """A step. `demands` has one entry for each group of agents of the fleet that the same constraints govern.
 
+    Where it `states_all`, every amount that is taken or given back has a row of its own.
     `groups` says which agents (numbers within the fleet) are in which group, as (first, last, group); empty where
     there is only one group.
     """
@@ -65,6 +66,7 @@ class StepEntry:
     kind: str
     demands: tuple[tuple[DemandEntry, ...], ...]
     groups: tuple[tuple[int, int, int], ...]
+    states_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ Rules:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from model.log import ConstraintEntry, DemandEntry, FleetEntry, Header, StepEntr
 Transform = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 END = -1
 """The number of the step after the last one."""
+GO_ON = -2
+"""In place of the step after a failure: the one after the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,77 @@ class ThinkPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """Whether something happens: it does where the draw, 53 random bits, is below the threshold of the attempt.
+
+    The last threshold holds for all further attempts. `first` is drawn at each visit, `again` at each further attempt.
+    """
+
+    first: Drawn
+    again: Drawn | None
+    thresholds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """At most `attempts` attempts; the back-off before the next is at most `cap_ns`. `draws` is its jitter, 53 bits."""
+
+    attempts: int
+    delay_ns: int
+    factor: Fraction
+    cap_ns: int
+    jitter: str
+    draws: Drawn | None
+    holds: bool
+    retry_after: bool
+    duration: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a task does beside working: all of it optional.
+
+    `skip` has the reason that the log states. `resample` is the duration after a pre-emption. `after_failure` is the step
+    to go on with, END or GO_ON; `laps_left` the repeats that are left on the way there.
+    """
+
+    priority: int
+    deadline_ns: int | None
+    fail: Chance | None
+    timeout_ns: int | None
+    patience: Quantity | None
+    retry: RetryPlan | None
+    skip: tuple[Chance, int] | None
+    resample: Quantity | None
+    after_failure: int
+    laps_left: tuple[int, ...]
+
+    @property
+    def states_all(self) -> bool:
+        """Whether the log has a row for all that the task takes and gives back, as it keeps some between attempts."""
+        return self.retry is not None and self.retry.holds
+
+    def quantities(self) -> dict[str, Quantity]:
+        """Return the random variables by the names under which the engine draws them."""
+        retry = self.retry
+        named: dict[str, Quantity | None] = {
+            "fail": None if self.fail is None else self.fail.first,
+            "fail_again": None if self.fail is None else self.fail.again,
+            "skip": None if self.skip is None else self.skip[0].first,
+            "patience": self.patience,
+            "jitter": None if retry is None else retry.draws,
+            "duration_again": None if retry is None else retry.duration,
+            "preempted": self.resample,
+        }
+        return {name: quantity for name, quantity in named.items() if quantity is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class TaskPlan:
     """Ask for the demands, work for `duration`, then go to `next`.
+
+    `policy` is None for a task of which every visit is one attempt that succeeds, under constraints of which each keeps
+    the plain discipline.
 
     `demands` has one entry for each group of agents that the same constraints govern, in the order of the constraints;
     `groups` holds each agent's group, or None where there is only one.
@@ -80,6 +152,7 @@ class TaskPlan:
     duration: Quantity
     demands: tuple[tuple[Demand, ...], ...]
     groups: NDArray[np.int64] | None
+    policy: Policy | None
     next: int
 
 
@@ -112,6 +185,26 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Discipline:
+    """Who of those that a constraint refuses waits, and in which order; the plain one blocks, first come, first served.
+
+    At most `room` wait, None where there is no bound. `share_of` holds for each fleet its group and its weight, where the
+    queue is fair.
+    """
+
+    queue: str = "fifo"
+    strict: bool = False
+    rejects: bool = False
+    room: int | None = None
+    overflow: str = "newest"
+    preempt: str | None = None
+    share_of: tuple[tuple[int, int], ...] = ()
+
+
+PLAIN = Discipline()
+
+
+@dataclass(frozen=True, slots=True)
 class ConstraintPlan:
     """A constraint and its settings in time order, the first at 0.
 
@@ -125,6 +218,7 @@ class ConstraintPlan:
     scope: str | None
     counts: str | None
     settings: tuple[Setting, ...]
+    discipline: Discipline
     amount: int | None
     exclusive: bool
 
@@ -202,7 +296,9 @@ def _step_entry(step: StepPlan) -> StepEntry:
         )
         for group in step.demands
     )
-    return StepEntry(step.fleet, step.name, kind, demands, () if step.groups is None else _runs(step.groups))
+    groups = () if step.groups is None else _runs(step.groups)
+    states_all = step.policy is not None and step.policy.states_all
+    return StepEntry(step.fleet, step.name, kind, demands, groups, states_all)
 
 
 def _runs(groups: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:

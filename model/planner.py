@@ -12,36 +12,61 @@ Rules:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model import distributions, streams
+from model.events import Skip
 from model.limits import Constraint
 from model.plan import (
     END,
+    GO_ON,
+    PLAIN,
+    Chance,
     Change,
     Constant,
     ConstraintPlan,
     Demand,
+    Discipline,
     Drawn,
     FleetPlan,
     PerAgent,
     Plan,
+    Policy,
     Quantity,
     RepeatPlan,
+    RetryPlan,
     Setting,
     StepPlan,
     TaskPlan,
     ThinkPlan,
 )
-from model.scenario import AGENTS_MAX, At, Every, Fleet, Poisson, Repeat, Scenario, Step, Task, Think, Trace
+from model.scenario import (
+    AGENTS_MAX,
+    At,
+    CacheHit,
+    Every,
+    Fleet,
+    Goto,
+    Poisson,
+    Repeat,
+    Retry,
+    Scenario,
+    Step,
+    Task,
+    Think,
+    Trace,
+    walk,
+)
 from model.scopes import governed
 from model.tables import Table
 from model.units import TIME_MAX_NS
 
 _ARRIVALS_AT_ONCE = 65_536
+_POLICY_KEYS = ("deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure")
 
 
 class PlanError(Exception):
@@ -58,7 +83,7 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
     steps: list[StepPlan] = []
     for number, fleet in enumerate(scenario.fleets):
         starts = _starts(fleet, scenario, tables)
-        planner = _FleetPlanner(fleet, number, len(starts), scenario.constraints, tables, len(steps))
+        planner = _FleetPlanner(fleet, number, len(starts), scenario, tables, len(steps))
         entry = planner.plan()
         steps.extend(planner.steps)
         fleets.append(
@@ -73,16 +98,22 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
                 steps=tuple(step.number for step in planner.steps),
             )
         )
-    constraints = tuple(
-        ConstraintPlan(number, row.id, row.type, row.scope, row.counted, settings[number], *_asked(steps, number))
-        for number, row in enumerate(scenario.constraints)
-    )
+    constraints = []
+    for number, row in enumerate(scenario.constraints):
+        discipline = _discipline(row, scenario)
+        amount, exclusive = _asked(steps, number)
+        exclusive = exclusive and discipline == PLAIN
+        constraints.append(
+            ConstraintPlan(
+                number, row.id, row.type, row.scope, row.counted, settings[number], discipline, amount, exclusive
+            )
+        )
     changes = [Change(s.time_ns, row.number, s) for row in constraints for s in row.settings if s.time_ns > 0]
     return Plan(
         name=scenario.name,
         seed=scenario.seed,
         until_ns=scenario.until,
-        constraints=constraints,
+        constraints=tuple(constraints),
         changes=tuple(sorted(changes, key=lambda change: (change.time_ns, change.constraint))),
         steps=tuple(steps),
         fleets=tuple(fleets),
@@ -121,6 +152,34 @@ def _settings(constraints: Sequence[Constraint]) -> list[tuple[Setting, ...]]:
             settings.append(Setting(time, numbers, ceiling))
         result.append(tuple(reversed(settings)))
     return result
+
+
+def _discipline(row: Constraint, scenario: Scenario) -> Discipline:
+    return Discipline(
+        queue=row.queue,
+        strict=row.admission == "strict",
+        rejects=row.on_limit == "reject",
+        room=row.room,
+        overflow=row.overflow,
+        preempt=row.preempted,
+        share_of=_shares(row.fair_by, scenario) if row.queue == "fair" else (),
+    )
+
+
+def _shares(by: str, scenario: Scenario) -> tuple[tuple[int, int], ...]:
+    """Return for each fleet the group that it shares a fair queue with, and the weight of the group.
+
+    A group is a tenant; a fleet without one, and every fleet where the queue is fair by fleet, is a group of its own.
+    """
+    groups: dict[str, int] = {}
+    shares = []
+    for fleet in scenario.fleets:
+        by_tenant = by == "tenant" and fleet.tenant is not None
+        name = f"tenant {fleet.tenant}" if by_tenant else f"fleet {fleet.name}"
+        known = scenario.tenants.get(fleet.tenant or "") if by_tenant else None
+        weight = fleet.weight if not by_tenant else known.weight if known is not None else 1
+        shares.append((groups.setdefault(name, len(groups)), weight))
+    return tuple(shares)
 
 
 def _asked(steps: Sequence[StepPlan], constraint: int) -> tuple[int | None, bool]:
@@ -202,6 +261,19 @@ def _check_size(fleet: Fleet, arrivals: float) -> None:
         )
 
 
+def _thresholds(probabilities: Sequence[float]) -> tuple[int, ...]:
+    """Return for each probability the number of 53-bit draws that lie below it."""
+    return tuple(round(Fraction(probability) * 2**53) for probability in probabilities)
+
+
+@dataclass
+class _List:
+    """A list of steps: the numbers of those that have a name, and of the step that counts the laps through the list."""
+
+    entries: dict[str, int]
+    repeat: int | None
+
+
 class _FleetPlanner:
     """Numbers the steps of one fleet in the order in which they are written, and links each to the one after it."""
 
@@ -210,32 +282,45 @@ class _FleetPlanner:
         fleet: Fleet,
         number: int,
         agents: int,
-        constraints: Sequence[Constraint],
+        scenario: Scenario,
         tables: Mapping[str, Table],
         first_step: int,
     ) -> None:
         self.steps: list[StepPlan] = []
+        self._scenario = scenario
         self._fleet = fleet
         self._number = number
         self._agents = agents
-        self._constraints = constraints
+        self._constraints = scenario.constraints
         self._tables = tables
         self._first_step = first_step
         self._thinks = 0
+        self._around: list[_List] = []  # the lists of steps around the one that is being planned, the innermost last
+        self._gotos: list[tuple[int, str, list[_List]]] = []  # task, target, and the lists around the task
 
     def plan(self) -> int:
         """Plan all steps; return the number of the first."""
-        entry, _ = self._sequence(self._fleet.steps, 1)
+        # A jump may lead to a step again and again.
+        jumps = any(isinstance(step, Task) and isinstance(step.on_failure, Goto) for step in walk(self._fleet.steps))
+        visits = None if jumps else 1
+        entry, _ = self._sequence(self._fleet.steps, visits)
+        for number, target, around in self._gotos:
+            self._direct(number, target, around)
         return entry
 
-    def _sequence(self, steps: Sequence[Step], visits: int | None) -> tuple[int, list[int]]:
-        """Plan `steps`, each at most `visits` times an agent; return the first and those that lead out of them."""
+    def _sequence(self, steps: Sequence[Step], visits: int | None, repeat: int | None = None) -> tuple[int, list[int]]:
+        """Plan `steps`, each at most `visits` times an agent; return the first and those that lead out of them.
+
+        `repeat` is the number of the step that counts the laps through them.
+        """
         entries, leaving = [], list[int]()
+        self._around.append(_List({}, repeat))
         for step in steps:
             entry, exits = self._step(step, visits)
             self._link(leaving, entry)
             entries.append(entry)
             leaving = exits
+        self._around.pop()
         return entries[0], leaving
 
     def _step(self, step: Step, visits: int | None) -> tuple[int, list[int]]:
@@ -244,12 +329,17 @@ class _FleetPlanner:
             case Think():
                 self._thinks += 1
                 name = step.name or ("think" if self._thinks == 1 else f"think{self._thinks}")
+                self._around[-1].entries[name] = number
                 duration = self._quantity(f"{name}/duration", step.think, visits)
                 self.steps.append(ThinkPlan(number, self._number, name, duration, END))
             case Task():
                 duration = self._quantity(f"{step.task}/duration", step.duration, visits)
                 demands, groups = self._demands(step, visits)
-                self.steps.append(TaskPlan(number, self._number, step.task, duration, demands, groups, END))
+                policy = self._policy(step, demands, visits)
+                self._around[-1].entries[step.task] = number
+                if isinstance(step.on_failure, Goto):
+                    self._gotos.append((number, step.on_failure.goto, list(self._around)))
+                self.steps.append(TaskPlan(number, self._number, step.task, duration, demands, groups, policy, END))
             case Repeat() if step.repeat == "forever":
                 entry, exits = self._sequence(step.steps, None)
                 self._link(exits, entry)
@@ -257,7 +347,7 @@ class _FleetPlanner:
             case Repeat():
                 times = int(step.repeat)
                 self.steps.append(RepeatPlan(number, self._number, "repeat", times, END, END))
-                body, exits = self._sequence(step.steps, None if visits is None else visits * times)
+                body, exits = self._sequence(step.steps, None if visits is None else visits * times, number)
                 self._link(exits, number)
                 self.steps[number - self._first_step] = RepeatPlan(number, self._number, "repeat", times, body, END)
         return number, [number]
@@ -266,6 +356,20 @@ class _FleetPlanner:
         for number in exits:
             at = number - self._first_step
             self.steps[at] = replace(self.steps[at], next=entry)
+
+    def _direct(self, number: int, target: str, around: Sequence["_List"]) -> None:
+        """Let a task that failed go on with `target`, in one of the lists of steps around it."""
+        left: list[int] = []
+        for steps in reversed(around):
+            if target in steps.entries:
+                break
+            left += [] if steps.repeat is None else [steps.repeat]
+        at = number - self._first_step
+        task = self.steps[at]
+        assert isinstance(task, TaskPlan)
+        assert task.policy is not None
+        policy = replace(task.policy, after_failure=steps.entries[target], laps_left=tuple(left))
+        self.steps[at] = replace(task, policy=policy)
 
     def _demands(
         self, task: Task, visits: int | None
@@ -290,6 +394,60 @@ class _FleetPlanner:
         patterns, groups = np.unique(np.array(flags).T, axis=0, return_inverse=True)
         chosen = (tuple(demand for demand, flag in zip(demands, pattern, strict=True) if flag) for pattern in patterns)
         return tuple(chosen), groups.reshape(-1).astype(np.int64)
+
+    def _policy(self, task: Task, demands: Sequence[Sequence[Demand]], visits: int | None) -> Policy | None:
+        """Return what the task does beside working, or None where that is nothing."""
+        governed_plainly = all(
+            _discipline(self._constraints[demand.constraint], self._scenario) == PLAIN
+            for group in demands
+            for demand in group
+        )
+        written = {name: getattr(task, name) for name in _POLICY_KEYS}
+        if governed_plainly and all(value == Task.model_fields[name].default for name, value in written.items()):
+            return None
+        resampled = any(
+            self._constraints[demand.constraint].preempted == "resample" for group in demands for demand in group
+        )
+        skip: tuple[Chance, int] | None = None
+        if task.skip_if:
+            hit = isinstance(task.skip_if, CacheHit)
+            probability = task.skip_if.cache_hit if isinstance(task.skip_if, CacheHit) else task.skip_if
+            chance = Chance(self._bits(f"{task.task}/skip", visits), None, _thresholds([probability]))
+            skip = chance, Skip.cache_hit if hit else Skip.condition
+        fail: Chance | None = None
+        if task.fail:
+            again = None if task.retry is None else self._bits(f"{task.task}/retry/fail", None)
+            probabilities = task.fail if isinstance(task.fail, list) else [task.fail]
+            fail = Chance(self._bits(f"{task.task}/fail", visits), again, _thresholds(probabilities))
+        return Policy(
+            priority=self._fleet.priority if task.priority is None else task.priority,
+            deadline_ns=task.deadline,
+            fail=fail,
+            timeout_ns=task.timeout,
+            patience=None if task.patience is None else self._quantity(f"{task.task}/patience", task.patience, visits),
+            retry=None if task.retry is None else self._retry(task, task.retry),
+            skip=skip,
+            resample=self._quantity(f"{task.task}/preempted/duration", task.duration, None) if resampled else None,
+            after_failure=END if task.on_failure == "stop" else GO_ON,
+            laps_left=(),
+        )
+
+    def _retry(self, task: Task, retry: Retry) -> RetryPlan:
+        return RetryPlan(
+            attempts=retry.max_attempts,
+            delay_ns=retry.delay,
+            factor=Fraction(str(retry.factor)),
+            cap_ns=TIME_MAX_NS if retry.cap is None else retry.cap,
+            jitter=retry.jitter,
+            draws=None if retry.jitter == "none" else self._bits(f"{task.task}/retry/jitter", None),
+            holds=retry.hold_during_backoff,
+            retry_after=retry.retry_after,
+            duration=self._quantity(f"{task.task}/retry/duration", task.duration, None),
+        )
+
+    def _bits(self, what: str, visits: int | None) -> Drawn:
+        """Return a variable of 53 random bits: what is compared with a threshold, or scaled exactly."""
+        return Drawn(f"{self._fleet.name}/{what}", streams.bits, visits)
 
     def _quantity(self, what: str, value: object, visits: int | None) -> Quantity:
         if isinstance(value, distributions.Linear):

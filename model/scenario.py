@@ -7,6 +7,7 @@ Rules:
 2. A scenario dumps to JSON that validates to the same scenario: that text goes into the header of every log.
 """
 
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -15,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from model.distributions import DISTRIBUTION_TAGS, AmountDistribution, DurationDistribution
 from model.limits import Constraint
-from model.schema import Count, Duration, Model, Name, RateField, WholeNumber, tag_of
+from model.schema import Count, Duration, Flag, Model, Name, Positive, Probability, RateField, WholeNumber, tag_of
 
 AGENTS_MAX = 20_000_000
 """Most agents that one fleet may have, so that a slip of the pen does not fill the memory."""
@@ -39,12 +40,65 @@ Cost = Annotated[
 """One cost for whatever the limits count, or a cost for each thing that they count."""
 
 
+class Retry(Model):
+    """Tries again after an attempt that failed, timed out or was rejected, `max_attempts` times in all.
+
+    The back-off before attempt k + 1 is `delay` * `factor` ** k, at most `cap`. `jitter` draws it: `full` between 0 and
+    that, `equal` between half of that and that, `decorrelated` between `delay` and three times the back-off before.
+    (Brooker, Exponential backoff and jitter, AWS Architecture Blog, 2015.)
+
+    With `retry_after` it is never shorter than the time that a rejection named. With `hold_during_backoff` the task
+    keeps its slots while it backs off.
+    """
+
+    max_attempts: Annotated[Count, Field(ge=2, le=10_000)]
+    delay: Duration = 0
+    factor: Annotated[Positive, Field(ge=1, le=1000)] = 1.0
+    cap: Duration | None = None
+    jitter: Literal["none", "full", "equal", "decorrelated"] = "none"
+    hold_during_backoff: Flag = False
+    retry_after: Flag = True
+
+
+class CacheHit(Model):
+    """The share of visits that a cache answers: `{cache_hit: 0.3}`."""
+
+    cache_hit: Probability
+
+
+class Goto(Model):
+    """Goes on with another step: `{goto: review}`."""
+
+    goto: Name
+
+
+SkipIf = Annotated[
+    Annotated[Probability, Tag("probability")] | Annotated[CacheHit, Tag("cache_hit")],
+    Discriminator(lambda value: tag_of(value, ("cache_hit",), "probability")),
+]
+
+Fail = Annotated[
+    Annotated[Probability, Tag("probability")]
+    | Annotated[list[Probability], Field(min_length=1, max_length=10_000), Tag("by_attempt")],
+    Discriminator(lambda value: "by_attempt" if isinstance(value, list) else "probability"),
+]
+
+OnFailure = Annotated[
+    Annotated[Literal["continue", "stop"], Tag("word")] | Annotated[Goto, Tag("goto")],
+    Discriminator(lambda value: tag_of(value, ("goto",), "word")),
+]
+
+
 class Task(Model):
     """The agent asks for everything that governs the task, works for a duration, and gives back what it holds.
 
     `needs` names constraints beyond those whose scope matches, and how much of each. `cost` is charged to the rate
     limits that govern the task: by what they count, or one value where they all count the same thing; 1 where nothing
     is said.
+
+    `fail` is the probability that an attempt ends in failure, or one for each attempt, of which the last holds for all
+    that follow. `timeout` ends an attempt that works longer. Who still waits after `patience` gives up. `deadline`,
+    from when it asks, orders a queue by earliest deadline. After the last attempt `on_failure` says how the agent goes on.
     """
 
     task: Name
@@ -52,6 +106,13 @@ class Task(Model):
     needs: dict[Name, Count] = {}
     cost: Cost | None = None
     priority: WholeNumber | None = None
+    deadline: Duration | None = None
+    fail: Fail = 0.0
+    timeout: Duration | None = None
+    patience: DurationDistribution | None = None
+    retry: Retry | None = None
+    skip_if: SkipIf = 0.0
+    on_failure: OnFailure = "continue"
 
 
 class Repeat(Model):
@@ -65,6 +126,14 @@ Step = Annotated[
     Annotated[Think, Tag("think")] | Annotated[Task, Tag("task")] | Annotated[Repeat, Tag("repeat")],
     Discriminator(lambda value: tag_of(value, ("think", "task", "repeat"))),
 ]
+
+
+def walk(steps: Iterable[Step]) -> Iterator[Step]:
+    """Yield the steps, those within steps included, in the order in which they are written."""
+    for step in steps:
+        yield step
+        if isinstance(step, Repeat):
+            yield from walk(step.steps)
 
 
 class Poisson(Model):
@@ -136,6 +205,7 @@ class Fleet(Model):
     arrivals: Arrivals | None = None
     tenant: Name | None = None
     priority: WholeNumber = 0
+    weight: Count = 1
     stagger: DurationDistribution | None = None
     steps: Annotated[list[Step], Field(min_length=1, max_length=1000)]
 
@@ -152,6 +222,12 @@ class Fleet(Model):
         return self
 
 
+class Tenant(Model):
+    """Whose fleets they are; its `weight` is its share in a fair queue."""
+
+    weight: Count = 1
+
+
 class Scenario(Model):
     """A whole scenario: limits, fleets, and how long to watch them."""
 
@@ -160,6 +236,7 @@ class Scenario(Model):
     seed: Annotated[WholeNumber, Field(ge=0, lt=2**64)] = 0
     until: Duration | None = None
     constraints: Annotated[list[Constraint], Field(max_length=1000)] = []
+    tenants: dict[Name, Tenant] = {}
     fleets: Annotated[list[Fleet], Field(min_length=1, max_length=1000)]
 
     def as_json(self) -> dict[str, Any]:

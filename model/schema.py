@@ -119,6 +119,9 @@ Flag = Annotated[bool, Field(strict=True)]
 Positive = Annotated[float, Field(strict=True, gt=0, le=1e12, allow_inf_nan=False)]
 """A plain number above 0, without a unit: a shape, a weight, a coefficient of variation."""
 
+Probability = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+"""A plain number from 0 to 1."""
+
 NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 NAME_HINT = "a letter, then letters, digits, _ and -, 64 at most"
 

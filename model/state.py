@@ -65,6 +65,8 @@ class FleetState:
         self.phase = np.full(header.agents, Phase.ABSENT, np.uint8)
         self.constraint = np.full(header.agents, -1, np.int16)
         self.step = np.full(header.agents, -1, np.int16)
+        self._stated = np.zeros(len(header.constraints), np.int64)  # what is held by those whose steps state it all
+        self._states_all = np.array([*(step.states_all for step in header.steps), False], np.bool_)
         try:
             self.limit = np.array([_limits(entry)[0] for entry in header.constraints], np.int64)
             self._amounts = _Amounts(header)
@@ -80,6 +82,12 @@ class FleetState:
             constraints = batch.constraint[changed]
             _check("constraint", constraints, 0, len(self.limit))
             self.limit[constraints] = batch.value[changed]
+        stated = np.flatnonzero((batch.kind == Kind.ResourceAcquired) | (batch.kind == Kind.ResourceReleased))
+        if len(stated):
+            stated = stated[self._states_all[batch.step[stated]]]
+            constraints, amounts = batch.constraint[stated], batch.value[stated]
+            signs = np.where(batch.kind[stated] == Kind.ResourceAcquired, 1, -1)
+            np.add.at(self._stated, constraints, signs * amounts)
         phases = _PHASE_AFTER[batch.kind]
         moved = np.flatnonzero(phases != _UNMOVED)
         if len(moved):
@@ -105,7 +113,8 @@ class FleetState:
     def used(self) -> NDArray[np.int64]:
         """Return how much of each constraint is held by those who run; -1 where it is nothing that is held."""
         running = np.flatnonzero(self.phase == Phase.RUNNING)
-        return self._amounts.held(running, self.step[running])
+        held = self._amounts.held(running, self.step[running])
+        return np.where(held < 0, held, held + self._stated)
 
 
 class _Amounts:
@@ -120,7 +129,7 @@ class _Amounts:
             self._row_of_step[number] = len(rows)
             for group in step.demands or ((),):
                 row = [0] * len(unheld)
-                for demand in group:
+                for demand in () if step.states_all else group:
                     row[demand.constraint] += demand.amount or 0
                     # An amount that is drawn is not in the header: then what is held is not known here.
                     unheld[demand.constraint] |= demand.amount is None

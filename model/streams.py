@@ -69,6 +69,11 @@ def rounded(values: NDArray[np.float64]) -> Values:
     return np.rint(bounded, out=bounded).astype(np.int64)
 
 
+def bits(u: Uniforms) -> Values:
+    """Return u as a whole number from 0 to 2**53 - 1: the transform of what is compared or scaled exactly."""
+    return np.floor(u * 2.0**53).astype(np.int64)
+
+
 def index_draws(seed: int, name: str, transform: Transform, first: int, count: int) -> Values:
     """Return draw 0 of `count` agents from `first` on: for what is drawn once an agent, such as a gap or a stagger."""
     key = _key(seed, name)

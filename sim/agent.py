@@ -16,6 +16,7 @@ from simpy.events import Event, Process
 
 from model.events import Kind
 from sim.environment import REQUEST, Environment
+from sim.policy import PolicyTask, attempts
 from sim.recorder import Recorder, code, who
 from sim.step import Step
 from sim.task import Activity, Repeat, Task, Think, Waker
@@ -57,6 +58,9 @@ class Agent(Process):
             activity.next = None if step.next is None else activities[step.next.local]
             if isinstance(activity, Repeat) and step.body is not None:
                 activity.body = activities[step.body.local]
+            if isinstance(activity, PolicyTask):
+                activity.after_failure = None if step.after_failure is None else activities[step.after_failure.local]
+                activity.laps_left = [activities[repeat.local] for repeat in step.laps_left]
         self._generator = self._life(env, manager, recorder, activities[entry.local], number)
         self._target = None  # type: ignore[assignment] # nothing: our agents are not interrupted
         # Not Process._resume, which looks for events that have happened already: the generator itself is the callback.
@@ -110,6 +114,8 @@ class Agent(Process):
                 if (yield activity) is activity:  # else it was refused for good
                     release(activity)
                 activity = activity.next
+            elif type(activity) is PolicyTask:
+                activity = yield from attempts(activity, env, manager, recorder)
             elif type(activity) is Repeat and activity.laps < activity.times:
                 activity.laps += 1
                 activity = activity.body

@@ -20,7 +20,7 @@ from simpy.events import Event
 
 from model.events import Kind
 from model.log import BATCH_ROWS
-from model.plan import Constant, Demand, Drawn, FleetPlan, PerAgent, Plan, Quantity, RepeatPlan, TaskPlan
+from model.plan import GO_ON, Constant, Demand, Drawn, FleetPlan, PerAgent, Plan, Policy, Quantity, RepeatPlan, TaskPlan
 from model.streams import Stream
 from sim.agent import Agent
 from sim.environment import CONTROL, END, FOREVER, REQUEST, Environment
@@ -150,6 +150,8 @@ class Engine:
             else:
                 step.duration = self._draws(plan.duration, fleet)
             if isinstance(plan, TaskPlan):
+                if plan.policy is not None:
+                    self._policy(step, plan.policy, fleet, by_number)
                 step.groups = None if plan.groups is None else plan.groups.tolist()
                 for group in plan.demands:
                     demands, requests = self._demands(group, fleet)
@@ -157,6 +159,13 @@ class Engine:
                     step.requests.append(requests)
                     step.doubtful.append(requests is not None or any(map(self._doubtful, group)))
         return steps
+
+    def _policy(self, step: Step, policy: Policy, fleet: FleetPlan, by_number: dict[int, Step]) -> None:
+        step.policy = policy
+        step.states_all = policy.states_all
+        step.after_failure = step.next if policy.after_failure == GO_ON else by_number.get(policy.after_failure)
+        step.laps_left = [by_number[number] for number in policy.laps_left]
+        step.draws = {name: self._draws(quantity, fleet) for name, quantity in policy.quantities().items()}
 
     def _doubtful(self, demand: Demand) -> bool:
         """Say whether a constant amount is more than its constraint can admit from some time on."""

@@ -7,9 +7,11 @@ Rules (sections 4 and 5 of the design):
    one alone, and tried again only when that one may have changed: then, if another refuses it, it is bound to that other
    and keeps its place by age.
 3. When several constraints change at once, as at the end of a task that held them all, those who wait for any of them are
-   tried in one order, by age.
+   tried in one order, by age; among those who wait for one, its queue says who is first.
 4. A request that some constraint could never admit is refused for good, when it asks or when a change makes it so: the
    task fails without having started.
+5. A task whose policy is none asks by `request` and ends by `release`, which do no more than that takes; all others by
+   `ask` and `finish`.
 
 TaskBlocked is recorded once an episode, TaskRebound when the binding constraint changes, TaskResumed when the task is
 admitted. The manager names no constraint type.
@@ -24,9 +26,11 @@ from simpy.events import Event
 
 from model.events import Kind, Status
 from sim.constraints import TYPES, GlobalConstraint
-from sim.environment import COMPLETION, REQUEST, Environment
+from sim.environment import COMPLETION, DEADLINE, REQUEST, Environment
+from sim.policy import PolicyTask
+from sim.queues import EVERYTHING, queue_of
 from sim.recorder import NOBODY, Recorder, code, who
-from sim.task import YOUNGEST, Task
+from sim.task import YOUNGEST, Demands, Task
 
 if TYPE_CHECKING:
     from model.plan import Plan, Setting
@@ -36,12 +40,26 @@ _RESUMED = int(Kind.TaskResumed)
 _STARTED = int(Kind.TaskStarted)
 _REJECTED = int(Kind.TaskRejected)
 _ACQUIRED = int(Kind.ResourceAcquired)
+_RELEASED = int(Kind.ResourceReleased)
+_ABANDONED = int(Kind.TaskAbandoned)
 _SUCCEEDED = int(Status.succeeded)
 _FAILED = int(Status.failed)
 
 
+class _Patience(Event):
+    """The end of the patience of a task, if it still waits as it did when this was scheduled."""
+
+    def __init__(self, env: Environment, task: PolicyTask, due_ns: int) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = None
+        self.task = task
+        self.age, self.attempt = task.age, task.attempt
+        env.push(due_ns, DEADLINE, self)
+
+
 class _Refusal(Event):
-    """Tells an agent that its request can never be admitted."""
+    """Tells an agent that its request was refused, or is given up."""
 
     def __init__(self, env: Environment, task: Task) -> None:
         super().__init__(env)
@@ -55,11 +73,12 @@ class ConstraintManager:
     """Admits the tasks of all agents."""
 
     def __init__(self, env: Environment, plan: "Plan", recorder: Recorder) -> None:
-        self.constraints = [TYPES[row.type](env, row) for row in plan.constraints]
+        self.constraints = [TYPES[row.type](env, row, queue_of(row, plan.seed)) for row in plan.constraints]
         for constraint in self.constraints:
             constraint.armed.append(self._passed)
         self._env = env
         self._ages = count()
+        self._starts = count()
         self._ids = env._eid
         self._record = recorder.record
         self._schedule = env._queue
@@ -110,6 +129,7 @@ class ConstraintManager:
     def change(self, number: int, setting: "Setting") -> None:
         """Give a constraint new numbers, and admit those for whom they make room."""
         constraint = self.constraints[number]
+        changed = {constraint: None}
         ceiling_before = constraint.ceiling
         constraint.change(setting)
         kind = code(Kind.ConstraintChanged) + constraint.code
@@ -120,7 +140,8 @@ class ConstraintManager:
                 if (never := _never(task)) is not None:
                     binding.waiting.remove(task)
                     self._refuse(task, never)
-        self._admit_in_turn([constraint])
+                    changed[binding] = None  # it may have stood in the way of others
+        self._admit_in_turn(list(changed))
         constraint.look_ahead()
 
     def _passed(self, event: Event) -> None:
@@ -145,7 +166,12 @@ class ConstraintManager:
 
     def _retry(self, task: Task, binding: GlobalConstraint) -> None:
         """Admit a task that `binding` would admit and has let go, unless another constraint refuses it."""
-        if len(task.demands) > 1:
+        if type(task) is PolicyTask:
+            refusing = _refusing(task)
+            if refusing is not None:
+                self._turn_away(task, *refusing)
+                return
+        elif len(task.demands) > 1:
             for constraint, amount in task.demands:
                 if not constraint.admits(task, amount):
                     self._rebind(task, constraint, amount)
@@ -157,7 +183,6 @@ class ConstraintManager:
     def _resume(self, task: Task, binding: GlobalConstraint) -> None:
         """Start a task that waited for `binding` last and has all that it asks for."""
         now = self._env._now
-        task.age = YOUNGEST
         waited_ns = now - task.asked_ns
         record = self._record
         if task.drawn:
@@ -166,6 +191,10 @@ class ConstraintManager:
             record((now, _STARTED + task.code, task.who, waited_ns))
         else:
             record((now, binding.code_admitted + task.code, task.who, waited_ns))
+        if type(task) is PolicyTask:
+            self._begin(task)
+            return
+        task.age = YOUNGEST
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
@@ -180,13 +209,189 @@ class ConstraintManager:
         constraint.waiting.add(task, amount)
         constraint.look_ahead()
 
-    def _refuse(self, task: Task, constraint: GlobalConstraint) -> None:
-        """Fail a request that `constraint` can never admit."""
+    def _refuse(self, task: Task, constraint: GlobalConstraint, after_ns: int = -1, again: bool = False) -> None:
+        """Fail a request that `constraint` does not admit; `again` says that it might at another time."""
         now = self._env._now
         task.age = YOUNGEST
-        self._record((now, _REJECTED + task.code + constraint.code, task.who, -1))
+        self._record((now, _REJECTED + task.code + constraint.code, task.who, after_ns))
         self._record((now, task.code_finished, task.who, _FAILED))
+        if type(task) is PolicyTask:
+            task.binding = None
+            task.status, task.refused_ns, task.again = Status.failed, after_ns, again
         _Refusal(self._env, task)
+
+    # What only tasks with a policy do.
+
+    def ask(self, task: PolicyTask, age: int | None = None) -> None:
+        """Start an attempt, let it wait, or refuse it. Either way its agent will be resumed.
+
+        `age` is that of the attempt before, where the task keeps its place.
+        """
+        task.asked_ns = task.bound_ns = self._env._now
+        task.age = next(self._ages) if age is None else age
+        refusing = _refusing(task)
+        if refusing is not None:
+            self._turn_away(task, *refusing)
+            return
+        for constraint, amount in task.demands:
+            constraint.take(amount)
+        self._start(task)
+
+    def finish(self, task: PolicyTask, keep: bool = False) -> None:
+        """End an attempt at the end of its work, as its status says; `keep` lets it keep its slots for the next."""
+        self._record((self._env._now, task.code_finished, task.who, int(task.status)))
+        for constraint, _ in task.held:
+            if constraint.holders is not None:
+                constraint.holders.remove(task)
+        if keep:
+            task.keep()
+        else:
+            self._give(task, task.held)
+
+    def give_back(self, task: PolicyTask) -> None:
+        """Give back what a task kept from one attempt to the next."""
+        kept, task.kept = task.kept, ()
+        self._give(task, kept)
+
+    def give_up(self, event: Event) -> None:
+        """Callback of the end of a task's patience."""
+        assert isinstance(event, _Patience)
+        task, now = event.task, self._env._now
+        binding = task.binding
+        if binding is None or (task.age, task.attempt) != (event.age, event.attempt):
+            return
+        binding.waiting.remove(task)
+        task.binding, task.age = None, YOUNGEST
+        self._record((now, _ABANDONED + task.code + binding.code, task.who, now - task.asked_ns))
+        task.status = Status.cancelled
+        self._record((now, task.code_finished, task.who, int(task.status)))
+        _Refusal(self._env, task)
+        self._admit_in_turn([binding])  # it may have stood in the way of others
+
+    def _give(self, task: PolicyTask, held: Demands) -> None:
+        now = self._env._now
+        for constraint, amount in held:
+            constraint.give(amount)
+            if task.states_all:
+                self._record((now, _RELEASED + task.code + constraint.code, task.who, amount))
+        self._admit_in_turn([constraint for constraint, _ in held])
+
+    def _start(self, task: PolicyTask) -> None:
+        """Start a task that has all that it asks for and did not wait."""
+        now = self._env._now
+        if task.drawn:
+            self._state_amounts(task, now)
+        self._record((now, _STARTED + task.code, task.who, 0))
+        self._begin(task)
+
+    def _begin(self, task: PolicyTask) -> None:
+        task.binding = None
+        task.started = next(self._starts)
+        for constraint, amount in task.demands:
+            constraint.waiting.served(task, amount)
+            if constraint.holders is not None:
+                constraint.holders.add(task, amount)
+        task.begin()
+
+    def _turn_away(self, task: PolicyTask, constraint: GlobalConstraint, amount: int) -> None:
+        """Pre-empt for a task that `constraint` refuses, refuse it, or let it wait."""
+        discipline = constraint.discipline
+        if task.doubtful and (never := _never(task)) is not None:
+            self._refuse(task, never)
+        elif discipline.preempt is not None and self._preempt(task):
+            return
+        elif discipline.rejects or not self._makes_room(task, constraint, amount):
+            self._refuse(task, constraint, constraint.retry_after(amount), again=True)
+        elif task.binding is not None:
+            task.binding = constraint
+            self._rebind(task, constraint, amount)
+        else:
+            now = self._env._now
+            task.binding = constraint
+            before = constraint.waiting.add(task, amount)
+            self._record((now, constraint.code_blocked + task.code, task.who, before))
+            constraint.look_ahead()
+            patience_ns = task.draws.patience()
+            if patience_ns is not None:
+                _Patience(self._env, task, now + patience_ns).callbacks.append(self.give_up)
+
+    def _makes_room(self, task: PolicyTask, constraint: GlobalConstraint, amount: int) -> bool:
+        """Say whether the task may wait for `constraint`; whoever has to make room for it is refused."""
+        room, overflow = constraint.discipline.room, constraint.discipline.overflow
+        if room is None or len(constraint.waiting) < room:
+            return True
+        waiting = sorted(constraint.waiting, key=lambda pair: pair[0].age)
+        for other, wanted in waiting if overflow == "all" else waiting[:1] if overflow == "oldest" else []:
+            constraint.waiting.remove(other)
+            self._refuse(other, constraint, constraint.retry_after(wanted), again=True)
+        return overflow == "oldest" and room > 0
+
+    def _preempt(self, task: PolicyTask) -> bool:
+        """Start a task by taking the slots of less important ones; say whether that was possible."""
+        victims: dict[PolicyTask, str] = {}
+        for constraint, amount in task.demands:
+            if constraint.admits(task, amount):
+                continue
+            taken = _victims(constraint, task, amount)
+            if taken is None:
+                return False
+            victims.update(dict.fromkeys(taken, str(constraint.discipline.preempt)))
+        left = {victim: self._stop(victim) for victim in victims}
+        for constraint, amount in task.demands:
+            constraint.take(amount)
+        if task.binding is not None:
+            self._resume(task, task.binding)
+        else:
+            self._start(task)
+        for victim, mode in victims.items():
+            if mode == "fail":
+                _Refusal(self._env, victim)
+                continue
+            victim.resume_later(mode, left[victim])
+            self.ask(victim, victim.age)
+        self._admit_in_turn(list(dict.fromkeys(constraint for victim in victims for constraint, _ in victim.held)))
+        return True
+
+    def _stop(self, task: PolicyTask) -> int:
+        """End the attempt of a task that others need the slots of; return the ns that it still had to work."""
+        left_ns = task.call_off()
+        task.status = Status.preempted
+        self._record((self._env._now, task.code_finished, task.who, int(task.status)))
+        for constraint, amount in task.held:
+            constraint.give(amount)
+            if constraint.holders is not None:
+                constraint.holders.remove(task)
+            if task.states_all:
+                self._record((self._env._now, _RELEASED + task.code + constraint.code, task.who, amount))
+        return left_ns
+
+
+def _refusing(task: PolicyTask) -> tuple[GlobalConstraint, int] | None:
+    """Return the first constraint that does not admit the task, and what the task wants of it."""
+    for constraint, amount in task.demands:
+        if not constraint.admits(task, amount) or (constraint.discipline.strict and _stands_behind(task, constraint)):
+            return constraint, amount
+    return None
+
+
+def _stands_behind(task: PolicyTask, constraint: GlobalConstraint) -> bool:
+    first = constraint.waiting.peek(EVERYTHING)
+    return first is not None and constraint.waiting.precedes(first, task)
+
+
+def _victims(constraint: GlobalConstraint, task: PolicyTask, amount: int) -> list[PolicyTask] | None:
+    """Return those whose slots the task takes, the least important first, then the last to start; None if too few."""
+    if constraint.holders is None:
+        return None
+    victims: list[PolicyTask] = []
+    missing = amount - constraint.free()
+    for holder, held in constraint.holders:
+        assert isinstance(holder, PolicyTask)
+        if missing <= 0 or holder.priority >= task.priority:
+            break
+        victims.append(holder)
+        missing -= held
+    return victims if missing <= 0 else None
 
 
 def _never(task: Task) -> GlobalConstraint | None:

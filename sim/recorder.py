@@ -38,6 +38,11 @@ def code(kind: int, step: int = -1, attempt: int = -1) -> int:
     return kind | (step + 1) << _STEP_SHIFT | (attempt + 1) << _ATTEMPT_SHIFT
 
 
+def attempt_code(attempt: int) -> int:
+    """Pack an attempt, to be added to a code of the first."""
+    return attempt << _ATTEMPT_SHIFT
+
+
 def constraint_code(constraint: int) -> int:
     """Pack a constraint, to be added to a code."""
     return (constraint + 1) << _CONSTRAINT_SHIFT

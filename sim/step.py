@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from model.plan import RepeatPlan, StepPlan, TaskPlan, ThinkPlan
+from model.plan import Policy, RepeatPlan, StepPlan, TaskPlan, ThinkPlan
+from sim.policy import PolicyTask
 from sim.recorder import code
 from sim.task import Activity, Demands, Repeat, Requests, Task, Think, Waker
 
@@ -17,7 +18,23 @@ Draws = Callable[[int], Iterator[int]]
 class Step:
     """A step; who comes to it keeps an `Activity` of its own."""
 
-    __slots__ = ("body", "code", "demands", "doubtful", "duration", "groups", "local", "next", "plan", "requests")
+    __slots__ = (
+        "after_failure",
+        "body",
+        "code",
+        "demands",
+        "doubtful",
+        "draws",
+        "duration",
+        "groups",
+        "laps_left",
+        "local",
+        "next",
+        "plan",
+        "policy",
+        "requests",
+        "states_all",
+    )
 
     def __init__(self, plan: StepPlan, local: int) -> None:
         self.plan = plan
@@ -29,6 +46,11 @@ class Step:
         self.groups: list[int] | None = None  # of a task: the group of each agent, where there is more than one
         self.demands: list[Demands] = []  # by group; where amounts are drawn, `requests` has them, visit by visit
         self.requests: list[Callable[[int], Requests] | None] = []
+        self.policy: Policy | None = None
+        self.draws: dict[str, Draws] = {}  # of a policy: its variables
+        self.states_all = False  # whether the log states all that the task takes and gives back
+        self.after_failure: Step | None = None
+        self.laps_left: list[Step] = []  # the repeats that are left on the way there
         self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
 
     def activity(self, env: "Environment", waker: Waker, number: int, index: int) -> Activity:
@@ -37,6 +59,6 @@ class Step:
             case ThinkPlan():
                 return Think(env, waker, self, index)
             case TaskPlan():
-                return Task(env, waker, self, number, index)
+                return (Task if self.policy is None else PolicyTask)(env, waker, self, number, index)
             case RepeatPlan():
                 return Repeat(env, waker, self.plan.times)

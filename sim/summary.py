@@ -23,6 +23,7 @@ from model.log import ConstraintEntry, Header
 _MICRO = 1_000_000
 _NS_PER_SECOND = 1_000_000_000
 _WAITING_CHANGES = [Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned]
+_STATED = [Kind.ResourceAcquired, Kind.ResourceReleased]
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 
@@ -57,16 +58,22 @@ class _Use:
         self._used = 0
         self._available = Fraction(self._burst())  # exact, so that it does not depend on the batches
 
-    def feed(self, piece: Batch, refused: NDArray[np.bool_], start_ns: int, end_ns: int) -> None:
+    def feed(self, piece: Batch, unstarted: NDArray[np.bool_], start_ns: int, end_ns: int) -> None:
         """Take in rows between which the numbers of the constraint do not change."""
         started = piece.kind == Kind.TaskStarted
+        stated = np.isin(piece.kind, _STATED) & (piece.constraint == self._number)
         span = end_ns - start_ns
         numbers = self._numbers
         if self._entry.type == "concurrency":
-            finished = (piece.kind == Kind.TaskFinished) & ~refused
-            changed = np.flatnonzero(started | finished)
-            amounts = self._amounts.of(piece.step[changed], piece.agent[changed])
-            amounts = np.where(started[changed], amounts, -amounts)
+            taken, given = (
+                stated & (piece.kind == Kind.ResourceAcquired),
+                stated & (piece.kind == Kind.ResourceReleased),
+            )
+            finished = (piece.kind == Kind.TaskFinished) & ~unstarted
+            changed = np.flatnonzero(started | finished | taken | given)
+            implied = self._amounts.of(piece.step[changed], piece.agent[changed])
+            amounts = np.where(stated[changed], piece.value[changed], implied)
+            amounts = np.where((started | taken)[changed], amounts, -amounts)
             used = self._held * span + total(amounts * (end_ns - piece.time[changed]))
             self._held += int(amounts.sum())
             if numbers is not None:
@@ -74,7 +81,6 @@ class _Use:
                 self._available += numbers["limit"] * span
         elif self._entry.type == "rate_limit" and numbers is not None:
             rows = np.flatnonzero(started)
-            stated = (piece.kind == Kind.ResourceAcquired) & (piece.constraint == self._number)
             self._used += int(self._amounts.of(piece.step[rows], piece.agent[rows]).sum()) + total(piece.value[stated])
             self._available += Fraction(numbers["tokens"] * span, numbers["period_ns"])
         elif self._entry.type == "pause":
@@ -98,12 +104,14 @@ class _Use:
 
 
 class _Amounts:
-    """The constant amounts that tasks ask of one constraint, by step and agent."""
+    """The amounts that tasks take of one constraint without a row that says so, by step and agent."""
 
     def __init__(self, header: Header, constraint: int) -> None:
         self._single = np.zeros(len(header.steps) + 1, np.int64)
         self._grouped: list[tuple[int, int, NDArray[np.int64]]] = []
         for number, step in enumerate(header.steps):
+            if step.states_all:
+                continue
             amounts = [
                 sum(demand.amount or 0 for demand in group if demand.constraint == constraint) for group in step.demands
             ]
@@ -132,7 +140,7 @@ class Summary:
         self._header = header
         self._counts = np.zeros(len(Kind), np.int64)
         self._succeeded = 0
-        self._refused = 0
+        self._unstarted = 0
         self._now = 0
         self._waits: list[NDArray[np.int64]] = []
         self._waiting = [_Waiting() for _ in header.constraints]
@@ -146,23 +154,23 @@ class Summary:
         self._counts += np.bincount(kinds, minlength=len(Kind))
         finished = kinds == Kind.TaskFinished
         before = np.concatenate([np.array([self._last_kind], np.int16), kinds[:-1].astype(np.int16)])
-        refused = finished & (before == Kind.TaskRejected)  # ended without having started
+        unstarted = finished & ((before == Kind.TaskRejected) | (before == Kind.TaskAbandoned))
         self._succeeded += int(np.count_nonzero(finished & (batch.value == Status.succeeded)))
-        self._refused += int(np.count_nonzero(refused))
+        self._unstarted += int(np.count_nonzero(unstarted))
         self._waits.append(batch.value[kinds == Kind.TaskStarted])
         self._feed_waiting(batch)
         changes = np.flatnonzero(kinds == Kind.ConstraintChanged)
         at = 0
         for row in changes.tolist():
-            self._feed_use(batch.rows(at, row), refused[at:row], int(batch.time[row]))
+            self._feed_use(batch.rows(at, row), unstarted[at:row], int(batch.time[row]))
             self._use[int(batch.constraint[row])].change(int(batch.time[row]))
             at = row
-        self._feed_use(batch.rows(at, len(batch)), refused[at:], int(batch.time[-1]))
+        self._feed_use(batch.rows(at, len(batch)), unstarted[at:], int(batch.time[-1]))
         self._last_kind = int(kinds[-1])
 
-    def _feed_use(self, piece: Batch, refused: NDArray[np.bool_], end_ns: int) -> None:
+    def _feed_use(self, piece: Batch, unstarted: NDArray[np.bool_], end_ns: int) -> None:
         for use in self._use:
-            use.feed(piece, refused, self._now, end_ns)
+            use.feed(piece, unstarted, self._now, end_ns)
         self._now = end_ns
 
     def _feed_waiting(self, batch: Batch) -> None:
@@ -201,7 +209,7 @@ class Summary:
                 "finished": self._succeeded,
                 "failed": ended - self._succeeded,
                 "blocked": counts[Kind.TaskBlocked],
-                "open": waiting + counts[Kind.TaskStarted] - (ended - self._refused),
+                "open": waiting + counts[Kind.TaskStarted] - (ended - self._unstarted),
             },
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "constraints": {

@@ -3,13 +3,15 @@
 import io
 from typing import Any
 
-from model.events import Kind, Status
+from model.events import Kind, Skip, Status
 from model.log import Header, Log
 from model.scenario import Scenario
 from model.tables import Table
 from sim.run import execute, prepare
 
 LINES_MAX = 10_000
+_DURATIONS = (Kind.TaskRebound, Kind.TaskResumed, Kind.TaskStarted, Kind.TaskRetrying, Kind.TaskAbandoned)
+_AMOUNTS = (Kind.TaskBlocked, Kind.ResourceAcquired, Kind.ResourceReleased, Kind.ConstraintChanged)
 
 
 def scenario(*, constraints: list[dict[str, Any]] = (), until: str | None = "60s", **rest: Any) -> dict[str, Any]:
@@ -42,18 +44,23 @@ def told(log: Log, *, without: tuple[str, ...] = ("RunStarted", "AgentStarted", 
 
 
 def _line(row: tuple[int, ...], header: Header) -> str:
-    time, number, agent, step, visit, _attempt, constraint, value = row
+    time, number, agent, step, visit, attempt, constraint, value = row
     kind = Kind(number)
     words = [_seconds(time), kind.name]
     if agent >= 0:
-        words.append(f"{header.task_name(agent, step)}#{visit}" if step >= 0 else f"{agent}")
+        again = f".{attempt}" if attempt > 0 else ""
+        words.append(f"{header.task_name(agent, step)}#{visit}{again}" if step >= 0 else f"{agent}")
     if constraint >= 0:
         words.append(header.constraints[constraint].id)
-    if kind in (Kind.TaskRebound, Kind.TaskResumed, Kind.TaskStarted):
+    if kind in _DURATIONS:
         words.append(_seconds(value))
     elif kind == Kind.TaskFinished:
         words.append(Status(value).name)
-    elif kind in (Kind.TaskBlocked, Kind.TaskRejected, Kind.ResourceAcquired, Kind.ConstraintChanged):
+    elif kind == Kind.TaskRejected:
+        words.append(_seconds(value) if value >= 0 else "never")
+    elif kind == Kind.TaskSkipped:
+        words.append(Skip(value).name)
+    elif kind in _AMOUNTS:
         words.append(str(value))
     return " ".join(words)
 

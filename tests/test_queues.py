@@ -21,7 +21,7 @@ class Model:
     def __init__(self):
         self.waiters = []
 
-    def oldest(self, free):
+    def peek(self, free):
         return min((w for w in self.waiters if w.amount <= free), key=lambda w: w.age, default=None)
 
 
@@ -41,8 +41,8 @@ def test_a_queue_does_what_a_sorted_list_does(uniform, actions):
             assert queue.add(waiter, waiter.amount) == len(model.waiters)
             model.waiters.append(waiter)
         elif action == "pop":
-            expected = model.oldest(number)
-            assert queue.oldest(number) is expected
+            expected = model.peek(number)
+            assert queue.peek(number) is expected
             assert queue.pop(number) is expected
             if expected is not None:
                 model.waiters.remove(expected)

@@ -403,7 +403,7 @@ def test_a_drawn_cost_above_the_burst_fails_the_task_and_the_agent_goes_on():
     arrivals = {"trace": {"file": "t", "time": "T"}}
     log = run(scenario(until="2s", constraints=[bucket], arrivals=arrivals, steps=steps), {"t": table})
     assert told(log) == [
-        "0 TaskRejected a_0_work#0 tpm -1",
+        "0 TaskRejected a_0_work#0 tpm never",
         "0 TaskFinished a_0_work#0 failed",
         "0 TaskStarted a_0_next#0 0",
         "1 TaskFinished a_0_next#0 succeeded",
@@ -418,7 +418,7 @@ def test_a_waiting_request_that_a_change_makes_impossible_fails():
         "0 TaskStarted a_0_work#0 0",
         "0 TaskBlocked a_1_work#0 rate 0",
         "1 ConstraintChanged rate 1000000",
-        "1 TaskRejected a_1_work#0 rate -1",
+        "1 TaskRejected a_1_work#0 rate never",
         "1 TaskFinished a_1_work#0 failed",
         "1 TaskFinished a_0_work#0 succeeded",
         "2 RunFinished",

@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from model.checks import STEPS_MAX
 from model.faults import ScenarioError
 from model.json_schema import json_schema
+from model.limits import Concurrency
+from model.scenario import Fleet, Scenario, Task
 from model.source import Source, parse
 from model.validation import Loaded, load, load_embedded
 
@@ -117,9 +120,13 @@ SCOPE = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
 UNITS = "ns, us, µs, ms, s, m, h, d"
 KINDS = "uniform, exponential, lognormal, gamma, erlang, weibull, pareto, triangular, empirical, linear, mixture"
 STEP = "a mapping with one of think, task, repeat"
-TASK = "task, duration, needs, cost, priority"
-FLEET = "name, count, arrivals, tenant, priority, stagger, steps"
-TOP = "name, description, seed, until, constraints, fleets"
+
+
+def keys(model: type[BaseModel]) -> str:
+    return ", ".join(field.alias or name for name, field in model.model_fields.items())
+
+
+TASK, FLEET, TOP, LIMIT = keys(Task), keys(Fleet), keys(Scenario), keys(Concurrency)
 
 
 # What is right
@@ -214,7 +221,7 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("top", "until: 1h\n^colour: red", f"colour: unknown key 'colour'; allowed: {TOP}"),
         ("top", "until: 1h\n^until: 2h", "until: the key 'until' is there twice, first in line 1; allowed: each key once"),
         ("top", "until: 1h\n^1: 2", "1: the key 1 is a number; allowed: text as a key, in quotes where it looks like something else"),
-        ("constraint", "{id: a, type: concurrency, ^limt: 5}", "constraints.a.limt: unknown key 'limt' (did you mean 'limit'?); allowed: id, scope, from, expires, changes, type, limit"),
+        ("constraint", "{id: a, type: concurrency, ^limt: 5}", f"constraints.a.limt: unknown key 'limt' (did you mean 'limit'?); allowed: {LIMIT}"),
         ("constraint", "^{id: a, type: concurrency}", f"constraints.a.limit: the key 'limit' is missing; allowed: {COUNT}"),
         ("constraint", "^{id: a, type: rate_limit}", f"constraints.a.rate: the key 'rate' is missing; allowed: {RATE}"),
         ("constraint", "^{type: pause}", f"constraints.0.id: the key 'id' is missing; allowed: a name: {NAME}"),
@@ -882,7 +889,7 @@ def test_the_schema_describes_what_is_accepted() -> None:
     references = set(re.findall(r'"#/\$defs/([^"]*)"', text))
     assert references == set(schema["$defs"])
     for name, fields in (
-        ("Concurrency", {"id", "type", "scope", "from", "expires", "limit", "changes"}),
+        ("Concurrency", set(LIMIT.split(", "))),
         ("Poisson", {"poisson"}),
     ):
         assert set(schema["$defs"][name]["properties"]) == fields

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from simpy.events import Event
 
 from model.events import Kind
-from sim.queues import Queue, SizedQueue, UniformQueue
+from sim.queues import SizedQueue
 from sim.recorder import RESUMED_AND_STARTED, constraint_code
 
 if TYPE_CHECKING:
@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 
     from model.plan import ConstraintPlan, Setting
     from sim.environment import Environment
+    from sim.policy import PolicyTask
+    from sim.queues import Queue
     from sim.task import Task
 
 UNLIMITED = 2**62
 """More than anybody can ask for."""
+
+
+def _expendable(task: "PolicyTask") -> tuple[int, int]:
+    return task.priority, -task.started
 
 
 class GlobalConstraint(Event, ABC):
@@ -36,7 +42,7 @@ class GlobalConstraint(Event, ABC):
     holds: ClassVar[bool] = False
     """Whether a task gives back at its end what it took, so that somebody may fit then."""
 
-    def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
+    def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
         super().__init__(env)
         self._ok = True
         self._value = None
@@ -46,7 +52,11 @@ class GlobalConstraint(Event, ABC):
         self.code = constraint_code(plan.number)  # packed for the recorder, as are the next two
         self.code_blocked = self.code + Kind.TaskBlocked
         self.code_admitted = self.code + RESUMED_AND_STARTED
-        self.waiting: Queue = SizedQueue() if plan.amount is None else UniformQueue(plan.amount)
+        self.waiting = waiting
+        self.discipline = plan.discipline
+        self.holders: SizedQueue | None = None  # who may have to yield to a more important task, in that order
+        if plan.discipline.preempt is not None:
+            self.holders = SizedQueue(_expendable)
         self.exclusive = plan.exclusive and self.holds  # so that what one task gives back another can have as it is
         self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
         self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
@@ -76,6 +86,10 @@ class GlobalConstraint(Event, ABC):
         """Say whether the task may take this amount now."""
         return amount <= self.free()
 
+    def retry_after(self, amount: int) -> int:
+        """Return the ns after which this amount could be admitted if nothing else happened; -1 where that is unknown."""
+        return -1
+
     def take(self, amount: int) -> None:
         """Account for an admitted task."""
 
@@ -95,7 +109,7 @@ class GlobalConstraint(Event, ABC):
 
     def first_fitting(self) -> "Task | None":
         """Return what `next_fitting` would, and let it wait."""
-        return self.waiting.oldest(self.free())
+        return self.waiting.peek(self.free())
 
     def look_ahead(self) -> None:
         """Schedule this event for the next time at which a waiting task can fit by the passing of time."""

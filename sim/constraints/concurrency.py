@@ -7,6 +7,7 @@ from sim.constraints.base import UNLIMITED, GlobalConstraint
 if TYPE_CHECKING:
     from model.plan import ConstraintPlan
     from sim.environment import Environment
+    from sim.queues import Queue
     from sim.task import Task
 
 
@@ -16,9 +17,9 @@ class Concurrency(GlobalConstraint):
     type = "concurrency"
     holds = True
 
-    def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
+    def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
         self.used = 0
-        super().__init__(env, plan)
+        super().__init__(env, plan, waiting)
 
     def apply(self, numbers: dict[str, int] | None) -> None:
         self.limit = UNLIMITED if numbers is None else numbers["limit"]

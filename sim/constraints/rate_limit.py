@@ -18,6 +18,7 @@ from sim.environment import REFILL
 if TYPE_CHECKING:
     from model.plan import ConstraintPlan
     from sim.environment import Environment
+    from sim.queues import Queue
     from sim.task import Task
 
 _MICRO = 1_000_000
@@ -29,14 +30,14 @@ class RateLimit(GlobalConstraint):
 
     type = "rate_limit"
 
-    def __init__(self, env: "Environment", plan: "ConstraintPlan") -> None:
+    def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
         self.quantum = lcm(*(setting.numbers["period_ns"] for setting in plan.settings if setting.numbers))
         self.in_force = False
         self.gain = 0  # shares a nanosecond
         self.full = 0  # shares
         self.level = 0  # shares, at `level_ns`
         self.level_ns = 0
-        super().__init__(env, plan)
+        super().__init__(env, plan, waiting)
         self.timed = True
 
     def apply(self, numbers: dict[str, int] | None) -> None:
@@ -58,8 +59,11 @@ class RateLimit(GlobalConstraint):
     def admits(self, task: "Task", amount: int) -> bool:
         if amount > self.free():
             return False
-        ahead = self.waiting.oldest(amount)  # rule 3
-        return ahead is None or ahead.age >= task.age
+        ahead = self.waiting.peek(amount)  # rule 3
+        return ahead is None or not self.waiting.precedes(ahead, task)
+
+    def retry_after(self, amount: int) -> int:
+        return self._earned_in(amount) if amount * self.quantum <= self.full else -1
 
     def take(self, amount: int) -> None:
         if self.in_force:
@@ -68,8 +72,11 @@ class RateLimit(GlobalConstraint):
     def look_ahead(self) -> None:
         if not len(self.waiting) or not self.in_force:
             return
-        missing = self.waiting.least * self.quantum - self._settle()
-        self.schedule(self.env._now + max(0, -(-missing // self.gain)), REFILL)
+        self.schedule(self.env._now + self._earned_in(self.waiting.least), REFILL)
+
+    def _earned_in(self, amount: int) -> int:
+        """Return the ns until the bucket holds this amount, 0 where it does."""
+        return max(0, -(-(amount * self.quantum - self._settle()) // self.gain))
 
     def _settle(self) -> int:
         """Bring the level up to now and return it."""

@@ -1,0 +1,189 @@
+"""What a task does beside working, by timelines worked out by hand: failures, retries, patience, skipping."""
+
+from tests.runs import run, scenario, starts, told
+
+SLOT = {"id": "slot", "type": "concurrency", "limit": 1}
+RETRY = {"max_attempts": 3, "delay": "1s"}
+
+
+def task(**rest):
+    return {"task": "work", "duration": "1s", **rest}
+
+
+def test_a_failed_attempt_is_tried_again_after_the_delay():
+    log = run(scenario(until=None, steps=[task(fail=[1, 1, 0], retry=RETRY)]))
+    assert told(log) == [
+        "0 TaskStarted a_0_work#0 0",
+        "1 TaskFinished a_0_work#0 failed",
+        "1 TaskRetrying a_0_work#0 1",
+        "2 TaskStarted a_0_work#0.1 0",
+        "3 TaskFinished a_0_work#0.1 failed",
+        "3 TaskRetrying a_0_work#0.1 1",
+        "4 TaskStarted a_0_work#0.2 0",
+        "5 TaskFinished a_0_work#0.2 succeeded",
+        "5 RunFinished",
+    ]
+
+
+def test_after_the_last_attempt_the_agent_goes_on():
+    steps = [task(fail=1.0, retry={"max_attempts": 2, "delay": "1s"}), {"task": "next", "duration": "1s"}]
+    assert told(run(scenario(until=None, steps=steps))) == [
+        "0 TaskStarted a_0_work#0 0",
+        "1 TaskFinished a_0_work#0 failed",
+        "1 TaskRetrying a_0_work#0 1",
+        "2 TaskStarted a_0_work#0.1 0",
+        "3 TaskFinished a_0_work#0.1 failed",
+        "3 TaskStarted a_0_next#0 0",
+        "4 TaskFinished a_0_next#0 succeeded",
+        "4 RunFinished",
+    ]
+
+
+def test_a_failure_may_stop_the_agent():
+    steps = [task(fail=1.0, on_failure="stop"), {"task": "next", "duration": "1s"}]
+    assert told(run(scenario(until=None, steps=steps)), without=("RunStarted",)) == [
+        "0 AgentStarted 0",
+        "0 TaskStarted a_0_work#0 0",
+        "1 TaskFinished a_0_work#0 failed",
+        "1 AgentFinished 0",
+        "1 RunFinished",
+    ]
+
+
+def test_a_failure_may_jump_out_of_a_loop_whose_laps_start_again():
+    inner = [task(fail=1.0, on_failure={"goto": "plan"}), {"task": "never", "duration": "1s"}]
+    steps = [{"think": "1s", "name": "plan"}, {"repeat": 2, "steps": inner}]
+    assert told(run(scenario(until="5s", steps=steps))) == [
+        "1 TaskStarted a_0_work#0 0",
+        "2 TaskFinished a_0_work#0 failed",
+        "3 TaskStarted a_0_work#1 0",
+        "4 TaskFinished a_0_work#1 failed",
+        "5 TaskStarted a_0_work#2 0",
+        "5 RunFinished",
+    ]
+
+
+def test_back_off_grows_by_its_factor_up_to_its_cap():
+    retry = {"max_attempts": 5, "delay": "1s", "factor": 2, "cap": "3s"}
+    assert starts(run(scenario(until=None, steps=[task(fail=1.0, retry=retry)]))) == [0, 2, 5, 9, 13]
+
+
+def test_a_timeout_ends_an_attempt_and_is_a_failure():
+    steps = [task(duration="3s", timeout="2s", retry={"max_attempts": 2, "delay": "1s"})]
+    assert told(run(scenario(until=None, steps=steps))) == [
+        "0 TaskStarted a_0_work#0 0",
+        "2 TaskFinished a_0_work#0 timed_out",
+        "2 TaskRetrying a_0_work#0 1",
+        "3 TaskStarted a_0_work#0.1 0",
+        "5 TaskFinished a_0_work#0.1 timed_out",
+        "5 RunFinished",
+    ]
+
+
+def test_who_finishes_at_the_timeout_has_succeeded():
+    assert "succeeded" in told(run(scenario(until=None, steps=[task(duration="2s", timeout="2s")])))[1]
+
+
+def test_who_has_waited_too_long_gives_up():
+    log = run(scenario(until=None, constraints=[SLOT], count=2, steps=[task(duration="3s", patience="2s")]))
+    assert told(log) == [
+        "0 TaskStarted a_0_work#0 0",
+        "0 TaskBlocked a_1_work#0 slot 0",
+        "2 TaskAbandoned a_1_work#0 slot 2",
+        "2 TaskFinished a_1_work#0 cancelled",
+        "3 TaskFinished a_0_work#0 succeeded",
+        "3 RunFinished",
+    ]
+
+
+def test_a_grant_at_the_end_of_the_patience_wins():
+    log = run(scenario(until=None, constraints=[SLOT], count=2, steps=[task(duration="2s", patience="2s")]))
+    assert told(log)[2:5] == [
+        "2 TaskFinished a_0_work#0 succeeded",
+        "2 TaskResumed a_1_work#0 slot 2",
+        "2 TaskStarted a_1_work#0 2",
+    ]
+
+
+def test_a_rejection_says_when_and_the_retry_waits_for_it():
+    rpm = {"id": "rps", "type": "rate_limit", "rate": "1/4s", "burst": 1, "on_limit": "reject"}
+    log = run(scenario(until=None, constraints=[rpm], count=2, steps=[task(retry=RETRY)]))
+    assert told(log) == [
+        "0 TaskStarted a_0_work#0 0",
+        "0 TaskRejected a_1_work#0 rps 4",
+        "0 TaskFinished a_1_work#0 failed",
+        "0 TaskRetrying a_1_work#0 4",
+        "1 TaskFinished a_0_work#0 succeeded",
+        "4 TaskStarted a_1_work#0.1 0",
+        "5 TaskFinished a_1_work#0.1 succeeded",
+        "5 RunFinished",
+    ]
+
+
+def test_a_retry_that_does_not_heed_the_rejection_is_rejected_again():
+    rpm = {"id": "rps", "type": "rate_limit", "rate": "1/4s", "burst": 1, "on_limit": "reject"}
+    steps = [task(retry={**RETRY, "retry_after": False})]
+    assert [
+        line for line in told(run(scenario(until=None, constraints=[rpm], count=2, steps=steps))) if "a_1" in line
+    ] == [
+        "0 TaskRejected a_1_work#0 rps 4",
+        "0 TaskFinished a_1_work#0 failed",
+        "0 TaskRetrying a_1_work#0 1",
+        "1 TaskRejected a_1_work#0.1 rps 3",
+        "1 TaskFinished a_1_work#0.1 failed",
+        "1 TaskRetrying a_1_work#0.1 1",
+        "2 TaskRejected a_1_work#0.2 rps 2",
+        "2 TaskFinished a_1_work#0.2 failed",
+    ]
+
+
+def test_a_full_slot_rejects_and_cannot_say_when():
+    log = run(scenario(until=None, constraints=[{**SLOT, "on_limit": "reject"}], count=2, steps=[task()]))
+    assert told(log)[:3] == [
+        "0 TaskStarted a_0_work#0 0",
+        "0 TaskRejected a_1_work#0 slot never",
+        "0 TaskFinished a_1_work#0 failed",
+    ]
+
+
+def test_a_retry_gives_its_slot_back_while_it_backs_off():
+    steps = [task(fail=[1, 0], retry={"max_attempts": 2, "delay": "1s"})]
+    assert told(run(scenario(until=None, constraints=[SLOT], count=2, steps=steps)))[:5] == [
+        "0 TaskStarted a_0_work#0 0",
+        "0 TaskBlocked a_1_work#0 slot 0",
+        "1 TaskFinished a_0_work#0 failed",
+        "1 TaskResumed a_1_work#0 slot 1",
+        "1 TaskStarted a_1_work#0 1",
+    ]
+
+
+def test_a_retry_keeps_its_slot_while_it_backs_off():
+    retry = {"max_attempts": 2, "delay": "1s", "hold_during_backoff": True}
+    steps = [task(fail=[1, 0], retry=retry)]
+    assert told(run(scenario(until=None, constraints=[SLOT], count=2, steps=steps)))[:12] == [
+        "0 ResourceAcquired a_0_work#0 slot 1",
+        "0 TaskStarted a_0_work#0 0",
+        "0 TaskBlocked a_1_work#0 slot 0",
+        "1 TaskFinished a_0_work#0 failed",
+        "1 TaskRetrying a_0_work#0 1",
+        "2 TaskStarted a_0_work#0.1 0",
+        "3 TaskFinished a_0_work#0.1 succeeded",
+        "3 ResourceReleased a_0_work#0.1 slot 1",
+        "3 TaskResumed a_1_work#0 slot 3",
+        "3 ResourceAcquired a_1_work#0 slot 1",
+        "3 TaskStarted a_1_work#0 3",
+        "4 TaskFinished a_1_work#0 failed",
+    ]
+
+
+def test_a_task_is_skipped_by_condition():
+    steps = [task(skip_if=1.0), {"task": "next", "duration": "1s"}]
+    assert told(run(scenario(until=None, steps=steps)))[:2] == [
+        "0 TaskSkipped a_0_work#0 condition",
+        "0 TaskStarted a_0_next#0 0",
+    ]
+
+
+def test_a_task_is_skipped_by_a_cache_hit():
+    log = run(scenario(until=None, steps=[task(skip_if={"cache_hit": 1.0})]))
+    assert told(log)[0] == "0 TaskSkipped a_0_work#0 cache_hit"
