@@ -90,32 +90,39 @@ class Agent(Process):
         waker, schedule, ids = self._waker, env._queue, env._eid
 
         asking: Waker = [request]
+        asks_ns: int | None = None  # when it asks next; None: now, since nothing comes before it at this instant
         while activity is not None:
-            thinks_until = None
-            if type(activity) is Think:
-                thinks_until = env._now + next(activity.durations)
-                if type(activity.next) is not Task:
-                    activity.callbacks = waker
-                    heappush(schedule, (thinks_until, REQUEST, next(ids), activity))
-                    yield activity
-                    activity = activity.next
-                    continue
-                activity = activity.next
             if type(activity) is Task:
                 activity.who += 1
                 activity.duration_ns = next(activity.durations)
                 if activity.requests is not None:
                     activity.demands, activity.held, activity.drawn = next(activity.requests)
-                if thinks_until is None:
+                if asks_ns is None:
                     request(activity)
                 else:  # thinking ends with asking, so one event does for both
                     activity.callbacks = asking
-                    heappush(schedule, (thinks_until, REQUEST, next(ids), activity))
-                if (yield activity) is activity:  # else it was refused for good
+                    heappush(schedule, (asks_ns, REQUEST, next(ids), activity))
+                if (yield activity) is activity:
                     release(activity)
+                    asks_ns = env._now  # not before all other completions of this instant
+                else:  # it was refused for good
+                    asks_ns = None
+                activity = activity.next
+            elif type(activity) is Think:
+                asks_ns = env._now + next(activity.durations)
+                if type(activity.next) is not Task:
+                    activity.callbacks = waker
+                    heappush(schedule, (asks_ns, REQUEST, next(ids), activity))
+                    yield activity
+                    asks_ns = None
                 activity = activity.next
             elif type(activity) is PolicyTask:
+                if asks_ns is not None:
+                    turn = env.at(asks_ns, REQUEST)
+                    turn.callbacks = waker
+                    yield turn
                 activity = yield from attempts(activity, env, manager, recorder)
+                asks_ns = env._now
             elif type(activity) is Repeat and activity.laps < activity.times:
                 activity.laps += 1
                 activity = activity.body

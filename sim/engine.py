@@ -32,7 +32,7 @@ from sim.task import Demands, Requests, held
 SLICE = 4096
 """Events between two looks at the recorder: enough to cost nothing, few enough to keep the records in the cache."""
 
-INSTANT_EVENTS_MAX = 50_000
+INSTANT_EVENTS_MAX = 300_000
 INSTANT_EVENTS_PER_AGENT = 100
 """More events at one instant than both together allow mean that time does not go on."""
 

@@ -66,6 +66,22 @@ def test_a_completion_comes_before_a_request_of_the_same_instant():
     ]
 
 
+def test_a_task_after_a_task_asks_when_all_completions_of_the_instant_are_over():
+    fleets = [
+        {"name": "late", "count": 1, "steps": [{"task": "first", "duration": "2s"}, {"task": "use", "duration": "1s"}]},
+        {"name": "early", "count": 1, "steps": [{"think": "1s"}, {"task": "use", "duration": "1s"}]},
+    ]
+    limit = {**SLOT, "scope": "task:*_use"}
+    assert told(run(scenario(until="2s", constraints=[limit], fleets=fleets))) == [
+        "0 TaskStarted late_0_first#0 0",
+        "1 TaskStarted early_0_use#0 0",
+        "2 TaskFinished late_0_first#0 succeeded",
+        "2 TaskFinished early_0_use#0 succeeded",
+        "2 TaskStarted late_0_use#0 0",
+        "2 RunFinished",
+    ]
+
+
 def test_a_change_comes_before_a_completion_of_the_same_instant():
     limit = {**SLOT, "changes": [{"at": "1s", "limit": 2}]}
     assert told(run(scenario(until="2s", constraints=[limit], count=3, steps=[WORK]))) == [
