@@ -1,0 +1,190 @@
+"""Who waits, and in which order they are served: timelines worked out by hand."""
+
+import pytest
+
+from tests.runs import run, scenario, starts, told
+
+SLOT = {"id": "slot", "type": "concurrency", "limit": 1}
+
+
+def order(constraint, fleets):
+    """The fleets in the order in which their tasks start; each has one agent that does one task."""
+    log = run(scenario(until=None, constraints=[constraint], fleets=fleets))
+    return "".join(line.split()[2][0] for line in told(log) if "TaskStarted" in line)
+
+
+def fleet(name, asks="0s", duration="10s", count=1, **rest):
+    task = {key: rest.pop(key) for key in ("priority", "deadline", "needs") if key in rest}
+    steps = [{"think": asks}, {"task": "t", "duration": duration, **task}]
+    return {"name": name, "count": count, "steps": steps, **rest}
+
+
+def test_lifo_serves_the_youngest_first():
+    fleets = [fleet("a", "0s"), fleet("b", "1s"), fleet("c", "2s"), fleet("d", "3s")]
+    assert order({**SLOT, "queue": "lifo"}, fleets) == "adcb"
+
+
+def test_priority_serves_the_most_important_first_and_equals_by_age():
+    fleets = [fleet("a"), fleet("b", "1s"), fleet("c", "2s", priority=1), fleet("d", "3s", priority=1)]
+    assert order({**SLOT, "queue": "priority"}, fleets) == "acdb"
+
+
+def test_the_priority_of_a_fleet_is_that_of_its_tasks():
+    fleets = [fleet("a"), fleet("b", "1s"), {**fleet("c", "2s"), "priority": 1}]
+    assert order({**SLOT, "queue": "priority"}, fleets) == "acb"
+
+
+def test_edf_serves_the_earliest_deadline_and_who_has_none_last():
+    # Due at 31, never, at 12 and at 33 s.
+    fleets = [fleet("a"), fleet("b", "1s", deadline="30s"), fleet("c", "2s"), fleet("d", "3s", deadline="9s")]
+    assert order({**SLOT, "queue": "edf"}, [*fleets, fleet("e", "3s", deadline="30s")]) == "adbec"
+
+
+def test_sjf_serves_the_shortest():
+    fleets = [fleet("a"), fleet("b", "1s", "5s"), fleet("c", "2s", "1s"), fleet("d", "3s", "2s")]
+    assert order({**SLOT, "queue": "sjf"}, fleets) == "acdb"
+
+
+def test_random_order_is_a_uniform_choice_of_those_who_wait():
+    fleets = [fleet("a"), *(fleet(name, "1s") for name in "bcd")]
+    seen = {}
+    for seed in range(600):
+        log = run(scenario(until=None, seed=seed, constraints=[{**SLOT, "queue": "random"}], fleets=fleets))
+        served = "".join(line.split()[2][0] for line in told(log) if "TaskStarted" in line)
+        seen[served] = seen.get(served, 0) + 1
+    # 600 draws of 6 equally likely orders: 100 each, standard deviation 9.1; four of them either way.
+    assert len(seen) == 6
+    assert all(64 <= count <= 136 for count in seen.values())
+
+
+def test_fair_takes_turns_between_tenants():
+    fleets = [
+        fleet("a"),
+        fleet("b", "1s", count=4, tenant="big"),
+        fleet("c", "2s", count=2, tenant="small"),
+    ]
+    # a was served at tag 0 to 1; big and small come at virtual time 0 and take turns, ties by age.
+    assert order({**SLOT, "queue": "fair"}, fleets) == "abcbcbb"
+
+
+def test_fair_by_weight_lets_a_tenant_have_its_share():
+    fleets = [fleet("a"), fleet("b", "1s", count=6, tenant="big"), fleet("c", "2s", count=3, tenant="small")]
+    tenants = {"big": {"weight": 2}, "small": {"weight": 1}}
+    log = run(scenario(until=None, constraints=[{**SLOT, "queue": "fair"}], fleets=fleets, tenants=tenants))
+    # Tags of big: 0, 1/2, 1, ...; of small: 0, 1, 2; ties by age.
+    assert "".join(line.split()[2][0] for line in told(log) if "TaskStarted" in line) == "abcbbcbbcb"
+
+
+def test_fair_by_fleet_knows_no_tenants():
+    fleets = [fleet("a"), *(fleet(name, "1s", count=2, tenant="one") for name in "bc")]
+    assert order({**SLOT, "queue": "fair", "fair_by": "fleet"}, fleets) == "abcbc"
+
+
+def test_first_fit_lets_a_smaller_request_pass_and_strict_does_not():
+    pool = {"id": "pool", "type": "concurrency", "limit": 3}
+    fleets = [fleet("a", needs={"pool": 2}), fleet("b", "1s", needs={"pool": 2}), fleet("c", "2s", needs={"pool": 1})]
+    assert starts(run(scenario(until=None, constraints=[pool], fleets=fleets))) == [0, 2, 10]
+    assert order(pool, fleets) == "acb"
+    assert order({**pool, "admission": "strict"}, fleets) == "abc"
+
+
+def test_a_full_room_refuses_the_newest():
+    log = run(
+        scenario(until=None, constraints=[{**SLOT, "room": 1}], fleets=[fleet("a"), fleet("b", "1s"), fleet("c", "2s")])
+    )
+    assert told(log) == [
+        "0 TaskStarted a_0_t#0 0",
+        "1 TaskBlocked b_0_t#0 slot 0",
+        "2 TaskRejected c_0_t#0 slot never",
+        "2 TaskFinished c_0_t#0 failed",
+        "10 TaskFinished a_0_t#0 succeeded",
+        "10 TaskResumed b_0_t#0 slot 9",
+        "10 TaskStarted b_0_t#0 9",
+        "20 TaskFinished b_0_t#0 succeeded",
+        "20 RunFinished",
+    ]
+
+
+def test_a_full_room_refuses_the_oldest():
+    slot = {**SLOT, "room": 1, "overflow": "oldest"}
+    log = run(scenario(until=None, constraints=[slot], fleets=[fleet("a"), fleet("b", "1s"), fleet("c", "2s")]))
+    assert told(log)[1:5] == [
+        "1 TaskBlocked b_0_t#0 slot 0",
+        "2 TaskRejected b_0_t#0 slot never",
+        "2 TaskFinished b_0_t#0 failed",
+        "2 TaskBlocked c_0_t#0 slot 0",
+    ]
+
+
+def test_a_full_room_refuses_all():
+    slot = {**SLOT, "room": 2, "overflow": "all"}
+    log = run(scenario(until=None, constraints=[slot], fleets=[fleet(name, f"{n}s") for n, name in enumerate("abcd")]))
+    assert [line for line in told(log) if "Rejected" in line] == [
+        "3 TaskRejected b_0_t#0 slot never",
+        "3 TaskRejected c_0_t#0 slot never",
+        "3 TaskRejected d_0_t#0 slot never",
+    ]
+
+
+PREEMPTED = [fleet("a"), fleet("b", "4s", "2s", priority=1)]
+
+
+def preempting(mode):
+    return {**SLOT, "queue": "priority", "preempt": mode}
+
+
+def test_a_more_important_task_takes_the_slot_and_the_other_resumes():
+    assert told(run(scenario(until=None, constraints=[preempting("resume")], fleets=PREEMPTED))) == [
+        "0 TaskStarted a_0_t#0 0",
+        "4 TaskFinished a_0_t#0 preempted",
+        "4 TaskStarted b_0_t#0 0",
+        "4 TaskBlocked a_0_t#0.1 slot 0",
+        "6 TaskFinished b_0_t#0 succeeded",
+        "6 TaskResumed a_0_t#0.1 slot 2",
+        "6 TaskStarted a_0_t#0.1 2",
+        "12 TaskFinished a_0_t#0.1 succeeded",
+        "12 RunFinished",
+    ]
+
+
+def test_a_preempted_task_may_start_from_the_beginning():
+    log = told(run(scenario(until=None, constraints=[preempting("restart")], fleets=PREEMPTED)))
+    assert log[-2] == "16 TaskFinished a_0_t#0.1 succeeded"
+
+
+def test_a_preempted_task_may_draw_a_new_duration():
+    fleets = [fleet("a", duration={"uniform": ["10s", "20s"]}), fleet("b", "4s", "2s", priority=1)]
+    log = told(run(scenario(until=None, seed=1, constraints=[preempting("resample")], fleets=fleets)))
+    ends = float(log[-2].split()[0])
+    first = told(run(scenario(until=None, seed=1, fleets=fleets)))
+    lasts = max(float(line.split()[0]) for line in first if "Finished a" in line)
+    assert 16 <= ends <= 26
+    assert ends != 6 + lasts
+
+
+def test_a_preempted_task_may_fail():
+    assert told(run(scenario(until=None, constraints=[preempting("fail")], fleets=PREEMPTED))) == [
+        "0 TaskStarted a_0_t#0 0",
+        "4 TaskFinished a_0_t#0 preempted",
+        "4 TaskStarted b_0_t#0 0",
+        "6 TaskFinished b_0_t#0 succeeded",
+        "6 RunFinished",
+    ]
+
+
+def test_equals_do_not_preempt():
+    fleets = [fleet("a", priority=1), fleet("b", "4s", "2s", priority=1)]
+    assert starts(run(scenario(until=None, constraints=[preempting("resume")], fleets=fleets))) == [0, 10]
+
+
+def test_the_least_important_and_then_the_last_to_start_is_preempted():
+    slots = {**preempting("resume"), "limit": 3}
+    fleets = [fleet("a"), fleet("b", "1s"), fleet("c", "2s", priority=1), fleet("d", "3s", "1s", priority=2)]
+    log = told(run(scenario(until=None, constraints=[slots], fleets=fleets)))
+    assert [line for line in log if "preempted" in line] == ["3 TaskFinished b_0_t#0 preempted"]
+
+
+@pytest.mark.parametrize("queue", ["fifo", "lifo", "edf", "sjf", "random", "fair"])
+def test_preemption_needs_priorities(queue):
+    with pytest.raises(ValueError, match="allowed: preempt with queue: priority"):
+        run(scenario(constraints=[{**SLOT, "queue": queue, "preempt": "resume"}], fleets=[fleet("a")]))
