@@ -16,7 +16,28 @@ from numpy.typing import NDArray
 from model.distributions import Empirical, Linear, Mixture, upper
 from model.faults import did_you_mean, listed, shown
 from model.limits import Constraint, Pause
-from model.scenario import AGENTS_MAX, At, Every, Fleet, Goto, Poisson, Repeat, Scenario, Step, Task, Think, Trace
+from model.scenario import (
+    AGENTS_MAX,
+    At,
+    Choose,
+    Every,
+    Fleet,
+    Fork,
+    Goto,
+    Graph,
+    Hold,
+    Node,
+    Poisson,
+    Repeat,
+    Scenario,
+    Spawn,
+    Step,
+    Task,
+    Think,
+    Trace,
+    name_of,
+    parts,
+)
 from model.scopes import governed
 from model.source import Path, Place, Source
 from model.tables import Table, TableError
@@ -91,7 +112,7 @@ class Checks:
     def warn(self) -> None:
         """Report what is allowed and yet hardly meant."""
         rows = self._scenario.constraints
-        needed = {name for _, step in self._all_steps() if isinstance(step, Task) for name in step.needs}
+        needed = {name for _, step in self._all_steps() if isinstance(step, (Task, Hold)) for name in step.needs}
         for number, row in enumerate(rows):
             if row.id not in needed and not self._governs_any(row):
                 path: Path = ("constraints", number) if row.scope is None else ("constraints", number, "scope")
@@ -172,7 +193,7 @@ class Checks:
         for path, step in self._steps(number):
             written = self._source.at(path)
             if isinstance(written, dict):
-                names.append((*path, "task" if "task" in written else "name"))
+                names.append((*path, next((key for key in ("task", "hold") if key in written), "name")))
                 thinks += "think" in written
                 if "think" in written and "name" not in written:
                     unnamed["think" if thinks == 1 else f"think{thinks}"] = "a think step without a name"
@@ -181,15 +202,23 @@ class Checks:
                     self._check_quantity(fleet, number, (*path, "think"), step.think)
                 case Task():
                     self._check_quantity(fleet, number, (*path, "duration"), step.duration)
-                    if step.patience is not None:
-                        self._check_quantity(fleet, number, (*path, "patience"), step.patience)
-                    self._check_goto(step, path, fleet)
-                    self._check_needs(step, path)
-                    self._check_cost(fleet, number, step, path)
+                    self._check_asking(fleet, number, step, path)
+                case Hold():
+                    self._check_asking(fleet, number, step, path)
+                case Fork():
+                    self._check_quantity(fleet, number, (*path, "fork"), step.fork)
+                    if isinstance(step.join, int) and isinstance(step.fork, float) and step.join > step.fork:
+                        problem = f"{step.join} of {step.fork:g} branches"
+                        self._found.report((*path, "join"), problem, f"all, any, or at most {step.fork:g}")
+                case Graph():
+                    self._check_graph(step, path)
+                case Spawn():
+                    self._check_spawn(fleet, number, step, path)
                 case Repeat() if step.repeat == "forever" and _longest(step.steps) == 0 and self._found.sure(path):
                     problem = "the steps take no time, so that time would stand still for ever"
                     self._found.report((*path, "repeat"), problem, "a step that takes time, or a number of repeats")
         self._check_once(names, "a step of this fleet", unnamed)
+        self._check_spawned(fleet, number)
 
     def _check_end(self) -> None:
         """Check that the run ends."""
@@ -208,16 +237,74 @@ class Checks:
 
     # Steps
 
-    def _check_goto(self, task: Task, path: Path, fleet: Fleet) -> None:
-        """Check that a jump leads to a step of the list that the task is in, or of a list around it."""
+    def _check_asking(self, fleet: Fleet, number: int, step: Task | Hold, path: Path) -> None:
+        if step.patience is not None:
+            self._check_quantity(fleet, number, (*path, "patience"), step.patience)
+        self._check_goto(step, path, fleet)
+        self._check_needs(step, path)
+        self._check_cost(fleet, number, step, path)
+
+    def _check_graph(self, graph: Graph, path: Path) -> None:
+        """Check that tasks come after tasks of the graph, and none after itself."""
+        names = [node.task for node in graph.graph]
+        ready: set[str] = set()
+        for number, node in enumerate(graph.graph):
+            for place, name in enumerate(node.after):
+                if name not in names:
+                    problem = f"no task of the graph is called {shown(name)}{did_you_mean(name, names)}"
+                    self._found.report((*path, "graph", number, "after", place), problem, listed(names, "a task"))
+                    return
+        for _ in names:
+            ready |= {node.task for node in graph.graph if ready.issuperset(node.after)}
+        circle = [name for name in names if name not in ready]
+        if circle:
+            problem = f"{', '.join(circle)} come after each other in a circle"
+            self._found.report((*path, "graph"), problem, "tasks that come after others, none after itself")
+
+    def _check_spawn(self, fleet: Fleet, number: int, step: Spawn, path: Path) -> None:
+        for key in ("count", "depth"):
+            self._check_quantity(fleet, number, (*path, key), getattr(step, key))
+        names = [other.name for other in self._scenario.fleets]
+        if step.spawn not in names:
+            problem = f"no fleet is called {shown(step.spawn)}{did_you_mean(step.spawn, names)}"
+            self._found.report((*path, "spawn"), problem, listed(names, "a fleet"))
+
+    def _check_spawned(self, fleet: Fleet, number: int) -> None:
+        """Check a fleet whose agents have no numbers before the run."""
+        path: Path = ("fleets", number)
+        spawned = any(isinstance(step, Spawn) and step.spawn == fleet.name for _, step in self._all_steps())
+        if not spawned and fleet.count is None and fleet.arrivals is None and self._found.sure((*path, "count")):
+            problem = "neither count nor arrivals, and no step spawns it"
+            self._found.report(
+                path, problem, "count for a closed fleet, arrivals for an open one, or a step that spawns it"
+            )
+        for row in self._rows if spawned else ():
+            for _, step in self._steps(number):
+                name = name_of(step)
+                flags = governed(row.scope, fleet, _AGENTS_LOOKED_AT, name) if name is not None else True
+                if isinstance(step, (Task, Hold)) and not isinstance(flags, bool):
+                    problem = f"the scope of {row.id} looks at the numbers of its agents, and these are spawned"
+                    self._found.report(path, problem, "scopes that do not tell the agents of the fleet apart")
+                    return
+
+    def _check_goto(self, task: Task | Hold, path: Path, fleet: Fleet) -> None:
+        """Check that a jump leads to a step of the list that the task is in, or of a list around it.
+
+        Nothing jumps out of a branch, a graph, or what is held.
+        """
         if not isinstance(task.on_failure, Goto):
             return
-        around, targets = fleet.steps, list[str]()
-        for key in path[3:]:
-            if isinstance(key, int):
-                targets += filter(None, map(_name_of, around))
-                inner = around[key]
-                around = inner.steps if isinstance(inner, Repeat) else []
+        around: Sequence[Step] = fleet.steps
+        targets, at = list[str](), 3
+        while True:
+            step = around[int(path[at])]
+            targets += [] if isinstance(around[0], Node) else filter(None, map(name_of, around))
+            inner = next((each for each in parts(step) if path[at + 1 :][: len(each[0])] == each[0]), None)
+            if inner is None:
+                break
+            if not isinstance(step, (Repeat, Choose)):
+                targets = []
+            at, around = at + 1 + len(inner[0]), inner[1]
         target = task.on_failure.goto
         if target not in targets:
             problem = (
@@ -225,7 +312,7 @@ class Checks:
             )
             self._found.report((*path, "on_failure", "goto"), problem, listed(targets, "the name of a step"))
 
-    def _check_needs(self, task: Task, path: Path) -> None:
+    def _check_needs(self, task: Task | Hold, path: Path) -> None:
         for name, amount in task.needs.items():
             at: Path = (*path, "needs", name)
             row = self._by_id.get(name)
@@ -244,7 +331,7 @@ class Checks:
                 problem = f"{amount:,} of {name}, which never has more than {most:,}"
                 self._found.report(at, problem, f"1 to {most:,}")
 
-    def _check_cost(self, fleet: Fleet, number: int, task: Task, path: Path) -> None:
+    def _check_cost(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
         path = (*path, "cost")
         if task.cost is None:
             return
@@ -320,13 +407,13 @@ class Checks:
             return table.rows
         return len(fleet.arrivals.at) if isinstance(fleet.arrivals, At) else fleet.count
 
-    def _rate_limits(self, fleet: Fleet, number: int, task: Task) -> list[tuple[Constraint, NDArray[np.bool_]]]:
+    def _rate_limits(self, fleet: Fleet, number: int, task: Task | Hold) -> list[tuple[Constraint, NDArray[np.bool_]]]:
         """Return the rate limits that govern the task, and for each which agents, of the first thousand."""
         agents = min(self._agents(fleet, number) or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
         limits = []
         for row in self._rows:
             if row.counted is not None:
-                flags = np.atleast_1d(row.id in task.needs or governed(row.scope, fleet, agents, task.task))
+                flags = np.atleast_1d(row.id in task.needs or governed(row.scope, fleet, agents, name_of(task) or ""))
                 if flags.any():
                     limits.append((row, flags))
         return limits
@@ -339,7 +426,7 @@ class Checks:
             if by_number and (agents is None or agents > _AGENTS_LOOKED_AT):
                 return True
             looked_at = min(agents or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
-            tasks = (step.task for _, step in self._steps(number) if isinstance(step, Task))
+            tasks = (name_of(step) or "" for _, step in self._steps(number) if isinstance(step, (Task, Hold)))
             if any(np.any(governed(row.scope, fleet, looked_at, task)) for task in tasks):
                 return True
         return False
@@ -353,7 +440,11 @@ class Checks:
         if level == "tenant":
             tenants = list(dict.fromkeys(fleet.tenant for fleet in fleets if fleet.tenant is not None))
             return f"tenant:PATTERN, for a tenant such as {listed(tenants)}" if tenants else "a tenant in a fleet"
-        tasks = [f"{fleets[int(p[1])].name}_0_{step.task}" for p, step in self._all_steps() if isinstance(step, Task)]
+        tasks = [
+            f"{fleets[int(p[1])].name}_0_{name_of(step)}"
+            for p, step in self._all_steps()
+            if isinstance(step, (Task, Hold))
+        ]
         if not tasks:
             return "a fleet with a task"
         if level == "task":
@@ -365,16 +456,16 @@ class Checks:
             yield from self._steps(number)
 
     def _steps(self, fleet: int) -> Iterator[tuple[Path, Step]]:
-        return _steps(self._scenario.fleets[fleet].steps, ("fleets", fleet))
+        return _steps(self._scenario.fleets[fleet].steps, ("fleets", fleet, "steps"))
 
 
 def _steps(steps: Sequence[Step], path: Path) -> Iterator[tuple[Path, Step]]:
     """Yield the steps and those inside them, in the order of the file, with their paths."""
     for number, step in enumerate(steps):
-        at: Path = (*path, "steps", number)
+        at: Path = (*path, number)
         yield at, step
-        if isinstance(step, Repeat):
-            yield from _steps(step.steps, at)
+        for keys, inner in parts(step):
+            yield from _steps(inner, (*at, *keys))
 
 
 def _parts(path: Path, value: object) -> Iterator[tuple[Path, object]]:
@@ -383,10 +474,6 @@ def _parts(path: Path, value: object) -> Iterator[tuple[Path, object]]:
     if isinstance(value, Mixture):
         for number, branch in enumerate(value.mixture):
             yield from _parts((*path, "mixture", number, "value"), branch.value)
-
-
-def _name_of(step: Step) -> str | None:
-    return step.task if isinstance(step, Task) else step.name if isinstance(step, Think) else None
 
 
 def _longest(steps: Sequence[Step]) -> float:
@@ -398,8 +485,12 @@ def _longest(steps: Sequence[Step]) -> float:
                 longest = max(longest, upper(step.think))
             case Task():
                 longest = max(longest, upper(step.duration))
-            case Repeat():
-                longest = max(longest, float("inf") if step.repeat == "forever" else _longest(step.steps))
+            case Repeat() if step.repeat == "forever":
+                return float("inf")
+            case Spawn():
+                return float("inf")  # what it takes is up to others
+            case _:
+                longest = max([longest, *(_longest(inner) for _, inner in parts(step))])
     return longest
 
 

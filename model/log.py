@@ -67,6 +67,7 @@ class StepEntry:
     demands: tuple[tuple[DemandEntry, ...], ...]
     groups: tuple[tuple[int, int, int], ...]
     states_all: bool = False
+    spawned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

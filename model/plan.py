@@ -68,6 +68,14 @@ class ThinkPlan:
     duration: Quantity
     next: int
 
+    def quantities(self) -> dict[str, Quantity]:
+        """Return the random variables of the step by the names under which the engine draws them; so do all steps."""
+        return _named(duration=self.duration)
+
+
+def _named(**quantities: Quantity | None) -> dict[str, Quantity]:
+    return {name: quantity for name, quantity in quantities.items() if quantity is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Chance:
@@ -101,7 +109,8 @@ class Policy:
     """What a task does beside working: all of it optional.
 
     `skip` has the reason that the log states. `resample` is the duration after a pre-emption. `after_failure` is the step
-    to go on with, END or GO_ON; `laps_left` the repeats that are left on the way there.
+    to go on with, END or GO_ON; `laps_left` the repeats that are left on the way there. A task that keeps something from
+    one attempt to the next, or while it does other steps, `states_all` that it takes and gives back in the log.
     """
 
     priority: int
@@ -112,13 +121,9 @@ class Policy:
     retry: RetryPlan | None
     skip: tuple[Chance, int] | None
     resample: Quantity | None
+    states_all: bool
     after_failure: int
     laps_left: tuple[int, ...]
-
-    @property
-    def states_all(self) -> bool:
-        """Whether the log has a row for all that the task takes and gives back, as it keeps some between attempts."""
-        return self.retry is not None and self.retry.holds
 
     def quantities(self) -> dict[str, Quantity]:
         """Return the random variables by the names under which the engine draws them."""
@@ -132,15 +137,16 @@ class Policy:
             "duration_again": None if retry is None else retry.duration,
             "preempted": self.resample,
         }
-        return {name: quantity for name, quantity in named.items() if quantity is not None}
+        return _named(**named)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:
     """Ask for the demands, work for `duration`, then go to `next`.
 
-    `policy` is None for a task of which every visit is one attempt that succeeds, under constraints of which each keeps
-    the plain discipline.
+    A `body` is what is done while the task holds what it got, in place of the duration; with `gives_back` it holds nothing
+    while it waits for others. `policy` is None for a task without a body of which every visit is one attempt that succeeds,
+    under constraints that all keep the plain discipline.
 
     `demands` has one entry for each group of agents that the same constraints govern, in the order of the constraints;
     `groups` holds each agent's group, or None where there is only one.
@@ -154,6 +160,12 @@ class TaskPlan:
     groups: NDArray[np.int64] | None
     policy: Policy | None
     next: int
+    body: int | None = None
+    gives_back: bool = False
+
+    def quantities(self) -> dict[str, Quantity]:
+        """The duration, and what the policy draws."""
+        return {"duration": self.duration} | ({} if self.policy is None else self.policy.quantities())
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +179,82 @@ class RepeatPlan:
     body: int
     next: int
 
+    def quantities(self) -> dict[str, Quantity]:
+        """None."""
+        return {}
 
-StepPlan = ThinkPlan | TaskPlan | RepeatPlan
+
+@dataclass(frozen=True, slots=True)
+class ChoosePlan:
+    """Go to the first of the `bodies` whose threshold is above the draw of 53 bits; GO_ON stands for `next`."""
+
+    number: int
+    fleet: int
+    name: str
+    draw: Drawn
+    thresholds: tuple[int, ...]
+    bodies: tuple[int, ...]
+    next: int
+
+    def quantities(self) -> dict[str, Quantity]:
+        """The branch."""
+        return _named(branch=self.draw)
+
+
+@dataclass(frozen=True, slots=True)
+class ForkPlan:
+    """Go through `body` in `copies` copies, at most `width` at a time, until `join` of them are done (None: all)."""
+
+    number: int
+    fleet: int
+    name: str
+    copies: Quantity
+    join: int | None
+    width: int | None
+    body: int
+    next: int
+
+    def quantities(self) -> dict[str, Quantity]:
+        """The number of copies."""
+        return _named(copies=self.copies)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPlan:
+    """Go through the tasks `nodes`, each when those of `after` (places in `nodes`) are done, or stage by stage."""
+
+    number: int
+    fleet: int
+    name: str
+    nodes: tuple[int, ...]
+    after: tuple[tuple[int, ...], ...]
+    stages: bool
+    next: int
+
+    def quantities(self) -> dict[str, Quantity]:
+        """None."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnPlan:
+    """Start `count` agents of fleet `spawned`, and wait for them or go on; none from `depth` generations on."""
+
+    number: int
+    fleet: int
+    name: str
+    spawned: int
+    count: Quantity
+    waits: bool
+    depth: Quantity | None
+    next: int
+
+    def quantities(self) -> dict[str, Quantity]:
+        """How many are spawned, and how deep."""
+        return _named(count=self.count, depth=self.depth)
+
+
+StepPlan = ThinkPlan | TaskPlan | RepeatPlan | ChoosePlan | ForkPlan | GraphPlan | SpawnPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +320,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """A fleet: its agents are numbered from `first`, and agent i of it starts at `starts_ns[i]` with step `entry`."""
+    """A fleet: its agents are numbered from `first`, and agent i of it starts at `starts_ns[i]` with step `entry`.
+
+    Those that are spawned get their numbers after all others. An agent is gone after its `life`.
+    """
 
     number: int
     name: str
@@ -242,6 +331,7 @@ class FleetPlan:
     priority: int
     first: int
     starts_ns: NDArray[np.int64]
+    life: Quantity | None
     entry: int
     steps: tuple[int, ...]
 
@@ -285,10 +375,20 @@ class Plan:
         )
 
 
+_KINDS = {
+    ThinkPlan: "think",
+    RepeatPlan: "repeat",
+    ChoosePlan: "choose",
+    ForkPlan: "fork",
+    GraphPlan: "graph",
+    SpawnPlan: "spawn",
+}
+
+
 def _step_entry(step: StepPlan) -> StepEntry:
-    kind = {ThinkPlan: "think", TaskPlan: "task", RepeatPlan: "repeat"}[type(step)]
     if not isinstance(step, TaskPlan):
-        return StepEntry(step.fleet, step.name, kind, (), ())
+        spawned = step.spawned if isinstance(step, SpawnPlan) else None
+        return StepEntry(step.fleet, step.name, _KINDS[type(step)], (), (), spawned=spawned)
     demands = tuple(
         tuple(
             DemandEntry(demand.constraint, demand.amount.value if isinstance(demand.amount, Constant) else None)
@@ -298,6 +398,7 @@ def _step_entry(step: StepPlan) -> StepEntry:
     )
     groups = () if step.groups is None else _runs(step.groups)
     states_all = step.policy is not None and step.policy.states_all
+    kind = "task" if step.body is None else "hold"
     return StepEntry(step.fleet, step.name, kind, demands, groups, states_all)
 
 

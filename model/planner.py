@@ -14,6 +14,8 @@ Rules:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +29,15 @@ from model.plan import (
     PLAIN,
     Chance,
     Change,
+    ChoosePlan,
     Constant,
     ConstraintPlan,
     Demand,
     Discipline,
     Drawn,
     FleetPlan,
+    ForkPlan,
+    GraphPlan,
     PerAgent,
     Plan,
     Policy,
@@ -40,6 +45,7 @@ from model.plan import (
     RepeatPlan,
     RetryPlan,
     Setting,
+    SpawnPlan,
     StepPlan,
     TaskPlan,
     ThinkPlan,
@@ -48,17 +54,23 @@ from model.scenario import (
     AGENTS_MAX,
     At,
     CacheHit,
+    Choose,
     Every,
     Fleet,
+    Fork,
     Goto,
+    Graph,
+    Hold,
     Poisson,
     Repeat,
     Retry,
     Scenario,
+    Spawn,
     Step,
     Task,
     Think,
     Trace,
+    name_of,
     walk,
 )
 from model.scopes import governed
@@ -66,7 +78,8 @@ from model.tables import Table
 from model.units import TIME_MAX_NS
 
 _ARRIVALS_AT_ONCE = 65_536
-_POLICY_KEYS = ("deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure")
+_POLICY_KEYS = ("deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure", "hold")
+_UNSAID = (None, 0.0, "continue")
 
 
 class PlanError(Exception):
@@ -94,6 +107,7 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
                 priority=fleet.priority,
                 first=sum(before.count for before in fleets),
                 starts_ns=starts,
+                life=planner.life,
                 entry=entry,
                 steps=tuple(step.number for step in planner.steps),
             )
@@ -206,7 +220,8 @@ def _starts(fleet: Fleet, scenario: Scenario, tables: Mapping[str, Table]) -> ND
     until = TIME_MAX_NS if scenario.until is None else scenario.until
     match fleet.arrivals:
         case None:
-            assert fleet.count is not None
+            if fleet.count is None:
+                return np.zeros(0, np.int64)
             if fleet.stagger is None:
                 return np.zeros(fleet.count, np.int64)
             gaps = _gaps(f"{fleet.name}/start/stagger", fleet.stagger, scenario.seed, tables, 1, fleet.count - 1)
@@ -294,19 +309,30 @@ class _FleetPlanner:
         self._constraints = scenario.constraints
         self._tables = tables
         self._first_step = first_step
-        self._thinks = 0
+        self._unnamed: dict[str, int] = {}
         self._around: list[_List] = []  # the lists of steps around the one that is being planned, the innermost last
         self._gotos: list[tuple[int, str, list[_List]]] = []  # task, target, and the lists around the task
 
     def plan(self) -> int:
         """Plan all steps; return the number of the first."""
+        # What can be called off, or is done by several copies of an agent at once, needs more than a plain task has.
+        self._interruptible = self._fleet.life is not None or any(
+            isinstance(step, (Fork, Graph)) for step in walk(self._fleet.steps)
+        )
         # A jump may lead to a step again and again.
-        jumps = any(isinstance(step, Task) and isinstance(step.on_failure, Goto) for step in walk(self._fleet.steps))
+        jumps = any(
+            isinstance(step, (Task, Hold)) and isinstance(step.on_failure, Goto) for step in walk(self._fleet.steps)
+        )
         visits = None if jumps else 1
         entry, _ = self._sequence(self._fleet.steps, visits)
         for number, target, around in self._gotos:
             self._direct(number, target, around)
         return entry
+
+    @property
+    def life(self) -> Quantity | None:
+        """How long an agent of the fleet is there."""
+        return None if self._fleet.life is None else self._quantity("life/duration", self._fleet.life, 1)
 
     def _sequence(self, steps: Sequence[Step], visits: int | None, repeat: int | None = None) -> tuple[int, list[int]]:
         """Plan `steps`, each at most `visits` times an agent; return the first and those that lead out of them.
@@ -327,19 +353,37 @@ class _FleetPlanner:
         number = self._first_step + len(self.steps)
         match step:
             case Think():
-                self._thinks += 1
-                name = step.name or ("think" if self._thinks == 1 else f"think{self._thinks}")
+                unnamed = self._name("think")
+                name = step.name or unnamed
                 self._around[-1].entries[name] = number
                 duration = self._quantity(f"{name}/duration", step.think, visits)
                 self.steps.append(ThinkPlan(number, self._number, name, duration, END))
             case Task():
-                duration = self._quantity(f"{step.task}/duration", step.duration, visits)
-                demands, groups = self._demands(step, visits)
-                policy = self._policy(step, demands, visits)
-                self._around[-1].entries[step.task] = number
-                if isinstance(step.on_failure, Goto):
-                    self._gotos.append((number, step.on_failure.goto, list(self._around)))
-                self.steps.append(TaskPlan(number, self._number, step.task, duration, demands, groups, policy, END))
+                self._plan_task(step, number, visits)
+            case Hold():
+                self._plan_task(step, number, visits)
+                self._set(number, body=self._apart(step.steps, visits), gives_back=step.give_back)
+            case Choose():
+                return self._choose(step, number, visits)
+            case Fork():
+                name = self._name("fork")
+                copies = self._quantity(f"{name}/copies", step.fork, visits)
+                each = None if visits is None or not isinstance(copies, Constant) else visits * max(1, copies.value)
+                join = None if step.join == "all" else 1 if step.join == "any" else int(step.join)
+                self.steps.append(ForkPlan(number, self._number, name, copies, join, step.width, END, END))
+                self._set(number, body=self._apart(step.steps, each))
+            case Graph():
+                name = self._name("graph")
+                names = [node.task for node in step.graph]
+                after = tuple(tuple(names.index(other) for other in node.after) for node in step.graph)
+                self.steps.append(GraphPlan(number, self._number, name, (), after, step.run == "stages", END))
+                self._set(number, nodes=tuple(self._apart([node], visits) for node in step.graph))
+            case Spawn():
+                name = self._name("spawn")
+                spawned = next(n for n, fleet in enumerate(self._scenario.fleets) if fleet.name == step.spawn)
+                count = self._quantity(f"{name}/count", step.count, visits)
+                depth = None if step.depth is None else self._quantity(f"{name}/depth", step.depth, visits)
+                self.steps.append(SpawnPlan(number, self._number, name, spawned, count, step.wait, depth, END))
             case Repeat() if step.repeat == "forever":
                 entry, exits = self._sequence(step.steps, None)
                 self._link(exits, entry)
@@ -352,10 +396,53 @@ class _FleetPlanner:
                 self.steps[number - self._first_step] = RepeatPlan(number, self._number, "repeat", times, body, END)
         return number, [number]
 
+    def _plan_task(self, step: Task | Hold, number: int, visits: int | None) -> None:
+        name = name_of(step)
+        assert name is not None
+        duration = self._quantity(f"{name}/duration", step.duration, visits) if isinstance(step, Task) else Constant(0)
+        demands, groups = self._demands(step, name, visits)
+        policy = self._policy(step, name, demands, visits)
+        self._around[-1].entries[name] = number
+        if isinstance(step.on_failure, Goto):
+            self._gotos.append((number, step.on_failure.goto, list(self._around)))
+        self.steps.append(TaskPlan(number, self._number, name, duration, demands, groups, policy, END))
+
+    def _choose(self, step: Choose, number: int, visits: int | None) -> tuple[int, list[int]]:
+        name = self._name("choose")
+        draw = self._bits(f"{name}/branch", visits)
+        weights = list(accumulate(Fraction(str(branch.weight)) for branch in step.choose))
+        thresholds = tuple(round(weight / weights[-1] * 2**53) for weight in weights)
+        self.steps.append(ChoosePlan(number, self._number, name, draw, thresholds, (), END))
+        bodies, leaving = list[int](), [number]
+        for branch in step.choose:
+            if branch.steps:
+                entry, exits = self._sequence(branch.steps, visits)
+                bodies.append(entry)
+                leaving += exits
+            else:
+                bodies.append(GO_ON)
+        self._set(number, bodies=tuple(bodies))
+        return number, leaving
+
+    def _apart(self, steps: Sequence[Step], visits: int | None) -> int:
+        """Plan steps that are gone through on their own, and out of which nothing jumps; return the first."""
+        around, self._around = self._around, []
+        entry, _ = self._sequence(steps, visits)
+        self._around = around
+        return entry
+
+    def _name(self, kind: str) -> str:
+        """Return the name of a step that a person does not name: `fork`, `fork2`, ..."""
+        self._unnamed[kind] = count = self._unnamed.get(kind, 0) + 1
+        return kind if count == 1 else f"{kind}{count}"
+
+    def _set(self, number: int, **fields: Any) -> None:
+        at = number - self._first_step
+        self.steps[at] = replace(self.steps[at], **fields)
+
     def _link(self, exits: Sequence[int], entry: int) -> None:
         for number in exits:
-            at = number - self._first_step
-            self.steps[at] = replace(self.steps[at], next=entry)
+            self._set(number, next=entry)
 
     def _direct(self, number: int, target: str, around: Sequence["_List"]) -> None:
         """Let a task that failed go on with `target`, in one of the lists of steps around it."""
@@ -372,20 +459,20 @@ class _FleetPlanner:
         self.steps[at] = replace(task, policy=policy)
 
     def _demands(
-        self, task: Task, visits: int | None
+        self, task: Task | Hold, name: str, visits: int | None
     ) -> tuple[tuple[tuple[Demand, ...], ...], NDArray[np.int64] | None]:
         """Return what the task asks for, one tuple a group of agents, and each agent's group."""
         amounts: dict[str | None, Quantity] = {}  # one variable a thing counted, however many limits count it
         demands, flags = [], []
         for number, row in enumerate(self._constraints):
-            governs = row.id in task.needs or governed(row.scope, self._fleet, self._agents, task.task)
+            governs = row.id in task.needs or governed(row.scope, self._fleet, self._agents, name)
             if governs is False:
                 continue
             cost = task.cost.get(row.counted or "") if isinstance(task.cost, dict) else task.cost
             if row.counted is None or cost is None:
                 amount: Quantity = Constant(task.needs.get(row.id, 1))
             else:
-                what = f"{task.task}/cost" + (f"/{row.counted}" if isinstance(task.cost, dict) else "")
+                what = f"{name}/cost" + (f"/{row.counted}" if isinstance(task.cost, dict) else "")
                 amount = amounts.setdefault(row.counted, self._quantity(what, cost, visits))
             demands.append(Demand(number, amount))
             flags.append(np.broadcast_to(np.asarray(governs), self._agents))
@@ -395,54 +482,61 @@ class _FleetPlanner:
         chosen = (tuple(demand for demand, flag in zip(demands, pattern, strict=True) if flag) for pattern in patterns)
         return tuple(chosen), groups.reshape(-1).astype(np.int64)
 
-    def _policy(self, task: Task, demands: Sequence[Sequence[Demand]], visits: int | None) -> Policy | None:
+    def _policy(
+        self, task: Task | Hold, name: str, demands: Sequence[Sequence[Demand]], visits: int | None
+    ) -> Policy | None:
         """Return what the task does beside working, or None where that is nothing."""
-        governed_plainly = all(
-            _discipline(self._constraints[demand.constraint], self._scenario) == PLAIN
-            for group in demands
-            for demand in group
-        )
-        written = {name: getattr(task, name) for name in _POLICY_KEYS}
-        if governed_plainly and all(value == Task.model_fields[name].default for name, value in written.items()):
+        limits = [self._constraints[demand.constraint] for group in demands for demand in group]
+        governed_plainly = all(_discipline(row, self._scenario) == PLAIN for row in limits)
+        said = any(getattr(task, key, None) not in _UNSAID for key in _POLICY_KEYS)
+        if governed_plainly and not said and not self._interruptible:
             return None
-        resampled = any(
-            self._constraints[demand.constraint].preempted == "resample" for group in demands for demand in group
-        )
-        skip: tuple[Chance, int] | None = None
-        if task.skip_if:
-            hit = isinstance(task.skip_if, CacheHit)
-            probability = task.skip_if.cache_hit if isinstance(task.skip_if, CacheHit) else task.skip_if
-            chance = Chance(self._bits(f"{task.task}/skip", visits), None, _thresholds([probability]))
-            skip = chance, Skip.cache_hit if hit else Skip.condition
-        fail: Chance | None = None
-        if task.fail:
-            again = None if task.retry is None else self._bits(f"{task.task}/retry/fail", None)
-            probabilities = task.fail if isinstance(task.fail, list) else [task.fail]
-            fail = Chance(self._bits(f"{task.task}/fail", visits), again, _thresholds(probabilities))
+        retry = None if task.retry is None else self._retry(task, name, task.retry)
+        resampled = isinstance(task, Task) and any(row.preempted == "resample" for row in limits)
         return Policy(
             priority=self._fleet.priority if task.priority is None else task.priority,
             deadline_ns=task.deadline,
-            fail=fail,
-            timeout_ns=task.timeout,
-            patience=None if task.patience is None else self._quantity(f"{task.task}/patience", task.patience, visits),
-            retry=None if task.retry is None else self._retry(task, task.retry),
-            skip=skip,
-            resample=self._quantity(f"{task.task}/preempted/duration", task.duration, None) if resampled else None,
+            fail=self._fail(task, visits) if isinstance(task, Task) else None,
+            timeout_ns=task.timeout if isinstance(task, Task) else None,
+            patience=None if task.patience is None else self._quantity(f"{name}/patience", task.patience, visits),
+            retry=retry,
+            skip=self._skip(task, name, visits),
+            resample=self._again(task, f"{name}/preempted/duration") if resampled else None,
+            states_all=isinstance(task, Hold) or (retry is not None and retry.holds),
             after_failure=END if task.on_failure == "stop" else GO_ON,
             laps_left=(),
         )
 
-    def _retry(self, task: Task, retry: Retry) -> RetryPlan:
+    def _again(self, task: Task | Hold, what: str) -> Quantity:
+        """Return the duration of attempts that are not the first."""
+        return self._quantity(what, task.duration, None) if isinstance(task, Task) else Constant(0)
+
+    def _skip(self, task: Task | Hold, name: str, visits: int | None) -> tuple[Chance, int] | None:
+        probability, reason = task.skip_if, Skip.condition
+        if isinstance(probability, CacheHit):
+            probability, reason = probability.cache_hit, Skip.cache_hit
+        if not probability:
+            return None
+        return Chance(self._bits(f"{name}/skip", visits), None, _thresholds([probability])), reason
+
+    def _fail(self, task: Task, visits: int | None) -> Chance | None:
+        probabilities = task.fail if isinstance(task.fail, list) else [task.fail]
+        if not any(probabilities):
+            return None
+        again = None if task.retry is None else self._bits(f"{task.task}/retry/fail", None)
+        return Chance(self._bits(f"{task.task}/fail", visits), again, _thresholds(probabilities))
+
+    def _retry(self, task: Task | Hold, name: str, retry: Retry) -> RetryPlan:
         return RetryPlan(
             attempts=retry.max_attempts,
             delay_ns=retry.delay,
             factor=Fraction(str(retry.factor)),
             cap_ns=TIME_MAX_NS if retry.cap is None else retry.cap,
             jitter=retry.jitter,
-            draws=None if retry.jitter == "none" else self._bits(f"{task.task}/retry/jitter", None),
+            draws=None if retry.jitter == "none" else self._bits(f"{name}/retry/jitter", None),
             holds=retry.hold_during_backoff,
             retry_after=retry.retry_after,
-            duration=self._quantity(f"{task.task}/retry/duration", task.duration, None),
+            duration=self._again(task, f"{name}/retry/duration"),
         )
 
     def _bits(self, what: str, visits: int | None) -> Drawn:

@@ -7,7 +7,7 @@ Rules:
 2. A scenario dumps to JSON that validates to the same scenario: that text goes into the header of every log.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -89,30 +89,50 @@ OnFailure = Annotated[
 ]
 
 
-class Task(Model):
-    """The agent asks for everything that governs the task, works for a duration, and gives back what it holds.
+class _Asking(Model):
+    """What every step that asks for admission may say.
 
     `needs` names constraints beyond those whose scope matches, and how much of each. `cost` is charged to the rate
     limits that govern the task: by what they count, or one value where they all count the same thing; 1 where nothing
     is said.
 
-    `fail` is the probability that an attempt ends in failure, or one for each attempt, of which the last holds for all
-    that follow. `timeout` ends an attempt that works longer. Who still waits after `patience` gives up. `deadline`,
-    from when it asks, orders a queue by earliest deadline. After the last attempt `on_failure` says how the agent goes on.
+    Who still waits after `patience` gives up. `deadline`, from when it asks, orders a queue by earliest deadline. After
+    the last attempt `on_failure` says how the agent goes on.
     """
 
-    task: Name
-    duration: DurationDistribution
     needs: dict[Name, Count] = {}
     cost: Cost | None = None
     priority: WholeNumber | None = None
     deadline: Duration | None = None
-    fail: Fail = 0.0
-    timeout: Duration | None = None
     patience: DurationDistribution | None = None
     retry: Retry | None = None
     skip_if: SkipIf = 0.0
     on_failure: OnFailure = "continue"
+
+
+class Task(_Asking):
+    """The agent asks for everything that governs the task, works for a duration, and gives back what it holds.
+
+    `fail` is the probability that an attempt ends in failure, or one for each attempt, of which the last holds for all
+    that follow. `timeout` ends an attempt that works longer.
+    """
+
+    task: Name
+    duration: DurationDistribution
+    fail: Fail = 0.0
+    timeout: Duration | None = None
+
+
+class Hold(_Asking):
+    """The agent asks as for a task, and holds what it got while it goes through `steps`.
+
+    With `give_back` it does not hold it while it waits for branches or for agents that it spawned, and asks for it again
+    afterwards.
+    """
+
+    hold: Name
+    give_back: Flag = False
+    steps: Annotated[list["Step"], Field(min_length=1, max_length=1000)]
 
 
 class Repeat(Model):
@@ -122,18 +142,106 @@ class Repeat(Model):
     steps: Annotated[list["Step"], Field(min_length=1, max_length=1000)]
 
 
+class Branch(Model):
+    """One way to go on, as often as its `weight` says beside those of the others."""
+
+    weight: Positive = 1.0
+    steps: Annotated[list["Step"], Field(max_length=1000)] = []
+
+
+class Choose(Model):
+    """Goes through the steps of one branch, drawn by weight."""
+
+    choose: Annotated[list[Branch], Field(min_length=1, max_length=1000)]
+
+
+class Fork(Model):
+    """Goes through `steps` in so many copies side by side, at most `width` of them at a time.
+
+    It goes on when `join` of them are through: `all`, `any`, or a number. The others are called off then.
+    """
+
+    fork: AmountDistribution
+    join: Literal["all", "any"] | Count = "all"
+    width: Count | None = None
+    steps: Annotated[list["Step"], Field(min_length=1, max_length=1000)]
+
+
+class Node(Task):
+    """A task of a graph: it begins when all tasks of `after` are done."""
+
+    after: Annotated[list[Name], Field(max_length=1000)] = []
+
+
+class Graph(Model):
+    """Tasks that depend on each other.
+
+    Each runs as soon as all that it comes after are done (`dataflow`), or all that are equally deep run together and the
+    next begin when the last of them is done (`stages`). What comes after a task that failed or was skipped is skipped.
+    """
+
+    graph: Annotated[list[Node], Field(min_length=1, max_length=1000)]
+    run: Literal["dataflow", "stages"] = "dataflow"
+
+
+class Spawn(Model):
+    """Starts `count` agents of another fleet, and waits until they are done, or with `wait: false` goes on.
+
+    Nobody spawns who is `depth` generations or more below an agent that was not spawned.
+    """
+
+    spawn: Name
+    count: AmountDistribution = 1
+    wait: Flag = True
+    depth: AmountDistribution | None = None
+
+
+_STEP_TAGS = ("think", "task", "repeat", "choose", "fork", "hold", "graph", "spawn")
+
 Step = Annotated[
-    Annotated[Think, Tag("think")] | Annotated[Task, Tag("task")] | Annotated[Repeat, Tag("repeat")],
-    Discriminator(lambda value: tag_of(value, ("think", "task", "repeat"))),
+    Annotated[Think, Tag("think")]
+    | Annotated[Task, Tag("task")]
+    | Annotated[Repeat, Tag("repeat")]
+    | Annotated[Choose, Tag("choose")]
+    | Annotated[Fork, Tag("fork")]
+    | Annotated[Hold, Tag("hold")]
+    | Annotated[Graph, Tag("graph")]
+    | Annotated[Spawn, Tag("spawn")],
+    Discriminator(lambda value: tag_of(value, _STEP_TAGS)),
 ]
+
+
+def name_of(step: Step) -> str | None:
+    """Return the name of a step, or None where it has none."""
+    match step:
+        case Task():
+            return step.task
+        case Hold():
+            return step.hold
+        case Think():
+            return step.name
+        case _:
+            return None
+
+
+def parts(step: Step) -> Iterator[tuple[tuple[str | int, ...], Sequence[Step]]]:
+    """Yield the lists of steps within a step, each with the keys that lead to it."""
+    match step:
+        case Repeat() | Fork() | Hold():
+            yield ("steps",), step.steps
+        case Choose():
+            for number, branch in enumerate(step.choose):
+                yield ("choose", number, "steps"), branch.steps
+        case Graph():
+            yield ("graph",), step.graph
 
 
 def walk(steps: Iterable[Step]) -> Iterator[Step]:
     """Yield the steps, those within steps included, in the order in which they are written."""
     for step in steps:
         yield step
-        if isinstance(step, Repeat):
-            yield from walk(step.steps)
+        for _, inner in parts(step):
+            yield from walk(inner)
 
 
 class Poisson(Model):
@@ -197,7 +305,8 @@ class Fleet(Model):
     """Agents that all do the same steps.
 
     A closed fleet has a `count`; `stagger` is the time between the starts of two agents, 0 by default. An open fleet
-    has `arrivals`: each arrival is an agent that goes through the steps and is done.
+    has `arrivals`: each arrival is an agent that goes through the steps and is done. A fleet that has neither is spawned
+    by the agents of others. After its `life` an agent is gone, whatever it does then.
     """
 
     name: Name
@@ -207,14 +316,14 @@ class Fleet(Model):
     priority: WholeNumber = 0
     weight: Count = 1
     stagger: DurationDistribution | None = None
+    life: DurationDistribution | None = None
     steps: Annotated[list[Step], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         problem = None
-        if (self.count is None) == (self.arrivals is None):
-            given = "neither count nor arrivals" if self.count is None else "both count and arrivals"
-            problem = f"{given}; allowed: count for a closed fleet, arrivals for an open one"
+        if self.count is not None and self.arrivals is not None:
+            problem = "both count and arrivals; allowed: count for a closed fleet, arrivals for an open one"
         elif self.stagger is not None and self.arrivals is not None:
             problem = "both arrivals and stagger; allowed: stagger for a closed fleet"
         if problem is not None:

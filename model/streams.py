@@ -43,6 +43,9 @@ CHUNK_ROWS_KEPT = 256
 FRONT_SHARE = 16
 """A chunk's next row is computed once a 16th of its agents have taken the one before: the others are close behind."""
 
+FIRST_SPAWNED = 2**59
+"""Agents that are spawned while a run goes on have numbers from here on in the streams: a hash of where they come from."""
+
 _WORDS_PER_COUNT = 4
 _UNIFORM_MAX = 1.0 - 2.0**-53
 
@@ -72,6 +75,16 @@ def rounded(values: NDArray[np.float64]) -> Values:
 def bits(u: Uniforms) -> Values:
     """Return u as a whole number from 0 to 2**53 - 1: the transform of what is compared or scaled exactly."""
     return np.floor(u * 2.0**53).astype(np.int64)
+
+
+def spawned(parent: int, step: int, visit: int, copy: int) -> int:
+    """Return the number in the streams of an agent that `parent` (its own number there) spawned.
+
+    It depends on nothing but who spawned it and at which visit to which step, so that the draws of the agents of a tree do
+    not depend on the order in which the tree grows. Of a million agents two have the same with probability 1e-6.
+    """
+    lineage = b"".join(number.to_bytes(8, "little") for number in (parent, step, visit, copy))
+    return FIRST_SPAWNED + (int.from_bytes(hashlib.blake2b(lineage, digest_size=8).digest(), "little") >> 5)
 
 
 def index_draws(seed: int, name: str, transform: Transform, first: int, count: int) -> Values:
@@ -120,7 +133,7 @@ class Stream:
 
     def of(self, agent: int) -> Iterator[int]:
         """Return the draws 0, 1, 2, ... of an agent; where `draws` is at most a row, they are computed here and now."""
-        if not 0 <= agent < self.agents:
+        if not 0 <= agent < self.agents and not FIRST_SPAWNED <= agent < 2 * FIRST_SPAWNED:
             raise IndexError(f"{self.name} has no agent {agent}; allowed: 0 to {self.agents - 1}")
         if self._draws is not None and self._draws <= DRAWS_PER_ROW:
             # One row is all there is. Without the generator an agent takes half the memory and a third of the time.
@@ -143,6 +156,8 @@ class Stream:
         return DRAWS_PER_ROW if self._draws is None else min(DRAWS_PER_ROW, self._draws - row * DRAWS_PER_ROW)
 
     def _take(self, agent: int, row: int) -> "array[int]":
+        if agent >= FIRST_SPAWNED:
+            return self._compute(agent, 1, row)
         chunk, place = divmod(agent, self._chunk_agents)
         kept = self._kept.get((chunk, row)) or self._advance(chunk, row)
         if row == self._front[chunk]:

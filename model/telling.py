@@ -141,9 +141,10 @@ class _Shape:
         """Return the keys by which the members of a union are told, where they are told by a key of their own."""
         if isinstance(union["discriminator"], str):
             return []
-        return [tag for tag, choice in union["choices"].items() if tag in self._keys(choice)]
+        return [tag for tag, choice in union["choices"].items() if tag in self.keys(choice)]
 
-    def _keys(self, choice: Mapping[str, Any]) -> Collection[str]:
+    def keys(self, choice: Mapping[str, Any]) -> Collection[str]:
+        """Return the keys of a member of a union; none where it is no mapping."""
         bare = self.bare(choice)
         return self.fields(bare) if bare["type"] == "model-fields" else ()
 
@@ -271,7 +272,11 @@ class Teller:
             return Wrong((*spot.path, told_by), problem, listed(known))
         known = [told_by] if isinstance(told_by, str) else self._shape.tags(union)
         allowed = listed(list(union["choices"])) if isinstance(told_by, str) else f"one of {listed(known)}"
-        for key in value:
+        # A key that some member knows is not a misspelt tag.
+        strange = [
+            key for key in value if not any(key in self._shape.keys(choice) for choice in union["choices"].values())
+        ]
+        for key in strange:
             if meant := nearest(key, known):
                 path = (*spot.path, key)
                 problem = f"unknown key {shown(key)}{did_you_mean(key, known)}"

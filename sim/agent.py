@@ -1,27 +1,34 @@
-"""An agent: a SimPy process that goes through the steps of its fleet.
+"""An agent: a SimPy process that goes through the steps of its fleet, along one strand or several.
 
 Rules:
 
-1. The process yields the activity that it is busy with, and is resumed when that event happens: at the end of thinking,
-   at the end of the work, or when a request is refused for good. Waiting costs no event: whoever makes room starts the
-   task.
+1. A strand is a generator that yields the activity that it is busy with, and is resumed when that event happens: at the
+   end of thinking, at the end of the work, or when a request is refused for good. Waiting costs no event: whoever makes
+   room starts the task.
 2. The n-th visit to a step takes the n-th draw of the step's variables, whenever it happens.
+3. What asks after a completion asks at the rank of requests, when all completions of its instant are over.
+4. A strand is called off from outside only: its events then find nobody to wake. All its tasks have a policy.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event, Process
 
 from model.events import Kind
-from sim.environment import REQUEST, Environment
-from sim.policy import PolicyTask, attempts
-from sim.recorder import Recorder, code, who
+from sim.environment import DEADLINE, REQUEST
+from sim.policy import PolicyTask, Stop, attempts
+from sim.recorder import NO_VISIT, code, who
 from sim.step import Step
 from sim.task import Activity, Repeat, Task, Think, Waker
+from sim.visits import Visits
+from sim.workflow import WorkflowStep
 
 if TYPE_CHECKING:
+    from model.plan import SpawnPlan
+    from sim.environment import Environment
+    from sim.fleet import Fleet
     from sim.manager import ConstraintManager
 
 _STARTED = code(Kind.AgentStarted)
@@ -33,102 +40,228 @@ def _nothing() -> Generator[Event, Any, None]:
 
 
 _OVER = _nothing()
-"""The generator of every agent that is done."""
+"""The generator of every strand that is over."""
+
+
+class Strand:
+    """One line of an agent's doing."""
+
+    __slots__ = ("agent", "doing", "generator", "holds", "inner", "is_over", "waker", "when_judged", "when_over")
+
+    def __init__(self, agent: "Agent", when_over: Callable[[], None] | None = None) -> None:
+        self.agent = agent
+        self.waker: Waker = []
+        self.doing: PolicyTask | None = None  # the task that it asks for, works on or backs off from
+        self.holds: list[PolicyTask] = []  # what it holds while it goes through other steps, the outermost first
+        self.inner: list[Strand] = []  # the strands that it waits for, in order of beginning
+        self.when_over = when_over
+        self.when_judged: Callable[[PolicyTask], None] | None = None  # hears of each task that is over
+        self.is_over = False
+
+    def begin(self, entry: Step) -> None:
+        """Begin with a step, here and now."""
+        # Not Process._resume, which looks for events that have happened already: the generator itself is the callback.
+        self.generator = self._life(self._linked(entry))
+        self.waker.append(self.generator.send)
+        next(self.generator)
+
+    def go_through(self, activity: Activity | None) -> Generator[Event, Any, None]:
+        """Go through steps within a step."""
+        yield from self._life(activity, inner=True)
+
+    def branch(self, step: int, over: Callable[[], None], judged: Callable[[PolicyTask], None] | None = None) -> None:
+        """Begin another strand of the agent, which this one waits for."""
+        strand = Strand(self.agent, over)
+        strand.when_judged = judged
+        self.inner.append(strand)
+        strand.begin(self.agent.fleet.steps[step - self.agent.fleet.first_step])
+
+    def wake(self) -> None:
+        """Let the strand go on, after all completions of this instant."""
+        env = self.agent.env
+        env.at(env._now, REQUEST).callbacks = self.waker
+
+    def get_back(self, hold: PolicyTask) -> Generator[Event, Any, None]:
+        """Ask again for what was held and is given back."""
+        self.agent.manager.ask(hold)
+        yield hold
+        hold.ending = None
+
+    def call_off_inner(self) -> None:
+        """Call off the strands that this one does not wait for any more."""
+        for strand in reversed(self.inner):
+            strand.call_off()
+        self.inner.clear()
+
+    def call_off(self) -> None:
+        """End the strand, whatever it does, and give back what it holds."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.waker.clear()
+        self.call_off_inner()
+        manager = self.agent.manager
+        if self.doing is not None:
+            manager.call_off(self.doing)
+        for hold in reversed(self.holds):
+            manager.call_off(hold, is_held=True)
+        self.generator.close()
+        self.generator = _OVER
+
+    def _linked(self, entry: Step) -> Activity:
+        """Return the activity of a step, linked with all that can follow it on this strand."""
+        agent = self.agent
+        steps = entry.reach()
+        made = {step.local: step.activity(agent, self.waker) for step in steps}
+        for step in steps:
+            made[step.local].link(step, lambda step: None if step is None else made[step.local])
+        return made[entry.local]
+
+    def _life(self, activity: Activity | None, inner: bool = False) -> Generator[Event, Any, None]:
+        agent = self.agent
+        env, manager = agent.env, agent.manager
+        request, release = manager.request, manager.release
+        waker, schedule, ids = self.waker, env._queue, env._eid
+
+        asking: Waker = [request]
+        asks_ns: int | None = None  # when it asks next; None: now, since nothing comes before it at this instant
+        try:
+            while activity is not None:
+                if type(activity) is Task:
+                    activity.who += 1
+                    activity.duration_ns = next(activity.durations)
+                    if activity.requests is not None:
+                        activity.demands, activity.held, activity.drawn = next(activity.requests)
+                    if asks_ns is None:
+                        request(activity)
+                    else:  # thinking ends with asking, so one event does for both
+                        activity.callbacks = asking
+                        heappush(schedule, (asks_ns, REQUEST, next(ids), activity))
+                    if (yield activity) is activity:
+                        release(activity)
+                        asks_ns = env._now  # not before all other completions of this instant
+                    else:  # it was refused for good
+                        asks_ns = None
+                    activity = activity.next
+                elif type(activity) is Think:
+                    asks_ns = env._now + next(activity.durations)
+                    if type(activity.next) is not Task:
+                        activity.callbacks = waker
+                        heappush(schedule, (asks_ns, REQUEST, next(ids), activity))
+                        yield activity
+                        asks_ns = None
+                    activity = activity.next
+                elif type(activity) is Repeat and activity.laps < activity.times:
+                    activity.laps += 1
+                    activity = activity.body
+                elif type(activity) is Repeat:
+                    activity.laps = 0
+                    activity = activity.next
+                else:
+                    if asks_ns is not None:
+                        env.at(asks_ns, REQUEST).callbacks = waker
+                        yield activity
+                    if isinstance(activity, PolicyTask):
+                        activity = yield from attempts(activity, self)
+                    elif isinstance(activity, WorkflowStep):
+                        activity = yield from activity.go(self)
+                    asks_ns = env._now
+        except Stop:
+            if inner:
+                raise
+            agent.stop(self)
+        if not inner:
+            self._end()
+            yield env.event()  # never resumed: a generator that is a callback must not return
+
+    def _end(self) -> None:
+        """Let go of everything, so that it is freed without a collector."""
+        self.waker.clear()
+        self.generator = _OVER
+        if self.is_over:
+            return
+        self.is_over = True
+        if self.when_over is not None:
+            self.when_over()
+        else:
+            self.agent.finish()
 
 
 class Agent(Process):
-    """One agent of a fleet: `number` in the run, `index` in the fleet."""
+    """One agent of a fleet: `number` in the run, `index` in the streams, `depth` generations below one that came by itself.
+
+    An agent that was spawned says by whom: `origin` is the step, the visit and the agent.
+    """
+
+    env: "Environment"
 
     def __init__(
-        self,
-        env: Environment,
-        manager: "ConstraintManager",
-        recorder: Recorder,
-        steps: list[Step],
-        entry: Step,
-        number: int,
-        index: int,
+        self, fleet: "Fleet", number: int, index: int, depth: int = 0, origin: tuple[int, int, int] | None = None
     ) -> None:
         # Not Process.__init__, which schedules an event to begin: an agent begins where it is made.
-        self.env = env
+        self.env = fleet.env
         self.callbacks = []
-        self._waker: Waker = []
-        activities = [step.activity(env, self._waker, number, index) for step in steps]
-        for step, activity in zip(steps, activities, strict=True):
-            activity.next = None if step.next is None else activities[step.next.local]
-            if isinstance(activity, Repeat) and step.body is not None:
-                activity.body = activities[step.body.local]
-            if isinstance(activity, PolicyTask):
-                activity.after_failure = None if step.after_failure is None else activities[step.after_failure.local]
-                activity.laps_left = [activities[repeat.local] for repeat in step.laps_left]
-        self._generator = self._life(env, manager, recorder, activities[entry.local], number)
+        self.fleet = fleet
+        self.manager: ConstraintManager = fleet.manager
+        self.number = number
+        self.index = index
+        self.depth = depth
+        self.when_over: Callable[[], None] | None = None
         self._target = None  # type: ignore[assignment] # nothing: our agents are not interrupted
-        # Not Process._resume, which looks for events that have happened already: the generator itself is the callback.
-        self._waker.append(self._generator.send)
-        recorder.record((env._now, _STARTED, who(number), 0))
-        next(self._generator)
+        self._visits: dict[int, Visits] | None = None
+        if origin is None:
+            fleet.record((self.env._now, _STARTED, who(number), 0))
+        else:
+            step, visit, parent = origin
+            fleet.record((self.env._now, code(Kind.AgentStarted, step), who(number, visit), parent))
+        self._main: Strand | None = Strand(self)
+        if fleet.life is not None:
+            over = self.env.at(self.env._now + next(fleet.life(index)), DEADLINE)
+            over.callbacks = [self._expire]
+        self._main.begin(fleet.entry)
 
-    def _finish(self) -> None:
-        """Let the event of the process happen, if anybody waits for it, and the agent be freed without a collector."""
-        self._waker.clear()
-        self._generator = _OVER
+    @property
+    def is_over(self) -> bool:
+        """Whether it is done."""
+        return self._main is None
+
+    def visits(self, step: Step) -> Visits:
+        """Return the agent's visits to a step."""
+        if self._visits is None:
+            self._visits = {}
+        visits = self._visits.get(step.local)
+        if visits is None:
+            visits = self._visits[step.local] = step.visits(self.index)
+        return visits
+
+    def spawn(self, plan: "SpawnPlan", visit: int, copy: int) -> "Agent":
+        """Start an agent of another fleet."""
+        return self.fleet.spawn(self, plan, visit, copy)
+
+    def stop(self, by: Strand) -> None:
+        """End the agent from within one of its strands, which ends by itself."""
+        main = self._main
+        if main is None:
+            return
+        by.is_over = True
+        if main is not by:
+            main.call_off()
+        self.finish()
+
+    def finish(self) -> None:
+        """Record the end, and let the event of the process happen if anybody waits for it."""
+        self._main = None
+        self.fleet.record((self.env._now, _FINISHED, who(self.number, NO_VISIT), 0))
         if self.callbacks:
             self.succeed()
         else:
             self._ok, self._value = True, None
             self.callbacks = None  # type: ignore[assignment] # how SimPy marks an event as processed
+        if self.when_over is not None:
+            self.when_over()
 
-    def _life(
-        self,
-        env: Environment,
-        manager: "ConstraintManager",
-        recorder: Recorder,
-        activity: Activity | None,
-        number: int,
-    ) -> Generator[Event, Any, None]:
-        request, release = manager.request, manager.release
-        waker, schedule, ids = self._waker, env._queue, env._eid
-
-        asking: Waker = [request]
-        asks_ns: int | None = None  # when it asks next; None: now, since nothing comes before it at this instant
-        while activity is not None:
-            if type(activity) is Task:
-                activity.who += 1
-                activity.duration_ns = next(activity.durations)
-                if activity.requests is not None:
-                    activity.demands, activity.held, activity.drawn = next(activity.requests)
-                if asks_ns is None:
-                    request(activity)
-                else:  # thinking ends with asking, so one event does for both
-                    activity.callbacks = asking
-                    heappush(schedule, (asks_ns, REQUEST, next(ids), activity))
-                if (yield activity) is activity:
-                    release(activity)
-                    asks_ns = env._now  # not before all other completions of this instant
-                else:  # it was refused for good
-                    asks_ns = None
-                activity = activity.next
-            elif type(activity) is Think:
-                asks_ns = env._now + next(activity.durations)
-                if type(activity.next) is not Task:
-                    activity.callbacks = waker
-                    heappush(schedule, (asks_ns, REQUEST, next(ids), activity))
-                    yield activity
-                    asks_ns = None
-                activity = activity.next
-            elif type(activity) is PolicyTask:
-                if asks_ns is not None:
-                    turn = env.at(asks_ns, REQUEST)
-                    turn.callbacks = waker
-                    yield turn
-                activity = yield from attempts(activity, env, manager, recorder)
-                asks_ns = env._now
-            elif type(activity) is Repeat and activity.laps < activity.times:
-                activity.laps += 1
-                activity = activity.body
-            elif type(activity) is Repeat:
-                activity.laps = 0
-                activity = activity.next
-        recorder.record((env._now, _FINISHED, who(number), 0))
-        self._finish()
-        yield env.event()  # never resumed: a generator that is a callback must not return
+    def _expire(self, event: Event) -> None:
+        """Callback of the end of its life."""
+        if self._main is not None:
+            self._main.call_off()
+            self.finish()

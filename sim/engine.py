@@ -10,7 +10,7 @@ Rules:
 
 import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import compress, repeat
+from itertools import compress, count, repeat
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,30 @@ from simpy.events import Event
 
 from model.events import Kind
 from model.log import BATCH_ROWS
-from model.plan import GO_ON, Constant, Demand, Drawn, FleetPlan, PerAgent, Plan, Policy, Quantity, RepeatPlan, TaskPlan
+from model.plan import (
+    GO_ON,
+    ChoosePlan,
+    Constant,
+    Demand,
+    Drawn,
+    FleetPlan,
+    ForkPlan,
+    GraphPlan,
+    PerAgent,
+    Plan,
+    Quantity,
+    RepeatPlan,
+    TaskPlan,
+)
 from model.streams import Stream
 from sim.agent import Agent
 from sim.environment import CONTROL, END, FOREVER, REQUEST, Environment
+from sim.fleet import Fleet
 from sim.manager import ConstraintManager
 from sim.recorder import NOBODY, Recorder, Sink, code, who
-from sim.step import Draws, Step
+from sim.step import Step
 from sim.task import Demands, Requests, held
+from sim.visits import Draws
 
 SLICE = 4096
 """Events between two looks at the recorder: enough to cost nothing, few enough to keep the records in the cache."""
@@ -67,7 +83,7 @@ class Engine:
         env, recorder, end = self.env, self._recorder, self._plan.until_ns
         recorder.record((0, code(Kind.RunStarted), who(NOBODY), 0))
         env.process(self._control())
-        for fleet in self._plan.fleets:
+        for fleet in self._fleets():
             env.process(self._arrivals(fleet))
         stop = env.at(FOREVER if end is None else end, END)
         stop.callbacks.append(StopSimulation.callback)
@@ -128,44 +144,56 @@ class Engine:
             yield self.env.at(change.time_ns, CONTROL)
             self._manager.change(change.constraint, change.setting)
 
-    def _arrivals(self, fleet: FleetPlan) -> Generator[Event, Any, None]:
+    def _fleets(self) -> list[Fleet]:
+        fleets: list[Fleet] = []
+        numbers = count(self._agents)
+        for plan in self._plan.fleets:
+            life = None if plan.life is None else self._draws(plan.life, plan)
+            steps = self._steps(plan)
+            fleets.append(Fleet(self.env, self._manager, self._recorder.record, plan, steps, life, fleets, numbers))
+        return fleets
+
+    def _arrivals(self, fleet: Fleet) -> Generator[Event, Any, None]:
         """Start the agents of a fleet, those of one instant by one event."""
-        steps = self._steps(fleet)
-        entry = steps[fleet.entry - fleet.steps[0]]
         now = -1
-        for index, start in enumerate(_integers(fleet.starts_ns)):
+        for index, start in enumerate(_integers(fleet.plan.starts_ns)):
             if start != now:
                 yield self.env.at(start, REQUEST)
                 now = start
-            Agent(self.env, self._manager, self._recorder, steps, entry, fleet.first + index, index)
+            Agent(fleet, fleet.plan.first + index, index)
 
     def _steps(self, fleet: FleetPlan) -> list[Step]:
         plans = [self._plan.steps[number] for number in fleet.steps]
         steps = [Step(plan, local) for local, plan in enumerate(plans)]
         by_number = dict(zip(fleet.steps, steps, strict=True))
+        shared = any(isinstance(plan, (ForkPlan, GraphPlan)) for plan in plans)
         for plan, step in zip(plans, steps, strict=True):
             step.next = by_number.get(plan.next)
-            if isinstance(plan, RepeatPlan):
-                step.body = by_number[plan.body]
-            else:
-                step.duration = self._draws(plan.duration, fleet)
-            if isinstance(plan, TaskPlan):
-                if plan.policy is not None:
-                    self._policy(step, plan.policy, fleet, by_number)
-                step.groups = None if plan.groups is None else plan.groups.tolist()
-                for group in plan.demands:
-                    demands, requests = self._demands(group, fleet)
-                    step.demands.append(demands)
-                    step.requests.append(requests)
-                    step.doubtful.append(requests is not None or any(map(self._doubtful, group)))
+            step.shared = shared
+            step.draws = {name: self._draws(quantity, fleet) for name, quantity in plan.quantities().items()}
+            match plan:
+                case RepeatPlan():
+                    step.body = by_number[plan.body]
+                case ChoosePlan():
+                    step.bodies = [step.next if body == GO_ON else by_number[body] for body in plan.bodies]
+                case TaskPlan():
+                    self._task(step, plan, fleet, by_number)
         return steps
 
-    def _policy(self, step: Step, policy: Policy, fleet: FleetPlan, by_number: dict[int, Step]) -> None:
-        step.policy = policy
-        step.states_all = policy.states_all
-        step.after_failure = step.next if policy.after_failure == GO_ON else by_number.get(policy.after_failure)
-        step.laps_left = [by_number[number] for number in policy.laps_left]
-        step.draws = {name: self._draws(quantity, fleet) for name, quantity in policy.quantities().items()}
+    def _task(self, step: Step, plan: TaskPlan, fleet: FleetPlan, by_number: dict[int, Step]) -> None:
+        step.groups = None if plan.groups is None else plan.groups.tolist()
+        for group in plan.demands:
+            demands, requests = self._demands(group, fleet)
+            step.demands.append(demands)
+            step.requests.append(requests)
+            step.doubtful.append(requests is not None or any(map(self._doubtful, group)))
+        step.policy = policy = plan.policy
+        if policy is not None:
+            goes_on = policy.after_failure == GO_ON
+            step.after_failure = step.next if goes_on else by_number.get(policy.after_failure)
+            step.laps_left = [by_number[number] for number in policy.laps_left]
+            step.body = None if plan.body is None else by_number[plan.body]
+            step.gives_back = plan.gives_back
 
     def _doubtful(self, demand: Demand) -> bool:
         """Say whether a constant amount is more than its constraint can admit from some time on."""

@@ -188,7 +188,8 @@ class ConstraintManager:
         if task.drawn:
             record((now, _RESUMED + task.code + binding.code, task.who, waited_ns))
             self._state_amounts(task, now)
-            record((now, _STARTED + task.code, task.who, waited_ns))
+            if type(task) is Task or not task.is_lent:  # type: ignore[attr-defined]
+                record((now, _STARTED + task.code, task.who, waited_ns))
         else:
             record((now, binding.code_admitted + task.code, task.who, waited_ns))
         if type(task) is PolicyTask:
@@ -240,9 +241,7 @@ class ConstraintManager:
     def finish(self, task: PolicyTask, keep: bool = False) -> None:
         """End an attempt at the end of its work, as its status says; `keep` lets it keep its slots for the next."""
         self._record((self._env._now, task.code_finished, task.who, int(task.status)))
-        for constraint, _ in task.held:
-            if constraint.holders is not None:
-                constraint.holders.remove(task)
+        self._forget_holder(task)
         if keep:
             task.keep()
         else:
@@ -256,17 +255,43 @@ class ConstraintManager:
     def give_up(self, event: Event) -> None:
         """Callback of the end of a task's patience."""
         assert isinstance(event, _Patience)
-        task, now = event.task, self._env._now
-        binding = task.binding
-        if binding is None or (task.age, task.attempt) != (event.age, event.attempt):
-            return
+        task = event.task
+        if task.binding is not None and (task.age, task.attempt) == (event.age, event.attempt):
+            self._abandon(task, task.binding)
+            _Refusal(self._env, task)
+
+    def call_off(self, task: PolicyTask, is_held: bool = False) -> None:
+        """End an attempt, whatever it does, and give back what it holds; `is_held` while its strand does other steps."""
+        task.status = Status.cancelled
+        if task.binding is not None:
+            self._abandon(task, task.binding)
+        elif task.ending is not None:
+            task.call_off()
+            self.finish(task)
+        elif is_held:
+            self.finish(task)
+        if task.kept:
+            self.give_back(task)
+
+    def lend(self, task: PolicyTask) -> None:
+        """Give back what a task holds while its strand waits; it asks for it again later."""
+        held = task.held
+        task.lend()
+        self._give(task, held)
+
+    def _abandon(self, task: PolicyTask, binding: GlobalConstraint) -> None:
+        now = self._env._now
         binding.waiting.remove(task)
         task.binding, task.age = None, YOUNGEST
         self._record((now, _ABANDONED + task.code + binding.code, task.who, now - task.asked_ns))
         task.status = Status.cancelled
         self._record((now, task.code_finished, task.who, int(task.status)))
-        _Refusal(self._env, task)
         self._admit_in_turn([binding])  # it may have stood in the way of others
+
+    def _forget_holder(self, task: PolicyTask) -> None:
+        for constraint, _ in () if task.has_body else task.held:
+            if constraint.holders is not None:
+                constraint.holders.remove(task)
 
     def _give(self, task: PolicyTask, held: Demands) -> None:
         now = self._env._now
@@ -281,7 +306,8 @@ class ConstraintManager:
         now = self._env._now
         if task.drawn:
             self._state_amounts(task, now)
-        self._record((now, _STARTED + task.code, task.who, 0))
+        if not task.is_lent:
+            self._record((now, _STARTED + task.code, task.who, 0))
         self._begin(task)
 
     def _begin(self, task: PolicyTask) -> None:
@@ -289,18 +315,18 @@ class ConstraintManager:
         task.started = next(self._starts)
         for constraint, amount in task.demands:
             constraint.waiting.served(task, amount)
-            if constraint.holders is not None:
+            if constraint.holders is not None and not task.has_body:
                 constraint.holders.add(task, amount)
         task.begin()
 
     def _turn_away(self, task: PolicyTask, constraint: GlobalConstraint, amount: int) -> None:
         """Pre-empt for a task that `constraint` refuses, refuse it, or let it wait."""
         discipline = constraint.discipline
-        if task.doubtful and (never := _never(task)) is not None:
+        if task.doubtful and not task.is_lent and (never := _never(task)) is not None:
             self._refuse(task, never)
         elif discipline.preempt is not None and self._preempt(task):
             return
-        elif discipline.rejects or not self._makes_room(task, constraint, amount):
+        elif not task.is_lent and (discipline.rejects or not self._makes_room(task, constraint)):
             self._refuse(task, constraint, constraint.retry_after(amount), again=True)
         elif task.binding is not None:
             task.binding = constraint
@@ -311,11 +337,11 @@ class ConstraintManager:
             before = constraint.waiting.add(task, amount)
             self._record((now, constraint.code_blocked + task.code, task.who, before))
             constraint.look_ahead()
-            patience_ns = task.draws.patience()
+            patience_ns = None if task.is_lent else task.patience()
             if patience_ns is not None:
                 _Patience(self._env, task, now + patience_ns).callbacks.append(self.give_up)
 
-    def _makes_room(self, task: PolicyTask, constraint: GlobalConstraint, amount: int) -> bool:
+    def _makes_room(self, task: PolicyTask, constraint: GlobalConstraint) -> bool:
         """Say whether the task may wait for `constraint`; whoever has to make room for it is refused."""
         room, overflow = constraint.discipline.room, constraint.discipline.overflow
         if room is None or len(constraint.waiting) < room:
@@ -357,10 +383,9 @@ class ConstraintManager:
         left_ns = task.call_off()
         task.status = Status.preempted
         self._record((self._env._now, task.code_finished, task.who, int(task.status)))
+        self._forget_holder(task)
         for constraint, amount in task.held:
             constraint.give(amount)
-            if constraint.holders is not None:
-                constraint.holders.remove(task)
             if task.states_all:
                 self._record((self._env._now, _RELEASED + task.code + constraint.code, task.who, amount))
         return left_ns

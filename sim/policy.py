@@ -11,22 +11,23 @@ Rules:
 4. The end of an attempt is an event of its own, which can be called off.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from simpy.events import Event
 
-from model.events import Kind, Status
+from model.events import Kind, Skip, Status
+from model.plan import END
 from sim.environment import COMPLETION, REQUEST
-from sim.recorder import Recorder, attempt_code
-from sim.task import Activity, Demands, Task, Waker
+from sim.recorder import attempt_code, who
+from sim.task import Activity, Demands, Link, Task, Waker
 
 if TYPE_CHECKING:
     from model.plan import Chance, Policy, RetryPlan
+    from sim.agent import Agent, Strand
     from sim.constraints.base import GlobalConstraint
     from sim.environment import Environment
-    from sim.manager import ConstraintManager
-    from sim.step import Draws, Step
+    from sim.step import Step
 
 _RETRYING: Final = int(Kind.TaskRetrying)
 _SKIPPED: Final = int(Kind.TaskSkipped)
@@ -35,10 +36,12 @@ NEVER: Final = 2**63
 _BITS: Final = 53
 
 
-class PolicyTask(Task):
-    """A task of which a visit may be several attempts."""
+class Stop(Exception):
+    """A task failed for good, and its agent stops."""
 
-    env: "Environment"  # ours, with whole nanoseconds
+
+class PolicyTask(Task):
+    """A task of which a visit may be several attempts, or that is held while its strand goes through other steps."""
 
     __slots__ = (
         "after_failure",
@@ -46,67 +49,114 @@ class PolicyTask(Task):
         "attempt",
         "backoff_ns",
         "binding",
-        "draws",
+        "body",
         "due_ns",
         "ending",
         "ends_ns",
+        "first_who",
         "fleet",
+        "gives_back",
+        "has_body",
+        "is_lent",
         "kept",
         "laps_left",
         "outcome",
         "policy",
         "priority",
         "refused_ns",
+        "skipped",
         "started",
         "states_all",
         "status",
         "step_code",
+        "stops",
+        "visits",
         "whole",
     )
 
-    def __init__(self, env: "Environment", waker: Waker, step: "Step", number: int, index: int) -> None:
-        super().__init__(env, waker, step, number, index)
+    env: "Environment"
+
+    def __init__(self, agent: "Agent", waker: Waker, step: "Step") -> None:
+        super().__init__(agent.env, waker, step, agent.number, agent.index)
         assert step.policy is not None
         self.policy: Policy = step.policy
         self.priority = self.policy.priority
         self.fleet = step.plan.fleet
-        self.draws = _Draws(step.policy, step.draws, index)
+        self.visits = agent.visits(step)
         self.step_code = step.code
+        self.first_who = self.who + 1
         self.attempt = 0
         self.binding: GlobalConstraint | None = None  # what it waits for, while it waits
         self.due_ns = NEVER  # its deadline
         self.outcome = Status.succeeded  # how the attempt ends, unless something comes in between
         self.status = Status.succeeded  # how the attempt did end
+        self.skipped: Skip | None = None  # why the visit was skipped, if it was
         self.refused_ns = -1  # when it was rejected: the ns after which it could have been admitted
         self.again = True  # whether a further attempt may do better
         self.backoff_ns = 0  # the last back-off
         self.ending: Event | None = None  # the end of the work that is going on
         self.ends_ns = 0
-        self.states_all = step.states_all  # whether the log states all that it takes and gives back
+        self.states_all = self.policy.states_all  # whether the log states all that it takes and gives back
         self.started = 0  # place in the order of starts, where others may pre-empt it
         self.kept: Demands = ()  # what it holds from one attempt to the next
+        self.is_lent = False  # whether it gave back what it goes on holding later
         self.whole = self.demands, self.held, self.drawn  # what it asks for in its first attempt
+        self.body: Activity | None = None  # what it does while it holds
+        self.has_body = step.body is not None
+        self.gives_back = step.gives_back
         self.after_failure: Activity | None = None
+        self.stops = self.policy.after_failure == END
         self.laps_left: list[Any] = []  # the repeats that it leaves when it goes there
+
+    def link(self, step: "Step", activity_of: Link) -> None:
+        """Link it also with its body, and with what follows a failure."""
+        super().link(step, activity_of)
+        self.body = activity_of(step.body)
+        self.after_failure = activity_of(step.after_failure)
+        self.laps_left = [activity_of(repeat) for repeat in step.laps_left]
+
+    @property
+    def counts_as_done(self) -> bool:
+        """Whether what comes after it in a graph may begin."""
+        return self.status is Status.succeeded and self.skipped in (None, Skip.cache_hit)
 
     def come(self) -> None:
         """Begin a visit."""
-        self.who += 1
+        self.who = self.first_who + self.visits.come()
         self.attempt = 0
         self.backoff_ns = 0
+        self.status, self.skipped = Status.succeeded, None
         self.code, self.code_finished = self.step_code, self.step_code + Kind.TaskFinished
-        if self.requests is not None:
-            self.whole = next(self.requests)
+        if self.visits.requests is not None:
+            self.whole = next(self.visits.requests)
         self.demands, self.held, drawn = self.whole
         self.drawn = self.demands if self.states_all else drawn
-        self._work(next(self.durations), self.draws.fails(0))
+        self._work(self.visits.draw("duration"), self._fails())
         if self.policy.deadline_ns is not None:
             self.due_ns = self.env._now + self.policy.deadline_ns
+
+    def skips(self) -> bool:
+        """Draw whether this visit is skipped."""
+        if self.policy.skip is None:
+            return False
+        chance, reason = self.policy.skip
+        self.skipped = Skip(reason) if _happens(chance, 0, self.visits.draw("skip")) else None
+        return self.skipped is not None
+
+    def patience(self) -> int | None:
+        """Draw the patience of an attempt that has to wait; None where it has no end."""
+        return self.visits.draw("patience") if self.visits.has("patience") else None
+
+    def _fails(self) -> bool:
+        chance = self.policy.fail
+        if chance is None:
+            return False
+        return _happens(chance, self.attempt, self.visits.draw("fail" if self.attempt == 0 else "fail_again"))
 
     def try_again(self) -> None:
         """Begin the next attempt after a failure."""
         self.number_attempt()
-        self._work(self.draws.duration(), self.draws.fails(self.attempt))
+        self._work(self.visits.draw("duration_again"), self._fails())
 
     def number_attempt(self) -> None:
         """Give the next attempt its number."""
@@ -136,13 +186,21 @@ class PolicyTask(Task):
         if mode == "resume":
             self.duration_ns = left_ns
         elif mode == "resample":
-            self._work(self.draws.next("preempted"), self.outcome is Status.failed)
+            self._work(self.visits.draw("preempted"), self.outcome is Status.failed)
 
     def begin(self) -> None:
         """Start to work: schedule the end of it."""
+        if self.is_lent:
+            self.held, self.is_lent = self.demands, False
         self.ends_ns = self.env._now + self.duration_ns
-        self.ending = self.env.at(self.ends_ns, COMPLETION)
+        self.ending = self.env.at(self.ends_ns, REQUEST if self.has_body else COMPLETION)
         self.ending.callbacks = self.waker
+
+    def lend(self) -> None:
+        """Give up what it holds for a while: what it asks for then is that."""
+        self.is_lent = True
+        self.demands = self.drawn = self.held
+        self.held = ()
 
     def call_off(self) -> int:
         """Stop working; return the ns that were left to do."""
@@ -165,7 +223,8 @@ class PolicyTask(Task):
         """Return the ns until the next attempt."""
         retry = self.policy.retry
         assert retry is not None
-        self.backoff_ns = _back_off(retry, self.attempt, self.backoff_ns, self.draws.jitter())
+        jitter = self.visits.draw("jitter") if retry.draws is not None else 0
+        self.backoff_ns = _back_off(retry, self.attempt, self.backoff_ns, jitter)
         return max(self.backoff_ns, self.refused_ns) if retry.retry_after else self.backoff_ns
 
 
@@ -188,84 +247,69 @@ def _back_off(retry: "RetryPlan", attempt: int, before_ns: int, bits: int) -> in
     return base
 
 
-class _Draws:
-    """The random variables of one agent's visits to a step, each made when it is first wanted."""
-
-    __slots__ = ("_draws", "_index", "_iterators", "_policy")
-
-    def __init__(self, policy: "Policy", draws: dict[str, "Draws"], index: int) -> None:
-        self._policy = policy
-        self._draws = draws
-        self._index = index
-        self._iterators: dict[str, Iterator[int]] = {}
-
-    def next(self, name: str) -> int:
-        """Return the next value of a variable of the step."""
-        iterator = self._iterators.get(name)
-        if iterator is None:
-            iterator = self._iterators[name] = self._draws[name](self._index)
-        return next(iterator)
-
-    def fails(self, attempt: int) -> bool:
-        """Draw whether this attempt ends in failure."""
-        chance = self._policy.fail
-        if chance is None:
-            return False
-        return _happens(chance, attempt, self.next("fail" if attempt == 0 else "fail_again"))
-
-    def skips(self) -> bool:
-        """Draw whether this visit is skipped."""
-        skip = self._policy.skip
-        return skip is not None and _happens(skip[0], 0, self.next("skip"))
-
-    def duration(self) -> int:
-        """Draw the duration of a further attempt."""
-        return self.next("duration_again")
-
-    def patience(self) -> int | None:
-        """Draw the patience of an attempt that has to wait; None where it has no end."""
-        return self.next("patience") if "patience" in self._draws else None
-
-    def jitter(self) -> int:
-        """Draw the jitter of a back-off; 0 where there is none."""
-        return self.next("jitter") if "jitter" in self._draws else 0
-
-
 def _happens(chance: "Chance", attempt: int, bits: int) -> bool:
     return bits < chance.thresholds[min(attempt, len(chance.thresholds) - 1)]
 
 
-def attempts(
-    task: PolicyTask, env: "Environment", manager: "ConstraintManager", recorder: Recorder
-) -> Generator[Event, Any, Activity | None]:
-    """Go through one visit to a task; return the activity that follows it."""
+def skip(agent: "Agent", step: "Step", reason: Skip) -> None:
+    """Record that an agent skips a step."""
+    visit = agent.visits(step).come()
+    agent.fleet.record((agent.env._now, step.code + _SKIPPED, who(agent.number, visit), reason))
+
+
+def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activity | None]:
+    """Go through one visit to a task; return the activity that follows it. Raises Stop where the agent is to stop."""
+    agent = strand.agent
+    env, manager, record = agent.env, agent.manager, agent.fleet.record
     task.come()
-    if task.draws.skips():
-        assert task.policy.skip is not None
-        recorder.record((env._now, task.code + _SKIPPED, task.who, task.policy.skip[1]))
-        return task.next
-    while True:
+    strand.doing = task
+    if task.skips():
+        assert task.skipped is not None
+        record((env._now, task.code + _SKIPPED, task.who, task.skipped))
+    while task.skipped is None:
         manager.ask(task)
-        done = yield task
-        ended = done is task.ending
+        ended = (yield task) is task.ending
         if ended:
-            task.status = task.outcome
-        retrying = task.status is not Status.succeeded and task.may_retry()
+            task.ending = None
+            if task.has_body:
+                yield from _hold(task, strand)
+            else:
+                task.status = task.outcome
         retry = task.policy.retry
+        retrying = task.status is not Status.succeeded and task.may_retry()
         if ended:
             manager.finish(task, keep=retrying and retry is not None and retry.holds)
         if not retrying:
             break
         delay_ns = task.back_off()
-        recorder.record((env._now, task.code + _RETRYING, task.who, delay_ns))
+        record((env._now, task.code + _RETRYING, task.who, delay_ns))
         task.try_again()
-        resuming = env.at(env._now + delay_ns, REQUEST)
-        resuming.callbacks = task.waker
-        yield resuming
+        env.at(env._now + delay_ns, REQUEST).callbacks = task.waker
+        yield task
+    strand.doing = None
     if task.kept:
         manager.give_back(task)
+    if strand.when_judged is not None:
+        strand.when_judged(task)
     if task.status is Status.succeeded:
         return task.next
+    if task.stops:
+        raise Stop
     for repeat in task.laps_left:
         repeat.laps = 0
     return task.after_failure
+
+
+def _hold(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, None]:
+    """Go through the body of a task that holds what it asked for."""
+    strand.doing = None
+    strand.holds.append(task)
+    task.status = Status.succeeded
+    try:
+        yield from strand.go_through(task.body)
+    except Stop:
+        task.status = Status.failed
+        strand.holds.pop()
+        strand.agent.manager.finish(task)
+        raise
+    strand.holds.pop()

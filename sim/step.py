@@ -1,31 +1,42 @@
 """A step of the Plan as the engine uses it: what all agents of a fleet share of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from model.plan import Policy, RepeatPlan, StepPlan, TaskPlan, ThinkPlan
+from model.plan import (
+    ChoosePlan,
+    ForkPlan,
+    GraphPlan,
+    Policy,
+    RepeatPlan,
+    SpawnPlan,
+    StepPlan,
+    TaskPlan,
+    ThinkPlan,
+)
 from sim.policy import PolicyTask
 from sim.recorder import code
 from sim.task import Activity, Demands, Repeat, Requests, Task, Think, Waker
+from sim.visits import Draws, Visits
+from sim.workflow import Choose, Fork, Graph, Spawn
 
 if TYPE_CHECKING:
-    from sim.environment import Environment
-
-Draws = Callable[[int], Iterator[int]]
-"""The values of a quantity for one agent (its number within the fleet), one a visit."""
+    from sim.agent import Agent
 
 
 class Step:
-    """A step; who comes to it keeps an `Activity` of its own."""
+    """A step; each strand that comes to it keeps an `Activity` of its own."""
 
     __slots__ = (
+        "_reach",
         "after_failure",
+        "bodies",
         "body",
         "code",
         "demands",
         "doubtful",
         "draws",
-        "duration",
+        "gives_back",
         "groups",
         "laps_left",
         "local",
@@ -33,7 +44,7 @@ class Step:
         "plan",
         "policy",
         "requests",
-        "states_all",
+        "shared",
     )
 
     def __init__(self, plan: StepPlan, local: int) -> None:
@@ -41,24 +52,60 @@ class Step:
         self.local = local  # its place among the steps of the fleet
         self.code = code(0, plan.number, 0)
         self.next: Step | None = None
-        self.body: Step | None = None  # of a repeat
-        self.duration: Draws = lambda index: iter(())
+        self.body: Step | None = None  # of a repeat, and of a task that is held
+        self.bodies: list[Step | None] = []  # of a choice
+        self.draws: dict[str, Draws] = {}  # its random variables
+        self.shared = False  # whether several strands of an agent may come to it
         self.groups: list[int] | None = None  # of a task: the group of each agent, where there is more than one
         self.demands: list[Demands] = []  # by group; where amounts are drawn, `requests` has them, visit by visit
         self.requests: list[Callable[[int], Requests] | None] = []
+        self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
         self.policy: Policy | None = None
-        self.draws: dict[str, Draws] = {}  # of a policy: its variables
-        self.states_all = False  # whether the log states all that the task takes and gives back
+        self.gives_back = False
         self.after_failure: Step | None = None
         self.laps_left: list[Step] = []  # the repeats that are left on the way there
-        self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
+        self._reach: list[Step] | None = None
 
-    def activity(self, env: "Environment", waker: Waker, number: int, index: int) -> Activity:
-        """Return the activity of the agent with this `number` in the run and `index` in the fleet."""
+    def group(self, index: int) -> int:
+        """Return the group of an agent."""
+        return self.groups[index] if self.groups else 0
+
+    def visits(self, index: int) -> Visits:
+        """Return the visits of an agent that has not been here yet."""
+        requests = self.requests[self.group(index)] if self.requests else None
+        return Visits(self.draws, requests, index)
+
+    def reach(self) -> "list[Step]":
+        """Return the steps that a strand can come to from here, this one first."""
+        if self._reach is None:
+            found = {self: None}
+            todo = [self]
+            while todo:
+                step = todo.pop()
+                for other in (step.next, step.body, step.after_failure, *step.bodies):
+                    if other is not None and other not in found:
+                        found[other] = None
+                        todo.append(other)
+            self._reach = list(found)
+        return self._reach
+
+    def activity(self, agent: "Agent", waker: Waker) -> Activity:
+        """Return the activity of a strand of the agent."""
         match self.plan:
             case ThinkPlan():
-                return Think(env, waker, self, index)
+                durations = agent.visits(self).all("duration") if self.shared else self.draws["duration"](agent.index)
+                return Think(agent.env, waker, durations)
             case TaskPlan():
-                return (Task if self.policy is None else PolicyTask)(env, waker, self, number, index)
+                if self.policy is not None:
+                    return PolicyTask(agent, waker, self)
+                return Task(agent.env, waker, self, agent.number, agent.index)
             case RepeatPlan():
-                return Repeat(env, waker, self.plan.times)
+                return Repeat(agent.env, waker, self.plan.times)
+            case ChoosePlan():
+                return Choose(agent, waker, self)
+            case ForkPlan():
+                return Fork(agent, waker, self)
+            case GraphPlan():
+                return Graph(agent, waker, self)
+            case SpawnPlan():
+                return Spawn(agent, waker, self)

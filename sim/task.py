@@ -31,6 +31,9 @@ Requests = Iterator[tuple[Demands, Demands, Demands]]
 """Visit by visit, what a task asks for, what of it is held to the end, and what of it was drawn."""
 
 
+Link = Callable[["Step | None"], Any]
+"""From a step to the activity of the same strand."""
+
 Waker = list[Callable[[Any], Any]]
 """The callbacks of an event that resumes an agent."""
 
@@ -52,15 +55,19 @@ class Activity(Event):
         self.waker = waker
         self.next: Activity | None = None
 
+    def link(self, step: "Step", activity_of: Link) -> None:
+        """Link it with the activities of the steps that `step` leads to."""
+        self.next = activity_of(step.next)
+
 
 class Think(Activity):
     """The agent is busy with itself."""
 
     __slots__ = ("durations",)
 
-    def __init__(self, env: "Environment", waker: Waker, step: "Step", index: int) -> None:
+    def __init__(self, env: "Environment", waker: Waker, durations: Iterator[int]) -> None:
         super().__init__(env, waker)
-        self.durations = step.duration(index)
+        self.durations = durations
 
 
 class Repeat(Activity):
@@ -73,6 +80,11 @@ class Repeat(Activity):
         self.times = times
         self.laps = 0
         self.body: Activity | None = None
+
+    def link(self, step: "Step", activity_of: Link) -> None:
+        """Link it also with the first step of its body."""
+        super().link(step, activity_of)
+        self.body = activity_of(step.body)
 
 
 class Task(Activity):
@@ -96,7 +108,7 @@ class Task(Activity):
 
     def __init__(self, env: "Environment", waker: Waker, step: "Step", number: int, index: int) -> None:
         super().__init__(env, waker)
-        self.durations = step.duration(index)
+        self.durations = iter(()) if step.policy is not None else step.draws["duration"](index)
         self.code = step.code  # step and attempt, packed for the recorder
         self.code_finished = step.code + Kind.TaskFinished
         self.who = who(number, -1)  # agent and visit, packed for the recorder
@@ -104,10 +116,10 @@ class Task(Activity):
         self.asked_ns = 0  # when it first asked
         self.bound_ns = 0  # since when it waits for the constraint that it is bound to
         self.duration_ns = 0
-        group = step.groups[index] if step.groups else 0
+        group = step.group(index)
         self.demands: Demands = step.demands[group]
         self.held: Demands = held(self.demands)  # the demands that are given back at the end of the work
         self.drawn: Demands = ()  # the demands whose amounts are drawn, and so recorded when they are taken
         self.doubtful = step.doubtful[group]  # whether what it asks for may be more than can ever be admitted
         requests = step.requests[group]
-        self.requests: Requests | None = None if requests is None else requests(index)
+        self.requests: Requests | None = None if requests is None or step.policy is not None else requests(index)

@@ -119,7 +119,8 @@ NAME = "a letter, then letters, digits, _ and -, 64 at most"
 SCOPE = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
 UNITS = "ns, us, µs, ms, s, m, h, d"
 KINDS = "uniform, exponential, lognormal, gamma, erlang, weibull, pareto, triangular, empirical, linear, mixture"
-STEP = "a mapping with one of think, task, repeat"
+ONE_STEP = "one of think, task, repeat, choose, fork, hold, graph, spawn"
+STEP = f"a mapping with {ONE_STEP}"
 
 
 def keys(model: type[BaseModel]) -> str:
@@ -244,12 +245,12 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         # steps
         ("step", "^think", f"fleets.agent.steps.0: 'think' is not allowed here; allowed: {STEP}"),
         ("step", "^{}", f"fleets.agent.steps.0: an empty mapping is not allowed here; allowed: {STEP}"),
-        ("step", "{^sleep: 1s}", "fleets.agent.steps.0.sleep: unknown key 'sleep'; allowed: one of think, task, repeat"),
-        ("step", "^{duration: 1s, cost: 1}", "fleets.agent.steps.0: none of its keys (duration, cost) says what it is; allowed: one of think, task, repeat"),
-        ("step", "{duration: 1s, ^tsk: work}", "fleets.agent.steps.0.tsk: unknown key 'tsk' (did you mean 'task'?); allowed: one of think, task, repeat"),
-        ("step", "^{think: 1s, task: work, duration: 2s}", "fleets.agent.steps.work: 'think' and 'task' together; allowed: one of think, task, repeat"),
-        ("step", "^{think: 1s, task: work, repeat: 3}", "fleets.agent.steps.work: 'think' and 'task' and 'repeat' together; allowed: one of think, task, repeat"),
-        ("step", "^{task: work, repeat: -1, steps: [{think: -1s}]}", "fleets.agent.steps.work: 'task' and 'repeat' together; allowed: one of think, task, repeat"),
+        ("step", "{^sleep: 1s}", f"fleets.agent.steps.0.sleep: unknown key 'sleep'; allowed: {ONE_STEP}"),
+        ("step", "^{duration: 1s, cost: 1}", f"fleets.agent.steps.0: none of its keys (duration, cost) says what it is; allowed: {ONE_STEP}"),
+        ("step", "{duration: 1s, ^tsk: work}", f"fleets.agent.steps.0.tsk: unknown key 'tsk' (did you mean 'task'?); allowed: {ONE_STEP}"),
+        ("step", "^{think: 1s, task: work, duration: 2s}", f"fleets.agent.steps.work: 'think' and 'task' together; allowed: {ONE_STEP}"),
+        ("step", "^{think: 1s, task: work, repeat: 3}", f"fleets.agent.steps.work: 'think' and 'task' and 'repeat' together; allowed: {ONE_STEP}"),
+        ("step", "^{task: work, repeat: -1, steps: [{think: -1s}]}", f"fleets.agent.steps.work: 'task' and 'repeat' together; allowed: {ONE_STEP}"),
         ("step", "^{task: work}", f"fleets.agent.steps.work.duration: the key 'duration' is missing; allowed: {TIME}, or a mapping with one of {KINDS}"),
         ("step", "{task: work, duration: 1s, ^neds: {}}", f"fleets.agent.steps.work.neds: unknown key 'neds' (did you mean 'needs'?); allowed: {TASK}"),
         ("step", "{task: work, duration: 1s, needs: ^3}", f"fleets.agent.steps.work.needs: 3 is not allowed here; allowed: a mapping from names, each to {COUNT}"),
@@ -292,7 +293,8 @@ def test_a_fleet_is_closed_or_open() -> None:
     check(
         "until: 1h\nfleets:\n- ^{name: a, steps: [{think: 1}]}\n- ^{name: b, count: 5, arrivals: {every: 1s}, steps: [{think: 1}]}\n"
         "- ^{name: c, stagger: 1s, arrivals: {every: 1s}, steps: [{think: 1}]}\n",
-        "fleets.a: neither count nor arrivals; allowed: count for a closed fleet, arrivals for an open one",
+        "fleets.a: neither count nor arrivals, and no step spawns it; allowed: "
+        "count for a closed fleet, arrivals for an open one, or a step that spawns it",
         "fleets.b: both count and arrivals; allowed: count for a closed fleet, arrivals for an open one",
         "fleets.c: both arrivals and stagger; allowed: stagger for a closed fleet",
     )
@@ -708,7 +710,7 @@ fleets:
         "fleets.agent.steps.work.needs.slot: no constraint is called 'slot' (did you mean 'slots'?); allowed: funnel, api, slots",
         "fleets.agent.steps.1.task: a step of this fleet is called 'work' already in line 17; allowed: a name of its own",
         f"fleets.agent.steps.1.duraton: unknown key 'duraton' (did you mean 'duration'?); allowed: {TASK}",
-        "fleets.agent.steps.2.sleep: unknown key 'sleep'; allowed: one of think, task, repeat",
+        f"fleets.agent.steps.2.sleep: unknown key 'sleep'; allowed: {ONE_STEP}",
     )
 
 
