@@ -5,6 +5,7 @@ from typing import Any
 
 from model.events import Kind, Skip, Status
 from model.log import Header, Log
+from model.roster import Roster
 from model.scenario import Scenario
 from model.tables import Table
 from sim.run import execute, prepare
@@ -33,23 +34,30 @@ def run(data: dict[str, Any], tables: dict[str, Table] | None = None) -> Log:
 
 def told(log: Log, *, without: tuple[str, ...] = ("RunStarted", "AgentStarted", "AgentFinished")) -> list[str]:
     """Tell a log as lines such as `0.5 TaskBlocked a_1_work#0 slots 3`; times and waits in seconds."""
-    lines = []
+    lines, roster = [], Roster(log.header)
     for batch in log.batches():
+        roster.feed(batch)
         for row in zip(*(column.tolist() for column in batch.columns()), strict=True):
-            line = _line(row, log.header)
+            line = _line(row, log.header, roster)
             if line.split()[1] not in without:
                 lines.append(line)
     assert len(lines) < LINES_MAX
     return lines
 
 
-def _line(row: tuple[int, ...], header: Header) -> str:
+def _line(row: tuple[int, ...], header: Header, roster: Roster) -> str:
     time, number, agent, step, visit, attempt, constraint, value = row
     kind = Kind(number)
     words = [_seconds(time), kind.name]
     if agent >= 0:
         again = f".{attempt}" if attempt > 0 else ""
-        words.append(f"{header.task_name(agent, step)}#{visit}{again}" if step >= 0 else f"{agent}")
+        spawned = agent >= header.agents
+        if step >= 0 and kind is not Kind.AgentStarted:
+            words.append(f"{roster.task_name(agent, step)}#{visit}{again}")
+        else:
+            words.append(roster.name(agent) if spawned else f"{agent}")
+        if step >= 0 and kind is Kind.AgentStarted:
+            words.append(f"of {value} by {roster.task_name(value, step)}#{visit}")
     if constraint >= 0:
         words.append(header.constraints[constraint].id)
     if kind in _DURATIONS:
