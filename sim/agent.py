@@ -52,8 +52,9 @@ class Strand:
         self.agent = agent
         self.waker: Waker = []
         self.doing: PolicyTask | None = None  # the task that it asks for, works on or backs off from
-        self.holds: list[PolicyTask] = []  # what it holds while it goes through other steps, the outermost first
-        self.inner: list[Strand] = []  # the strands that it waits for, in order of beginning
+        # Most strands never have any of these two, and a hundred thousand empty lists cost the collector time.
+        self.holds: tuple[PolicyTask, ...] = ()  # what it holds while it does other steps, the outermost first
+        self.inner: list[Strand] | tuple[()] = ()  # the strands that it waits for, in order of beginning
         self.when_over = when_over
         self.when_judged: Callable[[PolicyTask], None] | None = None  # hears of each task that is over
         self.is_over = False
@@ -61,7 +62,7 @@ class Strand:
     def begin(self, entry: Step) -> None:
         """Begin with a step, here and now."""
         # Not Process._resume, which looks for events that have happened already: the generator itself is the callback.
-        self.generator = self._life(self._linked(entry))
+        self.generator = self._life(entry.reach().activities(self.agent, self.waker))
         self.waker.append(self.generator.send)
         next(self.generator)
 
@@ -73,6 +74,7 @@ class Strand:
         """Begin another strand of the agent, which this one waits for."""
         strand = Strand(self.agent, over)
         strand.when_judged = judged
+        self.inner = self.inner or []
         self.inner.append(strand)
         strand.begin(self.agent.fleet.steps[step - self.agent.fleet.first_step])
 
@@ -91,7 +93,7 @@ class Strand:
         """Call off the strands that this one does not wait for any more."""
         for strand in reversed(self.inner):
             strand.call_off()
-        self.inner.clear()
+        self.inner = ()
 
     def call_off(self) -> None:
         """End the strand, whatever it does, and give back what it holds."""
@@ -108,22 +110,13 @@ class Strand:
         self.generator.close()
         self.generator = _OVER
 
-    def _linked(self, entry: Step) -> Activity:
-        """Return the activity of a step, linked with all that can follow it on this strand."""
-        agent = self.agent
-        steps = entry.reach()
-        made = {step.local: step.activity(agent, self.waker) for step in steps}
-        for step in steps:
-            made[step.local].link(step, lambda step: None if step is None else made[step.local])
-        return made[entry.local]
-
     def _life(self, activity: Activity | None, inner: bool = False) -> Generator[Event, Any, None]:
         agent = self.agent
         env, manager = agent.env, agent.manager
         request, release = manager.request, manager.release
         waker, schedule, ids = self.waker, env._queue, env._eid
 
-        asking: Waker = [request]
+        asking = manager.asking
         asks_ns: int | None = None  # when it asks next; None: now, since nothing comes before it at this instant
         try:
             while activity is not None:

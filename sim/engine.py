@@ -96,6 +96,9 @@ class Engine:
             raise
         finally:
             if collecting:
+                if not gc.get_freeze_count():  # else some objects of our caller would thaw
+                    gc.freeze()
+                    gc.unfreeze()  # what is left of the run is old now: not to be looked at right away
                 gc.enable()
         if self._interrupted:
             recorder.flush()

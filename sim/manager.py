@@ -30,7 +30,7 @@ from sim.environment import COMPLETION, DEADLINE, REQUEST, Environment
 from sim.policy import PolicyTask
 from sim.queues import EVERYTHING, queue_of
 from sim.recorder import NOBODY, Recorder, code, who
-from sim.task import YOUNGEST, Demands, Task
+from sim.task import YOUNGEST, Demands, Task, Waker
 
 if TYPE_CHECKING:
     from model.plan import Plan, Setting
@@ -76,6 +76,8 @@ class ConstraintManager:
         self.constraints = [TYPES[row.type](env, row, queue_of(row, plan.seed)) for row in plan.constraints]
         for constraint in self.constraints:
             constraint.armed.append(self._passed)
+        self.asking: Waker = [self.request]
+        """The callbacks of an event at which a task asks."""
         self._env = env
         self._ages = count()
         self._starts = count()

@@ -109,8 +109,7 @@ class PolicyTask(Task):
         self.laps_left: list[Any] = []  # the repeats that it leaves when it goes there
 
     def link(self, step: "Step", activity_of: Link) -> None:
-        """Link it also with its body, and with what follows a failure."""
-        super().link(step, activity_of)
+        """Link it with its body, and with what follows a failure."""
         self.body = activity_of(step.body)
         self.after_failure = activity_of(step.after_failure)
         self.laps_left = [activity_of(repeat) for repeat in step.laps_left]
@@ -303,13 +302,13 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
 def _hold(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, None]:
     """Go through the body of a task that holds what it asked for."""
     strand.doing = None
-    strand.holds.append(task)
+    strand.holds += (task,)
     task.status = Status.succeeded
     try:
         yield from strand.go_through(task.body)
     except Stop:
         task.status = Status.failed
-        strand.holds.pop()
+        strand.holds = strand.holds[:-1]
         strand.agent.manager.finish(task)
         raise
-    strand.holds.pop()
+    strand.holds = strand.holds[:-1]

@@ -1,7 +1,7 @@
 """A step of the Plan as the engine uses it: what all agents of a fleet share of it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.plan import (
     ChoosePlan,
@@ -64,7 +64,7 @@ class Step:
         self.gives_back = False
         self.after_failure: Step | None = None
         self.laps_left: list[Step] = []  # the repeats that are left on the way there
-        self._reach: list[Step] | None = None
+        self._reach: Reach | None = None
 
     def group(self, index: int) -> int:
         """Return the group of an agent."""
@@ -75,18 +75,10 @@ class Step:
         requests = self.requests[self.group(index)] if self.requests else None
         return Visits(self.draws, requests, index)
 
-    def reach(self) -> "list[Step]":
-        """Return the steps that a strand can come to from here, this one first."""
+    def reach(self) -> "Reach":
+        """Return the steps that a strand can come to from here."""
         if self._reach is None:
-            found = {self: None}
-            todo = [self]
-            while todo:
-                step = todo.pop()
-                for other in (step.next, step.body, step.after_failure, *step.bodies):
-                    if other is not None and other not in found:
-                        found[other] = None
-                        todo.append(other)
-            self._reach = list(found)
+            self._reach = Reach(self)
         return self._reach
 
     def activity(self, agent: "Agent", waker: Waker) -> Activity:
@@ -109,3 +101,33 @@ class Step:
                 return Graph(agent, waker, self)
             case SpawnPlan():
                 return Spawn(agent, waker, self)
+
+
+class Reach:
+    """The steps that a strand can come to from one of them, which is the first, and how their activities are linked."""
+
+    def __init__(self, entry: Step) -> None:
+        places = {entry: 0}
+        todo = [entry]
+        while todo:
+            step = todo.pop()
+            for other in (step.next, step.body, step.after_failure, *step.bodies):
+                if other is not None and other not in places:
+                    places[other] = len(places)
+                    todo.append(other)
+        self.steps = list(places)
+        self._nexts = [-1 if step.next is None else places[step.next] for step in self.steps]
+        self._places = places
+        # Those that lead to more than the next step.
+        self._forking = [place for place, step in enumerate(self.steps) if step.body or step.bodies or step.policy]
+
+    def activities(self, agent: "Agent", waker: Waker) -> Activity:
+        """Make the activities of a strand, and return the first."""
+        made: list[Any] = [step.activity(agent, waker) for step in self.steps]
+        first: Activity = made[0]
+        made.append(None)  # what follows the last step, at place -1
+        for place, following in enumerate(self._nexts):
+            made[place].next = made[following]
+        for place in self._forking:
+            made[place].link(self.steps[place], lambda step: None if step is None else made[self._places[step]])
+        return first

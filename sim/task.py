@@ -55,10 +55,6 @@ class Activity(Event):
         self.waker = waker
         self.next: Activity | None = None
 
-    def link(self, step: "Step", activity_of: Link) -> None:
-        """Link it with the activities of the steps that `step` leads to."""
-        self.next = activity_of(step.next)
-
 
 class Think(Activity):
     """The agent is busy with itself."""
@@ -82,8 +78,7 @@ class Repeat(Activity):
         self.body: Activity | None = None
 
     def link(self, step: "Step", activity_of: Link) -> None:
-        """Link it also with the first step of its body."""
-        super().link(step, activity_of)
+        """Link it with the first step of its body."""
         self.body = activity_of(step.body)
 
 

@@ -51,8 +51,7 @@ class Choose(WorkflowStep):
         self.bodies: list[Activity | None] = []
 
     def link(self, step: "Step", activity_of: Link) -> None:
-        """Link it also with the first steps of its bodies."""
-        super().link(step, activity_of)
+        """Link it with the first steps of its bodies."""
         self.bodies = [activity_of(body) for body in step.bodies]
 
     def go(self, strand: "Strand") -> Going:
