@@ -309,7 +309,7 @@ def test_a_fleet_is_closed_or_open() -> None:
         ("fleets: ^[]", ["fleets: an empty list; allowed: at least 1"]),
         ("fleets: ^{a: 1}", [f"fleets: a mapping is not allowed here; allowed: a list, each item a mapping with {FLEET}"]),
         ("fleets: [^3]", [f"fleets.0: 3 is not allowed here; allowed: a mapping with {FLEET}"]),
-        ("^^{{ name }}: 1", ["a mapping as a key; allowed: text; '{{' and '[' at the start need quotes", f"fleets: the key 'fleets' is missing; allowed: a list, each item a mapping with {FLEET}"]),
+        ("^^{{ name }}: 1", ["a mapping as a key; allowed: text; '{' and '[' at the start need quotes", f"fleets: the key 'fleets' is missing; allowed: a list, each item a mapping with {FLEET}"]),
         ("constraints: ^3\nfleets: [{name: a, count: 1, steps: [{task: w, duration: 1, needs: {x: 1}, cost: {y: 1}}]}]", ["constraints: 3 is not allowed here; allowed: a list, each item a mapping with type: concurrency or rate_limit or pause"]),
     ],
 )  # fmt: skip
