@@ -41,11 +41,15 @@ from model.scenario import (
 from model.scopes import governed
 from model.source import Path, Place, Source
 from model.tables import Table, TableError
+from model.units import TIME_MAX_NS, format_duration
 
 STEPS_MAX = 32_000
 """Most steps of all fleets together: a log numbers them with 16 bits."""
 
 _AGENTS_LOOKED_AT = 1000
+_LATE_NS = 365 * 86_400 * 10**9
+_FEW = 100
+"""Of a trace with numbers as times at least one row in a hundred is expected before the end of the run."""
 
 
 class Findings(Protocol):
@@ -90,6 +94,8 @@ class Checks:
             name = source.at(("constraints", number, "id"))
             self._by_id.setdefault(str(name), row if found.sure(("constraints", number)) else None)
         self._tables: list[Table | None] = []
+        self._files: dict[str, tuple[Path, Table]] = {}  # the data files that were read, and where they are named first
+        self._lines: set[tuple[str, str, int]] = set()  # what is reported of data files: file, column, line
         written = source.at(("constraints",))
         self._written: list[Any] = written if isinstance(written, list) else []
         self._ids = self._written_ids()
@@ -121,11 +127,65 @@ class Checks:
             if later is not None:
                 problem = f"{later.id} has the same scope and type, and replaces it before it is ever in force"
                 self._warn(("constraints", number), problem, "another scope, or a later from")
+            self._warn_time(row, number)
         for path, step in self._all_steps():
             after = (*path[:-1], int(path[-1]) + 1)
             if isinstance(step, Repeat) and step.repeat == "forever" and self._source.at(after) is not None:
                 problem = "never reached, for the repeat before it goes on for ever"
                 self._warn(after, problem, "a number of repeats, or no step after it")
+            if isinstance(step, Task) and step.cost is not None:
+                self._warn_cost(int(path[1]), step, (*path, "cost"))
+        for number, fleet in enumerate(self._scenario.fleets):
+            self._warn_late(fleet, number)
+        for name, (path, table) in self._files.items():
+            if table.cut:
+                problem = (
+                    f"{shown(name)}: its last line has no end and a shorter last value than all others: was it cut?"
+                )
+                self._warn(path, problem, "a line end after the last row")
+
+    def _warn_time(self, row: Constraint, number: int) -> None:
+        """Warn of a constraint that comes too late to matter, or stops everybody for good."""
+        until = self._scenario.until
+        if until is not None and row.from_ >= until:
+            self._warn(("constraints", number, "from"), "not before the run ends", "a time before until")
+        alone = [other.scope for other in self._scenario.constraints if isinstance(other, Pause)].count(row.scope) == 1
+        if until is None and isinstance(row, Pause) and alone and row.on_limit == "block" and self._governs_any(row):
+            _, numbers = row.settings()[-1]
+            if numbers["paused"] and row.expires is None:
+                problem = "it is never lifted, and without until whoever it stops is left waiting"
+                self._warn(("constraints", number), problem, "expires, a change to paused: false, or until")
+
+    def _warn_cost(self, number: int, task: Task | Hold, path: Path) -> None:
+        """Warn of a cost that no limit of the task counts."""
+        fleet = self._scenario.fleets[number]
+        name = name_of(task) or ""
+        limits = [row for row in self._rows if row.id in task.needs or self._may_govern(row, fleet, number, name)]
+        units = list(dict.fromkeys(row.counted for row in limits if row.counted is not None))
+        if isinstance(task.cost, dict):
+            for unit in task.cost:
+                if unit not in units:
+                    self._warn((*path, unit), f"no limit of this task counts {unit}", listed(units, "no cost"))
+        elif not units:
+            self._warn(path, "no limit of this task counts anything", "no cost, or a rate limit that governs the task")
+
+    def _warn_late(self, fleet: Fleet, number: int) -> None:
+        """Warn of a trace whose rows come after the run, as they do where its times count from 1970."""
+        table, until = self._tables[number], self._scenario.until
+        if table is None or not isinstance(fleet.arrivals, Trace):
+            return
+        trace = fleet.arrivals.trace
+        times = table.times(trace.time, trace.unit)
+        early = len(times) if until is None else int(np.searchsorted(times, until, side="right"))
+        problem = None
+        if not early or (until is None and times[0] > _LATE_NS):
+            before = "" if until is None else f"; until is {format_duration(until)}"
+            problem = f"the first row comes at {times[0] / 10**9:,.12g} s{before}"
+        elif early * _FEW < len(times) and table.numeric(trace.time):
+            problem = f"only {early:,} of {len(times):,} rows come before until"
+        if problem is not None:
+            allowed = "times since the start of the run in what unit says, or timestamps, which count from the first"
+            self._warn(("fleets", number, "arrivals", "trace", "time"), problem, allowed)
 
     def _warn(self, path: Path, problem: str, allowed: str) -> None:
         self._found.report(path, problem, allowed, severity="warning")
@@ -176,14 +236,16 @@ class Checks:
         if not isinstance(fleet.arrivals, Trace) or not self._found.sure(path):
             return None
         trace = fleet.arrivals.trace
-        table = self._found.table(trace.file, (*path, "file"))
-        if table is not None:
+        table = self._table(trace.file, (*path, "file"))
+        if trace.unit == 0:
+            self._found.report((*path, "unit"), "a 1 that stands for no time", "a time above 0")
+        elif table is not None:
             try:
                 table.times(trace.time, trace.unit)
             except TableError as error:
-                self._found.report_row(error, trace.file, trace.time, (*path, "time"))
-            if table.rows > AGENTS_MAX:
-                self._found.report((*path, "file"), f"{table.rows:,} rows", f"at most {AGENTS_MAX:,}")
+                self._report_row(error, trace.file, trace.time, (*path, "time"))
+        if table is not None and table.rows > AGENTS_MAX:
+            self._found.report((*path, "file"), f"{table.rows:,} rows", f"at most {AGENTS_MAX:,}")
         return table
 
     def _check_fleet(self, fleet: Fleet, number: int) -> None:
@@ -330,6 +392,9 @@ class Checks:
             elif (most := _most(row)) is not None and amount > most:
                 problem = f"{amount:,} of {name}, which never has more than {most:,}"
                 self._found.report(at, problem, f"1 to {most:,}")
+            elif amount > 1 and row.counted is not None and _costs(task, row.counted):
+                problem = f"{amount:,} of {name} beside a cost of {row.counted}, which is what counts"
+                self._found.report(at, problem, f"1, or no cost of {row.counted}")
 
     def _check_cost(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
         path = (*path, "cost")
@@ -372,31 +437,55 @@ class Checks:
             if isinstance(part, Linear):
                 self._check_linear(fleet, number, (*at, "linear"), part)
             elif isinstance(part, Empirical) and part.source is not None and self._found.sure(at):
-                file, column = part.source
-                table = self._found.table(file, (*at, "empirical", "file"))
+                file, column, scale = part.source
+                table = self._table(file, (*at, "empirical", "file"))
                 if table is not None:
-                    self._check_column(table, file, column, (*at, "empirical", "column"))
+                    self._check_column(table, file, column, (*at, "empirical", "column"), scale)
 
     def _check_linear(self, fleet: Fleet, number: int, path: Path, value: Linear[Any]) -> None:
         table = self._tables[number]
         if isinstance(fleet.arrivals, Trace):
-            for column in value.linear.factors if table is not None else ():
+            for column, factor in value.linear.factors.items() if table is not None else ():
                 assert table is not None
-                self._check_column(table, fleet.arrivals.trace.file, column, (*path, column), key=True)
+                self._check_column(table, fleet.arrivals.trace.file, column, (*path, column), factor, key=True)
         elif self._found.sure(("fleets", number, "arrivals")):
             problem = "linear reads the row by which an agent arrived, and these agents do not arrive by a trace"
             stagger = path[-2] == "stagger"
             allowed = "another distribution" if stagger else "arrivals by a trace, or another distribution"
             self._found.report(path, problem, allowed, key=True)
 
-    def _check_column(self, table: Table, file: str, column: str, path: Path, key: bool = False) -> None:
+    def _check_column(self, table: Table, file: str, column: str, path: Path, factor: float, key: bool = False) -> None:
+        """Check a column of which a 1 stands for `factor`: nanoseconds, a whole number, or tokens."""
         try:
             values = table.column(column)
             if (values < 0).any():
                 row = int(np.argmax(values < 0))
                 raise TableError(f"{values[row]:g} is negative", "0 or a positive number", table.line(row))
+            with np.errstate(over="ignore"):
+                large = values * float(factor) > TIME_MAX_NS
+            if large.any():
+                row, is_time = int(np.argmax(large)), isinstance(factor, int)
+                stands = format_duration(int(factor)) if is_time else f"{factor:g}"
+                most = "146 years" if is_time else f"{TIME_MAX_NS:,} in all"
+                problem = f"{values[row]:g} is too large where a 1 stands for {stands}"
+                raise TableError(problem, f"at most {most}", table.line(row))
         except TableError as error:
-            self._found.report_row(error, file, column, path, key)
+            self._report_row(error, file, column, path, key)
+
+    def _table(self, name: str, path: Path) -> Table | None:
+        table = self._found.table(name, path)
+        if table is not None:
+            self._files.setdefault(name, (path, table))
+        return table
+
+    def _report_row(self, error: TableError, file: str, column: str, path: Path, key: bool = False) -> None:
+        """Report a fault of a data file; a value that is bad for two uses, or a header, is reported once."""
+        if error.line is not None:
+            told = (file, error.problem if error.line == 1 else column, error.line)
+            if told in self._lines:
+                return
+            self._lines.add(told)
+        self._found.report_row(error, file, column, path, key)
 
     # Who is governed
 
@@ -419,17 +508,22 @@ class Checks:
         return limits
 
     def _governs_any(self, row: Constraint) -> bool:
-        """Say whether some task is governed, or may be: a pattern that looks at numbers is tried on a thousand agents."""
+        """Say whether some task is governed, or may be."""
+        return any(
+            self._may_govern(row, fleet, number, name_of(step) or "")
+            for number, fleet in enumerate(self._scenario.fleets)
+            for _, step in self._steps(number)
+            if isinstance(step, (Task, Hold))
+        )
+
+    def _may_govern(self, row: Constraint, fleet: Fleet, number: int, task: str) -> bool:
+        """Say whether a task is governed, or may be: a pattern that looks at numbers is tried on a thousand agents."""
         by_number = row.scope is not None and re.search(r"^task:.*[0-9?\[]", row.scope) is not None
-        for number, fleet in enumerate(self._scenario.fleets):
-            agents = self._agents(fleet, number)
-            if by_number and (agents is None or agents > _AGENTS_LOOKED_AT):
-                return True
-            looked_at = min(agents or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
-            tasks = (name_of(step) or "" for _, step in self._steps(number) if isinstance(step, (Task, Hold)))
-            if any(np.any(governed(row.scope, fleet, looked_at, task)) for task in tasks):
-                return True
-        return False
+        agents = self._agents(fleet, number)
+        if by_number and (agents is None or agents > _AGENTS_LOOKED_AT):
+            return True
+        looked_at = min(agents or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
+        return bool(np.any(governed(row.scope, fleet, looked_at, task)))
 
     def _scopes(self, row: Constraint) -> str:
         """Say which scopes would govern something."""
@@ -492,6 +586,11 @@ def _longest(steps: Sequence[Step]) -> float:
             case _:
                 longest = max([longest, *(_longest(inner) for _, inner in parts(step))])
     return longest
+
+
+def _costs(task: Task | Hold, unit: str) -> bool:
+    """Say whether the task says what it costs of what a rate limit counts."""
+    return unit in task.cost if isinstance(task.cost, dict) else task.cost is not None
 
 
 def _most(row: Constraint) -> int | None:

@@ -66,8 +66,8 @@ class Random(Model, Generic[Q]):
         return float("inf")
 
     @property
-    def source(self) -> tuple[str, str] | None:
-        """The data file and the column that the distribution reads, or None."""
+    def source(self) -> tuple[str, str, float] | None:
+        """The data file and the column that the distribution reads, and what a 1 there stands for, or None."""
         return None
 
 
@@ -116,7 +116,8 @@ class LognormalShape(Model, Generic[Q]):
         given = {name for name, value in self if value is not None}
         _require(
             given in ({"median", "p95"}, {"mean", "cv"}),
-            f"{' and '.join(sorted(given)) or 'nothing'} is given; allowed: median and p95, or mean and cv",
+            f"{' and '.join(sorted(given)) or 'nothing'} {'are' if len(given) > 1 else 'is'} given; "
+            "allowed: median and p95, or mean and cv",
         )
         location = self.median if self.median is not None else self.mean
         _require(bool(location), "the median or the mean is 0; allowed: above 0")
@@ -300,9 +301,10 @@ class Empirical(Random[Q], Generic[Q]):
         return float(self.empirical[-1]) if isinstance(self.empirical, list) else float("inf")
 
     @property
-    def source(self) -> tuple[str, str] | None:
-        """The file and column, unless the quantiles are inline."""
-        return None if isinstance(self.empirical, list) else (self.empirical.file, self.empirical.column)
+    def source(self) -> tuple[str, str, float] | None:
+        """The file, column and scale, unless the quantiles are inline."""
+        column = self.empirical
+        return None if isinstance(column, list) else (column.file, column.column, column.scale)
 
 
 class LinearTerms(Model, Generic[Q]):

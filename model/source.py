@@ -5,7 +5,8 @@ Rules:
 1. The data are dicts with text keys, lists, text, whole numbers, floats, true, false and None, as YAML 1.2 reads them.
    Only plain text is read so: `012` is 12, `yes` and `1_000` are text.
 2. A path is a tuple of keys and list indexes. People see and write it with dots, and call a member of a list by its `id`
-   or name (`constraints.funnel.limit`); within the steps of a fleet a name finds the step at any depth.
+   or name (`constraints.funnel.limit`); within the steps of a fleet a name finds the step at any depth. A think step
+   without a name is found as `think`, `think2` ..., but shown by its index, for such a name moves when a step is added.
 3. What makes the text unreadable ends the reading with one fault. Whatever else is wrong becomes a `Finding`, and the
    reading goes on.
 4. Size, nesting and the number of values are bounded before anything is built of them.
@@ -46,6 +47,7 @@ DIGITS_MAX = 20
 """The largest whole number that a scenario can hold, a seed, has twenty digits."""
 
 _NAMED_BY = ("id", "name", "task")
+_STEPS_OF_A_FLEET = len(("fleets", 0, "steps"))
 _SETTING_MAX = 100
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -139,7 +141,7 @@ class Source:
         while at < len(path):
             word, length = str(path[at]), 1
             if isinstance(data, list):
-                named = self._named(data, deep=path[at - 1 : at] == ("steps",)).by_path
+                named = self._named(data, path[:at]).by_path
                 lengths = (length for length in range(len(path) - at, 0, -1) if path[at : at + length] in named)
                 length = next(lengths, 0)
                 word, length = (named[path[at : at + length]], length) if length else (word, 1)
@@ -172,22 +174,28 @@ class Source:
         self.values[path] = self.keys[path] = place
         self._names.clear()
 
-    def member(self, items: list[Any], name: str, deep: bool) -> Path | None:
-        """Return the path within `items` of the member that is called `name`; with `deep`, at any depth of steps."""
-        return self._named(items, deep).by_name.get(name)
+    def member(self, items: list[Any], name: str, at: Path) -> Path | None:
+        """Return the path within `items`, which is at `at`, of the member called `name`; of a step, at any depth."""
+        return self._named(items, at).by_name.get(name)
 
-    def names(self, items: list[Any], deep: bool) -> list[str]:
-        """Return what the members of `items` are called."""
-        return list(self._named(items, deep).by_name)
+    def names(self, items: list[Any], at: Path) -> list[str]:
+        """Return what the members of `items`, which is at `at`, are called."""
+        return list(self._named(items, at).by_name)
 
-    def _named(self, items: list[Any], deep: bool) -> "_Names":
+    def _named(self, items: list[Any], at: Path) -> "_Names":
         if id(items) not in self._names:
-            names = _Names({}, {})
-            for path, member in _members(items, deep):
+            names, unnamed, thinks = _Names({}, {}), dict[str, Path](), 0
+            for path, member in _members(items, deep=at[-1:] == ("steps",)):
                 name = next((member[key] for key in _NAMED_BY if isinstance(member.get(key), str)), "")
                 if name.isprintable() and not re.search(r"^$|^[0-9]+$|\.", name) and name not in names.by_name:
                     names.by_name[name] = path
                     names.by_path[path] = name
+                thinks += "think" in member
+                if "think" in member and not name:
+                    unnamed["think" if thinks == 1 else f"think{thinks}"] = path
+            if len(at) == _STEPS_OF_A_FLEET:  # they are counted from the first step of a fleet
+                for name, path in unnamed.items():
+                    names.by_name.setdefault(name, path)
             self._names[id(items)] = names
         return self._names[id(items)]
 
@@ -272,14 +280,14 @@ def _step(source: Source, at: Path, data: Any, word: str) -> Path | Finding:
         return (word,)
     if not isinstance(data, list):
         return Finding(at, f"{shown(data)} has nothing inside that could be called {shown(word)}", "a path to a value")
-    deep = at[-1:] == ("steps",)
-    found = source.member(data, word, deep)
+    found = source.member(data, word, at)
     if found is not None:
         return found
-    if word.isdecimal() and len(word) < 7 and int(word) < len(data):
+    if re.fullmatch("[0-9]{1,6}", word) and int(word) < len(data):
         return (int(word),)
-    names = source.names(data, deep)
-    allowed = listed([*names, f"or an index below {len(data)}"]) if data else "nothing, for the list is empty"
+    names = source.names(data, at)
+    index = f"an index below {len(data)}"
+    allowed = listed([*names, f"or {index}"] if names else [index]) if data else "nothing, for the list is empty"
     return Finding(at, f"no member {shown(word)}{did_you_mean(word, names)}", allowed)
 
 
@@ -532,7 +540,7 @@ class _Expansion:
         if target.kind != "scalar":
             problem = f"a {target.kind} as a key"
             self._source.findings.append(
-                Finding(path, problem, "text; '{{' and '[' at the start need quotes", self._place(node))
+                Finding(path, problem, "text; '{' and '[' at the start need quotes", self._place(node))
             )
             if path:
                 self._source.broken.add(path)

@@ -5,6 +5,8 @@ Rules:
 1. A column is read as numbers or as times only when asked for, and then every row must hold one: there are no blanks.
 2. Times become whole nanoseconds. Timestamps and decimals are read exactly, never through binary floating point.
 3. What is wrong is a `TableError` with both halves of a fault, and the line of the file where there is one.
+4. A file that was cut inside its last value may look whole. `cut` says where it looks cut; that is no error, for many
+   programs write no line end after the last row.
 """
 
 import csv
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.faults import did_you_mean, listed, shown
-from model.units import TIME_MAX_NS
+from model.units import TIME_MAX_NS, format_duration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,6 +88,16 @@ class Table:
         """What the columns are called, from left to right."""
         return list(self._table.column_names)
 
+    @property
+    def cut(self) -> bool:
+        """Whether the last line has no end, and its last value is shorter than all those above it."""
+        import pyarrow.compute as pc
+
+        if self._content.endswith((b"\n", b"\r")) or self.rows == 1:
+            return False
+        lengths = pc.utf8_length(self._table.column(len(self.names) - 1)).to_numpy()
+        return bool(lengths[-1] < lengths[:-1].min())
+
     def column(self, name: str) -> NDArray[np.float64]:
         """Return a column of numbers; raises TableError where there is no such column or a row holds no number."""
         if (name, 0) not in self._cache:
@@ -101,11 +113,14 @@ class Table:
         """
         if (name, unit_ns) not in self._cache:
             texts = self._texts(name)
-            numeric = _NUMBER.fullmatch(texts[0].as_py())
-            times = self._scaled(texts, unit_ns) if numeric else self._since_first(texts)
+            times = self._scaled(texts, unit_ns) if _numeric(texts) else self._since_first(texts)
             times.flags.writeable = False
             self._cache[name, unit_ns] = times
         return self._cache[name, unit_ns]
+
+    def numeric(self, name: str) -> bool:
+        """Say whether the times of a column are numbers, which are counted from 0; timestamps count from the first."""
+        return _numeric(self._texts(name))
 
     def line(self, row: int) -> int:
         """Return the line of the file on which a row begins, rows being counted from 0."""
@@ -149,9 +164,10 @@ class Table:
             self._check_utf8()
             raise TableError(f"not CSV: {str(error).splitlines()[0]}", "a header, then rows with commas") from None
         if bad:
+            self._check_separator()
             row = bad[0]
-            values = "1 value" if row.actual_columns == 1 else f"{row.actual_columns} values"
-            problem = f"the row has {values} for {row.expected_columns} columns"
+            values, columns = _counted(row.actual_columns, "value"), _counted(row.expected_columns, "column")
+            problem = f"the row has {values} for {columns}"
             raise TableError(problem, "a value for each column", self.line(row.number - 2))
         return table
 
@@ -159,6 +175,12 @@ class Table:
         """Return the names of the columns, which have to be known before the rows are read as text."""
         reader = csv.reader(io.TextIOWrapper(io.BytesIO(self._content), "utf-8-sig", newline=""))
         return next(fields for fields in reader if fields)
+
+    def _check_separator(self) -> None:
+        """Check that the columns are not separated by something other than commas."""
+        names = self._header()
+        if len(names) == 1 and re.search(r"[;\t|]", names[0]):
+            raise TableError(f"the header is one column, {shown(names[0])}", "commas between the columns", 1)
 
     def _check_utf8(self) -> None:
         try:
@@ -173,6 +195,7 @@ class Table:
 
         found = self.names.count(name)
         if not found:
+            self._check_separator()
             raise TableError(f"no column {shown(name)}{did_you_mean(name, self.names)}", listed(self.names))
         if found > 1:
             raise TableError(f"{found} columns are called {shown(name)}", "one column of that name", 1)
@@ -189,7 +212,8 @@ class Table:
 
         numbers = self._numbers(texts, _TIME_HINT)
         self._check(numbers >= 0, texts, "is negative", "0 or a positive time")
-        self._check(numbers * unit_ns <= TIME_MAX_NS, texts, "is too long a time", "at most 146 years")
+        most = f"at most 146 years; a 1 stands for {format_duration(unit_ns)}, or for what unit says"
+        self._check(numbers <= TIME_MAX_NS / unit_ns, texts, "is too long a time", most)
         try:
             times: NDArray[np.int64] = texts.cast(pa.int64()).to_numpy() * unit_ns
         except pa.ArrowInvalid:
@@ -235,6 +259,14 @@ class Table:
         if not good.all():
             row = int(np.argmin(good))
             raise TableError(f"{shown(texts[row].as_py())} {problem}", allowed, self.line(row))
+
+
+def _numeric(texts: "pa.Array") -> bool:
+    return _NUMBER.fullmatch(texts[0].as_py()) is not None
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _fails(texts: "pa.Array", kind: "pa.DataType") -> bool:

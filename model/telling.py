@@ -6,6 +6,7 @@ so finds the path through the data and what is allowed at its end.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -137,6 +138,16 @@ class _Shape:
                 return self._hint_of_union(node)
         return "another value"
 
+    @staticmethod
+    def most(node: Mapping[str, Any]) -> int | None:
+        """Return the bound that is checked after what people write is read, or None."""
+        while node["type"] in _WRAPPERS:
+            check = node["function"]["function"] if node["type"] == "function-after" else None
+            if isinstance(check, partial) and "le" in check.keywords:
+                return int(check.keywords["le"])
+            node = node["schema"]
+        return None
+
     def tags(self, union: Mapping[str, Any]) -> list[str]:
         """Return the keys by which the members of a union are told, where they are told by a key of their own."""
         if isinstance(union["discriminator"], str):
@@ -175,7 +186,6 @@ _BOUNDS = {
     # error: (the key of the bound, what is wrong, what is allowed)
     "greater_than": ("gt", "is not above {}", "above {}"),
     "greater_than_equal": ("ge", "is below {}", "{} or more"),
-    "less_than": ("lt", "is not below {}", "below {}"),
     "less_than_equal": ("le", "is above {}", "at most {}"),
 }
 
@@ -214,11 +224,16 @@ class Teller:
             return self._tag(spot, value)
         if "message" in context:
             problem, _, allowed = str(context["message"]).rpartition("; allowed: ")
+            most = self._shape.most(spot.node)
+            if problem.endswith(" is too large") and most is not None:
+                allowed = f"at most {most:,}"
             if kind == "quantity" and not isinstance(value, (str, int, float)) and spot.path in spot.unions:
                 allowed = hint(spot.unions[spot.path])
         elif kind == "string_pattern_mismatch" and context["pattern"] in _PATTERNS:
             noun, allowed = _PATTERNS[context["pattern"]]
             problem = f"{given} is not {noun}"
+        elif kind == "less_than":  # of whole numbers alone
+            problem, allowed = f"{given} is too large", f"at most {context['lt'] - 1:,}"
         elif kind in _BOUNDS:
             name, problem, allowed = _BOUNDS[kind]
             bound = f"{context[name]:,.12g}" if isinstance(context[name], float) else f"{context[name]:,}"

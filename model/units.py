@@ -29,10 +29,10 @@ _NS_PER_UNIT = {
     "d": 86_400 * NS_PER_SECOND,
 }
 _MULTIPLIERS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _DURATION = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Zµ]*)\s*")
 _AMOUNT = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*")
-_RATE = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*/\s*([\d.]*)\s*([a-zA-Zµ]+)\s*")
+_RATE = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*/\s*([0-9.]*)\s*([a-zA-Zµ]+)\s*")
 
 DURATION_HINT = "a time such as 300ms, 1.5s, 2m, 1h or 7d; a bare number is seconds"
 RATE_HINT = "a rate such as 10/s, 600/m, 40k/h or 5/200ms"

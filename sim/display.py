@@ -1,21 +1,36 @@
 """What the command line shows a person: the progress of a run, and its summary.
 
-Rules: the summary goes to standard output, the progress to standard error; both say times as people do.
+Rules:
+
+1. The summary goes to standard output, the progress to standard error; both say times as people do.
+2. What a person wrote is shown as it is written: text from a scenario or a path is never read as markup.
+3. Where standard output is no terminal a line is never broken. On a narrow terminal it is broken between words, and the
+   table gives each constraint two lines.
 """
 
-from collections.abc import Iterator
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
 
 from model.log import ConstraintEntry, Header
 from model.units import format_duration
 from sim.engine import Observer
 
+PROGRESS_SECONDS = 10
+"""Wall time between two lines of progress where there is no terminal."""
+
 _NS_PER_SECOND = 1_000_000_000
+_LABEL = 10
+_TITLES = ("constraint", "limit", "used", "blocked", "episodes", "peak queue")
+_TITLES_LEFT = 2
+_GAP = "   "
+_UNBROKEN = "\xa0"
 
 
 def console() -> Console:
@@ -24,17 +39,17 @@ def console() -> Console:
 
 
 @contextmanager
-def progress(name: str, until_ns: int | None) -> Iterator[Observer | None]:
-    """Show how far a run is, on standard error where that is a terminal."""
+def progress(name: str, until_ns: int | None) -> Iterator[Observer]:
+    """Show how far a run is, on standard error: a bar where that is a terminal, else a line now and then."""
     terminal = Console(stderr=True)
     if not terminal.is_terminal:
-        yield None
+        yield plain_progress(name, until_ns, lambda line: terminal.print(Text(line), soft_wrap=True), time.monotonic)
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[where]}"),
+        TextColumn("{task.fields[where]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=terminal, transient=True) as bars:
@@ -46,51 +61,83 @@ def progress(name: str, until_ns: int | None) -> Iterator[Observer | None]:
         yield observe
 
 
+def plain_progress(name: str, until_ns: int | None, say: Callable[[str], None], clock: Callable[[], float]) -> Observer:
+    """Return an observer that says where the run is whenever `PROGRESS_SECONDS` have passed by the clock."""
+    end = "" if until_ns is None else f" of {short(until_ns)}"
+    due = clock() + PROGRESS_SECONDS
+
+    def observe(now_ns: int, records: int) -> None:
+        nonlocal due
+        if clock() >= due:
+            due = clock() + PROGRESS_SECONDS
+            say(f"{name}: {short(now_ns)}{end} of virtual time, {records:,} records")
+
+    return observe
+
+
 def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     """Print what `python -m sim run --json` gives, for people."""
     tasks, wait = result["tasks"], result["wait_ns"]
-    out.print(
-        f"[bold]{result['scenario']}[/]  seed {result['seed']}, {header.agents:,} agents, "
-        f"{short(result['end_ns'])} of virtual time{' [bold red](interrupted)[/]' if result['interrupted'] else ''}"
-    )
-    out.print(
-        f"  tasks   {tasks['started']:,} started, {tasks['finished']:,} finished, {tasks['failed']:,} failed, "
-        f"{tasks['blocked']:,} blocked, {tasks['open']:,} open",
-        soft_wrap=True,
-    )
+    agents = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
+    about = f"  seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time"
+    interrupted = (" (interrupted)", "bold red") if result["interrupted"] else ""
+    _print(out, Text.assemble((result["scenario"], "bold"), about, interrupted))
+    names = ("started", "finished", "failed", "blocked", "open")
+    _print(out, _told(out, "tasks", [f"{tasks[name]:,} {name}" for name in names]))
     if wait["mean"] is not None:
-        out.print(
-            "  wait    " + ", ".join(f"{name} {short(wait[name])}" for name in ("mean", "p50", "p95", "p99", "max"))
-        )
-    if header.constraints:
-        out.print(_constraints(result["constraints"], header))
-    out.print(
-        f"  {result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)\n"
-        f"  digest  {result['digest']}\n"
-        f"  log     {result['log']}",
-        soft_wrap=True,
-    )
+        names = ("mean", "p50", "p95", "p99", "max")
+        _print(out, _told(out, "wait", [f"{name} {short(wait[name])}" for name in names]))
+    for line in _constraints(out, result["constraints"], header):
+        _print(out, line)
+    rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
+    _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
 
 
-def _constraints(numbers: dict[str, Any], header: Header) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 2), header_style="dim")
-    table.add_column("constraint", overflow="fold")
-    table.add_column("limit", overflow="fold")
-    for title in ("used", "blocked", "episodes", "peak queue"):
-        table.add_column(title, justify="right", no_wrap=True)
-    worst = max((each["blocked_ns"] for each in numbers.values()), default=0)
+def _print(out: Console, line: Text) -> None:
+    """Print a line as it is: not wrapped, not cut, without blanks at its end."""
+    out.print(line, soft_wrap=True)
+
+
+def _told(out: Console, label: str, parts: Sequence[str]) -> Text:
+    return _broken(out, f"  {label:<{_LABEL - 2}}", parts, _LABEL)
+
+
+def _broken(out: Console, label: str, parts: Sequence[str], indent: int, style: str = "") -> Text:
+    """Return a line, broken between its parts where it is wider than the terminal."""
+    if not out.is_terminal:
+        return Text(label + ", ".join(parts), style)
+    whole = label + ", ".join(part.replace(" ", _UNBROKEN) for part in parts)
+    text = textwrap.fill(whole, out.width, subsequent_indent=" " * indent, break_long_words=False)
+    return Text(text.replace(_UNBROKEN, " "), style)
+
+
+def _constraints(out: Console, numbers: dict[str, Any], header: Header) -> Iterator[Text]:
+    """Yield a table of the constraints, those that blocked most in red."""
+    if not header.constraints:
+        return
+    worst = max(each["blocked_ns"] for each in numbers.values())
+    rows, styles = [_TITLES], ["dim"]
     for entry in header.constraints:
         each = numbers[entry.id]
-        table.add_row(
-            entry.id,
-            limit(entry),
-            f"{each['utilisation']:.1%}",
-            short(each["blocked_ns"]),
-            f"{each['blocked_episodes']:,}",
-            f"{each['peak_waiting']:,}",
-            style="red" if worst and each["blocked_ns"] == worst else None,
+        used, blocked = f"{each['utilisation']:.1%}", short(each["blocked_ns"])
+        rows.append(
+            (entry.id, limit(entry), used, blocked, f"{each['blocked_episodes']:,}", f"{each['peak_waiting']:,}")
         )
-    return table
+        styles.append("red" if worst and each["blocked_ns"] == worst else "")
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_GAP.join(map(_justified, range(len(row)), row, widths)) for row in rows]
+    if out.is_terminal and len(lines[0]) + 2 > out.width:
+        for (name, admits, used, blocked, episodes, peak), style in zip(rows[1:], styles[1:], strict=True):
+            yield Text(f"  {name}  {admits}", style)
+            parts = (f"{used} used", f"{blocked} blocked", f"episodes {episodes}", f"peak queue {peak}")
+            yield _broken(out, "    ", parts, 4, style)
+    else:
+        for line, style in zip(lines, styles, strict=True):
+            yield Text(f"  {line}", style)
+
+
+def _justified(place: int, cell: str, width: int) -> str:
+    return f"{cell:<{width}}" if place < _TITLES_LEFT else f"{cell:>{width}}"
 
 
 def limit(entry: ConstraintEntry) -> str:

@@ -4,13 +4,16 @@ Rules:
 
 1. It reads the log alone, batch by batch: fed while a run goes on or from a file, in batches of any size, the result is
    the same.
-2. Times are exact sums in whole nanoseconds. Quantiles are nearest-rank: each is a wait that a task really had.
+2. Sums are exact, of whole numbers of any size. Quantiles are nearest-rank: each is a wait that a task really had.
 3. A wait is counted when the task starts; who is still waiting at the end is in `open`, and its time so far in
    `blocked_ns`.
+4. A time that lasts is kept as the time at which it ended less the time at which it began, so that a batch asks for
+   nothing but its own rows, however often a constraint changes.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -20,27 +23,99 @@ from numpy.typing import NDArray
 from model.events import Batch, Kind, Status
 from model.log import ConstraintEntry, Header
 
-_MICRO = 1_000_000
-_NS_PER_SECOND = 1_000_000_000
-_WAITING_CHANGES = [Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned]
-_STATED = [Kind.ResourceAcquired, Kind.ResourceReleased]
+Integers = NDArray[np.int64]
+
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+_NOBODY = -1
 
 
-def total(values: NDArray[np.int64]) -> int:
+def _flags(*kinds: Kind) -> NDArray[np.bool_]:
+    return np.isin(np.arange(len(Kind)), kinds)
+
+
+_COMES = _flags(Kind.TaskBlocked, Kind.TaskRebound)
+_MOVES = _COMES | _flags(Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned)
+_STATED = _flags(Kind.ResourceAcquired, Kind.ResourceReleased)
+_TAKES = _flags(Kind.TaskStarted, Kind.ResourceAcquired)
+
+
+def total(values: Integers) -> int:
     """Return the sum of 64-bit values exactly, in two halves so that it cannot overflow."""
     return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
+def dot(one: Integers, other: Integers) -> int:
+    """Return the sum of products exactly: factors so large that it might overflow are halved until it cannot."""
+    if not len(one):
+        return 0
+    one_max, other_max = (max(int(values.max()), -int(values.min())) for values in (one, other))
+    if one_max * other_max * len(one) < 2**63:
+        return int(np.dot(one, other))
+    if one_max < other_max:
+        one, other, one_max = other, one, other_max
+    half = one_max.bit_length() // 2
+    return (dot(one >> half, other) << half) + dot(one & ((1 << half) - 1), other)
+
+
 @dataclass(slots=True)
-class _Waiting:
+class _Queue:
     """Who waits for one constraint."""
 
     now: int = 0
     peak: int = 0
-    blocked_ns: int = 0  # the time of those who left, less the time at which each one came
+    blocked_ns: int = 0  # the times at which somebody left, less those at which somebody came
     episodes: int = 0
     rebounds: int = 0
+
+
+class _Waiting:
+    """Who waits for what. A wait belongs to a visit of an agent to a step: an agent may wait for several things at once."""
+
+    def __init__(self, constraints: int) -> None:
+        self.queues = [_Queue() for _ in range(constraints)]
+        # The waits that go on: agent and visit in one number, step, and the constraint.
+        self._visits = np.zeros(0, np.int64)
+        self._steps = np.zeros(0, np.int16)
+        self._bound = np.zeros(0, np.int16)
+
+    def feed(self, batch: Batch) -> None:
+        """Take in the next rows."""
+        rows = np.flatnonzero(_MOVES[batch.kind])
+        if not len(rows):
+            return
+        kinds, times = batch.kind[rows], batch.time[rows]
+        after = np.where(_COMES[kinds], batch.constraint[rows], np.int16(_NOBODY))
+        before = self._follow((batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows], batch.step[rows], after)
+        # Each row is up to two moves: it leaves one queue, then comes to another.
+        numbers = np.stack([before, after], axis=1).ravel()
+        moves = np.argsort(numbers, kind="stable")
+        edges = np.cumsum(np.bincount(numbers + 1, minlength=len(self.queues) + 1))  # nobody comes first
+        for queue, (first, last) in zip(self.queues, pairwise(edges.tolist()), strict=True):
+            if first == last:
+                continue
+            mine = moves[first:last]
+            steps = (mine & 1) * 2 - 1  # -1 leaves, 1 comes
+            came = kinds[mine[steps > 0] >> 1]
+            queue.peak = max(queue.peak, queue.now + int(np.cumsum(steps).max()))
+            queue.now += int(steps.sum())
+            queue.blocked_ns -= total(steps * times[mine >> 1])
+            queue.episodes += int(np.count_nonzero(came == Kind.TaskBlocked))
+            queue.rebounds += int(np.count_nonzero(came == Kind.TaskRebound))
+
+    def _follow(self, visits: Integers, steps: NDArray[np.int16], after: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return what the task of each row waited for before it, and keep what it waits for after the last."""
+        known = len(self._visits)
+        visits = np.concatenate([self._visits, visits])
+        steps = np.concatenate([self._steps, steps])
+        after = np.concatenate([self._bound, after])
+        order = np.lexsort((steps, visits))  # the rows of a task follow each other, in the order of the log
+        same = (np.diff(visits[order]) == 0) & (np.diff(steps[order]) == 0)
+        before = np.full(len(order), _NOBODY, np.int16)
+        before[order[1:]] = np.where(same, after[order[:-1]], _NOBODY)
+        last = order[np.append(~same, True)]
+        waits = last[after[last] != _NOBODY]
+        self._visits, self._steps, self._bound = visits[waits], steps[waits], after[waits]
+        return before[known:]
 
 
 class _Use:
@@ -50,86 +125,94 @@ class _Use:
     """
 
     def __init__(self, entry: ConstraintEntry, header: Header, number: int) -> None:
-        self._entry = entry
-        self._amounts = _Amounts(header, number)
+        self._type = entry.type
         self._number = number
-        self._numbers = entry.settings[0][1]
-        self._held = 0
-        self._used = 0
-        self._available = Fraction(self._burst())  # exact, so that it does not depend on the batches
+        self._settings = entry.settings
+        self._times = np.array([time for time, _ in entry.settings], np.int64)
+        self._in_force = np.array([numbers is not None for _, numbers in entry.settings])
+        lasted = np.append(0, np.diff(self._times) * self._in_force[:-1])
+        self._force_ns = np.cumsum(lasted)  # for how long it was in force before each setting
+        self._amounts = _Amounts(header, number)
+        self._changes = 0  # how many of its changes have happened
+        self._taken = 0  # tokens of a rate limit; slots that are held now
+        self._taken_ns = 0  # slots, each times the ns in force before it was taken, less those before it was given back
 
-    def feed(self, piece: Batch, unstarted: NDArray[np.bool_], start_ns: int, end_ns: int) -> None:
-        """Take in rows between which the numbers of the constraint do not change."""
-        started = piece.kind == Kind.TaskStarted
-        stated = np.isin(piece.kind, _STATED) & (piece.constraint == self._number)
-        span = end_ns - start_ns
-        numbers = self._numbers
-        if self._entry.type == "concurrency":
-            taken, given = (
-                stated & (piece.kind == Kind.ResourceAcquired),
-                stated & (piece.kind == Kind.ResourceReleased),
-            )
-            finished = (piece.kind == Kind.TaskFinished) & ~unstarted
-            changed = np.flatnonzero(started | finished | taken | given)
-            implied = self._amounts.of(piece.step[changed], piece.agent[changed])
-            amounts = np.where(stated[changed], piece.value[changed], implied)
-            amounts = np.where((started | taken)[changed], amounts, -amounts)
-            used = self._held * span + total(amounts * (end_ns - piece.time[changed]))
-            self._held += int(amounts.sum())
-            if numbers is not None:
-                self._used += used
-                self._available += numbers["limit"] * span
-        elif self._entry.type == "rate_limit" and numbers is not None:
-            rows = np.flatnonzero(started)
-            self._used += int(self._amounts.of(piece.step[rows], piece.agent[rows]).sum()) + total(piece.value[stated])
-            self._available += Fraction(numbers["tokens"] * span, numbers["period_ns"])
-        elif self._entry.type == "pause":
-            self._used += span if numbers is not None and numbers["paused"] else 0
-            self._available += span
+    def feed(self, batch: Batch, implied: Integers, stated: Integers, changes: Integers) -> None:
+        """Take in the next rows: those with amounts that the header says, with amounts of their own, and the changes."""
+        changes = changes[batch.constraint[changes] == self._number]
+        if self._type != "pause":
+            implied = implied[self._amounts.asked[batch.step[implied]]]
+            stated = stated[batch.constraint[stated] == self._number]
+            rows = np.concatenate([implied, stated])
+            amounts = np.concatenate([self._amounts.of(batch.step[implied], batch.agent[implied]), batch.value[stated]])
+            takes = _TAKES[batch.kind[rows]]
+            if self._type == "concurrency":
+                amounts = np.where(takes, amounts, -amounts)
+                self._taken += total(amounts)
+                self._taken_ns += dot(amounts, self._force(batch.time[rows]))
+            else:
+                setting = self._changes + np.searchsorted(changes, rows)
+                self._taken += total(amounts[takes & self._in_force[setting]])
+        self._changes += len(changes)
 
-    def change(self, time_ns: int) -> None:
-        """Take on the numbers that the header states for this time."""
-        before = self._numbers
-        self._numbers = next(numbers for time, numbers in self._entry.settings if time == time_ns)
-        if before is None:
-            self._available += self._burst()
-
-    def _burst(self) -> int:
-        return self._numbers["burst"] if self._entry.type == "rate_limit" and self._numbers is not None else 0
-
-    @property
-    def utilisation(self) -> float:
+    def utilisation(self, now_ns: int) -> float:
         """What was used of what there was, from 0 to 1; for a pause, the share of the run during which it was paused."""
-        return float(self._used / self._available) if self._available else 0.0
+        used, available = 0, Fraction(0)
+        happened = self._settings[: self._changes + 1]
+        before = None
+        for (time, numbers), (until, _) in pairwise([*happened, (now_ns, None)]):
+            span = until - time
+            if self._type == "pause":
+                used += span if numbers is not None and numbers["paused"] else 0
+                available += span
+            elif numbers is not None and self._type == "concurrency":
+                available += numbers["limit"] * span
+            elif numbers is not None:
+                available += Fraction(numbers["tokens"] * span, numbers["period_ns"])
+                available += numbers["burst"] if before is None else 0
+            before = numbers
+        if self._type == "concurrency":
+            used = self._taken * int(self._force(np.array([now_ns]))[0]) - self._taken_ns
+        elif self._type == "rate_limit":
+            used = self._taken
+        return float(used / available) if available else 0.0
+
+    def _force(self, times: Integers) -> Integers:
+        """Return for how long it was in force before each of these times, in ns."""
+        setting = np.searchsorted(self._times, times, side="right") - 1
+        force_ns: Integers = self._force_ns[setting] + (times - self._times[setting]) * self._in_force[setting]
+        return force_ns
 
 
 class _Amounts:
-    """The amounts that tasks take of one constraint without a row that says so, by step and agent."""
+    """The amounts that tasks take of one constraint without a row that says so, by step and agent.
+
+    `asked` says by step whether there is any. An agent past those of the header is taken for one like the last of them.
+    """
 
     def __init__(self, header: Header, constraint: int) -> None:
         self._single = np.zeros(len(header.steps) + 1, np.int64)
-        self._grouped: list[tuple[int, int, NDArray[np.int64]]] = []
+        self._grouped: list[tuple[int, Integers, Integers]] = []
         for number, step in enumerate(header.steps):
             if step.states_all:
                 continue
             amounts = [
                 sum(demand.amount or 0 for demand in group if demand.constraint == constraint) for group in step.demands
             ]
-            if step.groups:
-                fleet = header.fleets[step.fleet]
-                by_agent = np.zeros(fleet.count, np.int64)
-                for first, last, group in step.groups:
-                    by_agent[first : last + 1] = amounts[group]
-                self._grouped.append((number, fleet.first, by_agent))
+            if step.groups and any(amounts):
+                firsts = np.array([first for first, _, _ in step.groups]) + header.fleets[step.fleet].first
+                self._grouped.append((number, firsts, np.array([amounts[group] for _, _, group in step.groups])))
             elif amounts:
                 self._single[number] = amounts[0]
+        self.asked = self._single != 0
+        self.asked[[number for number, _, _ in self._grouped]] = True
 
-    def of(self, steps: NDArray[np.int16], agents: NDArray[np.int32]) -> NDArray[np.int64]:
+    def of(self, steps: NDArray[np.int16], agents: NDArray[np.int32]) -> Integers:
         """Return the amount of each row."""
         amounts = self._single[steps]
-        for number, first, by_agent in self._grouped:
+        for number, firsts, by_group in self._grouped:
             rows = np.flatnonzero(steps == number)
-            amounts[rows] = by_agent[agents[rows] - first]
+            amounts[rows] = by_group[np.searchsorted(firsts, agents[rows], side="right") - 1]
         return amounts
 
 
@@ -142,65 +225,37 @@ class Summary:
         self._succeeded = 0
         self._unstarted = 0
         self._now = 0
-        self._waits: list[NDArray[np.int64]] = []
-        self._waiting = [_Waiting() for _ in header.constraints]
+        self._waits: list[Integers] = []
+        self._waiting = _Waiting(len(header.constraints))
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
-        self._bound = np.full(header.agents, -1, np.int16)
         self._last_kind = -1
 
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
+        if not len(batch):
+            return
         kinds = batch.kind
         self._counts += np.bincount(kinds, minlength=len(Kind))
         finished = kinds == Kind.TaskFinished
-        before = np.concatenate([np.array([self._last_kind], np.int16), kinds[:-1].astype(np.int16)])
+        before = np.append(self._last_kind, kinds[:-1])
         unstarted = finished & ((before == Kind.TaskRejected) | (before == Kind.TaskAbandoned))
         self._succeeded += int(np.count_nonzero(finished & (batch.value == Status.succeeded)))
         self._unstarted += int(np.count_nonzero(unstarted))
-        self._waits.append(batch.value[kinds == Kind.TaskStarted])
-        self._feed_waiting(batch)
-        changes = np.flatnonzero(kinds == Kind.ConstraintChanged)
-        at = 0
-        for row in changes.tolist():
-            self._feed_use(batch.rows(at, row), unstarted[at:row], int(batch.time[row]))
-            self._use[int(batch.constraint[row])].change(int(batch.time[row]))
-            at = row
-        self._feed_use(batch.rows(at, len(batch)), unstarted[at:], int(batch.time[-1]))
-        self._last_kind = int(kinds[-1])
-
-    def _feed_use(self, piece: Batch, unstarted: NDArray[np.bool_], end_ns: int) -> None:
+        started = kinds == Kind.TaskStarted
+        self._waits.append(batch.value[started])
+        self._waiting.feed(batch)
+        implied = np.flatnonzero(started | (finished & ~unstarted))
+        stated, changes = np.flatnonzero(_STATED[kinds]), np.flatnonzero(kinds == Kind.ConstraintChanged)
         for use in self._use:
-            use.feed(piece, unstarted, self._now, end_ns)
-        self._now = end_ns
-
-    def _feed_waiting(self, batch: Batch) -> None:
-        rows = np.flatnonzero(np.isin(batch.kind, _WAITING_CHANGES))
-        if not len(rows):
-            return
-        kinds, agents, times = batch.kind[rows], batch.agent[rows], batch.time[rows]
-        comes = (kinds == Kind.TaskBlocked) | (kinds == Kind.TaskRebound)
-        after = np.where(comes, batch.constraint[rows], np.int16(-1))
-        # What each was bound to before: by its own row before this one, else by what the batches before left.
-        order = np.argsort(agents, kind="stable")
-        same = np.concatenate([[False], agents[order][1:] == agents[order][:-1]])
-        before = np.empty(len(rows), np.int16)
-        before[order] = np.where(same, np.roll(after[order], 1), self._bound[agents[order]])
-        self._bound[agents] = after  # of several rows of one agent the last one stays
-        for number, waiting in enumerate(self._waiting):
-            coming, leaving = after == number, before == number
-            moves = coming.astype(np.int64) - leaving
-            if moves.any() or coming.any():
-                waiting.peak = max(waiting.peak, waiting.now + int(np.cumsum(moves).max()))
-                waiting.now += int(moves.sum())
-                waiting.blocked_ns += total(times[leaving]) - total(times[coming])
-                waiting.episodes += int(np.count_nonzero(coming & (kinds == Kind.TaskBlocked)))
-                waiting.rebounds += int(np.count_nonzero(coming & (kinds == Kind.TaskRebound)))
+            use.feed(batch, implied, stated, changes)
+        self._now = int(batch.time[-1])
+        self._last_kind = int(kinds[-1])
 
     def result(self) -> dict[str, Any]:
         """Return the numbers so far, by the names that `python -m sim run --json` gives them."""
         counts = {kind: int(self._counts[kind]) for kind in Kind}
         ended = counts[Kind.TaskFinished]
-        waiting = sum(each.now for each in self._waiting)
+        waiting = sum(queue.now for queue in self._waiting.queues)
         return {
             "events": int(self._counts.sum()),
             "end_ns": self._now,
@@ -214,18 +269,18 @@ class Summary:
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "constraints": {
                 entry.id: {
-                    "utilisation": use.utilisation,
-                    "blocked_ns": each.blocked_ns + each.now * self._now,
-                    "blocked_episodes": each.episodes,
-                    "rebounds": each.rebounds,
-                    "peak_waiting": each.peak,
+                    "utilisation": use.utilisation(self._now),
+                    "blocked_ns": queue.blocked_ns + queue.now * self._now,
+                    "blocked_episodes": queue.episodes,
+                    "rebounds": queue.rebounds,
+                    "peak_waiting": queue.peak,
                 }
-                for entry, use, each in zip(self._header.constraints, self._use, self._waiting, strict=True)
+                for entry, use, queue in zip(self._header.constraints, self._use, self._waiting.queues, strict=True)
             },
         }
 
 
-def _distribution(waits: NDArray[np.int64]) -> dict[str, float | int | None]:
+def _distribution(waits: Integers) -> dict[str, float | int | None]:
     """Mean, nearest-rank quantiles and maximum of the waits, in ns; None where no task has started."""
     if not len(waits):
         return dict.fromkeys(("mean", *_QUANTILES, "max"))

@@ -265,6 +265,10 @@ def _ask(draw: DrawFn, rows: list[Dict], draws: Draws) -> Dict:
         elif form == "by_unit":
             units = draw(st.lists(st.sampled_from(counted), min_size=1, unique=True))
             asked["cost"] = {unit: draw(one) for unit in units}
+        cost = asked.get("cost", {})
+        for row in buckets:
+            if row["id"] in needs and (not isinstance(cost, dict) or form == "one" or row["counts"] in cost):
+                needs[row["id"]] = 1  # beside a cost, which is what counts, nothing else is valid
     return asked
 
 

@@ -205,6 +205,28 @@ def test_a_setting_makes_the_mappings_that_are_not_there_yet() -> None:
     assert source.data["description"] is None
 
 
+def test_a_think_step_without_a_name_is_reached_by_its_default_name() -> None:
+    steps = "[{think: 1}, {repeat: 2, steps: [{think: 2, name: x}, {think: 3}]}, {task: t, duration: 1}, {think: 4}]"
+    text = f"fleets: [{{name: coder, steps: {steps}}}, {{name: other, steps: [{{think: 5}}, {{name: y, steps: []}}]}}]"
+    settings = [
+        f"fleets.coder.steps.{name}.think={value}" for name, value in (("think", 10), ("think3", 30), ("think4", 40))
+    ]
+    source = after(*settings, "fleets.other.steps.think.think=50", text=text)
+    assert source.findings == []
+    coder, other = source.at(("fleets", 0, "steps")), source.at(("fleets", 1, "steps"))
+    assert [coder[0], coder[1]["steps"][1], coder[3], other[0]] == [{"think": n} for n in (10, 30, 40, 50)]
+    assert source.display(("fleets", 0, "steps", 0, "think")) == "fleets.coder.steps.0.think"
+    # The second is called x, and within the inner list nobody knows how many came before.
+    for name in ("think2", "1.steps.think3"):
+        (found,) = after(f"fleets.coder.steps.{name}.think=1", text=text).findings
+        assert f"no member '{name.split('.')[-1]}'" in found.problem
+
+
+def test_a_default_name_gives_way_to_a_name_that_is_written() -> None:
+    source = after("fleets.0.steps.think.x=1", text="fleets: [{steps: [{think: 1}, {task: think}]}]")
+    assert source.data == {"fleets": [{"steps": [{"think": 1}, {"task": "think", "x": 1}]}]}
+
+
 def test_what_is_set_stands_in_the_setting() -> None:
     source = after("constraints.funnel.limit=50", "fleets.agent.steps.work.duration={uniform: [3s, 1s]}")
     assert source.place(("constraints", 0, "limit"))[:3] == ("--set constraints.funnel.limit=50", None, None)
@@ -218,7 +240,10 @@ def test_what_is_set_stands_in_the_setting() -> None:
     [
         ("constraints.funel.limit=1", "constraints", "no member 'funel' (did you mean 'funnel'?); funnel, or an index below 2"),
         ("constraints.2.limit=1", "constraints", "no member '2'; funnel, or an index below 2"),
-        ("fleets.agent.steps.wrk=1", "fleets.agent.steps", "no member 'wrk' (did you mean 'work'?); rest, work, last, or an index below 2"),
+        ("fleets.agent.steps.wrk=1", "fleets.agent.steps", "no member 'wrk' (did you mean 'work'?); rest, work, last, think, or an index below 2"),
+        ("fleets.agent.steps.0.steps.rst=1", "fleets.agent.steps.0.steps", "no member 'rst' (did you mean 'rest'?); rest, work, or an index below 3"),
+        ("fleets.agent.steps.work.duration.uniform.8m=1", "fleets.agent.steps.work.duration.uniform", "no member '8m'; an index below 2"),
+        ("constraints.\uff11.id=x", "constraints", "no member '\uff11'; funnel, or an index below 2"),
         ("name.x=1", "name", "'demo' has nothing inside that could be called 'x'; a path to a value"),
         ("a..b=1", "", "a part of the path is empty; PATH=VALUE, such as constraints.funnel.limit=50"),
         ("until=[1", "", "not YAML: a list or mapping that is not closed, or lacks a comma; a comma between two values, and ] at the end"),
@@ -264,8 +289,8 @@ def test_the_list_of_a_setting_may_be_empty() -> None:
                 "4:1 1.5: the key 1.5 is a number; text as a key, in quotes where it looks like something else",
             ],
         ),
-        ("a: {{ x }}\n", ["1:5 a: a mapping as a key; text; '{{' and '[' at the start need quotes"]),
-        ("? [1]\n: 2\n", ["1:3 : a list as a key; text; '{{' and '[' at the start need quotes"]),
+        ("a: {{ x }}\n", ["1:5 a: a mapping as a key; text; '{' and '[' at the start need quotes"]),
+        ("? [1]\n: 2\n", ["1:3 : a list as a key; text; '{' and '[' at the start need quotes"]),
         ("a: " + "9" * 401, ["1:4 a: a whole number of 401 digits; at most 20 digits"]),
         ("a: 1" + "0" * 400, ["1:4 a: a whole number of 401 digits; at most 20 digits"]),
         ("a: -" + "9" * 6000, ["1:4 a: a whole number of 6,000 digits; at most 20 digits"]),

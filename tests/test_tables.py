@@ -85,6 +85,16 @@ def test_a_column_that_is_not_there() -> None:
     assert caught.value.args == ("no column 'timestmp' (did you mean 'TIMESTAMP'?)", "TIMESTAMP, Tokens", None)
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_columns_that_are_not_separated_by_commas(separator: str) -> None:
+    header = separator.join(("ts", "n"))
+    table = Table(f"{header}\n{separator.join('12')}\n".encode())
+    with pytest.raises(TableError) as caught:
+        table.column("ts")
+    assert caught.value.args == (f"the header is one column, {header!r}", "commas between the columns", 1)
+    assert Table(f"{header}\n5\n".encode()).column(header).tolist() == [5]
+
+
 def test_a_column_that_is_there_twice() -> None:
     table = Table(csv("1,2,3", header="a,b,a"))
     assert table.column("b").tolist() == [2]
@@ -150,7 +160,9 @@ STAMP_HINT = "allowed: in every row a timestamp such as 2023-11-16 18:17:03.979,
         (["1", "3", "2", "1"], "line 4: '2' is before '3' in the row above; allowed: times in order"),
         (["0.2", "0.1"], "line 3: '0.1' is before '0.2' in the row above; allowed: times in order"),
         (["0", "-1"], "line 3: '-1' is negative; allowed: 0 or a positive time"),
-        (["5e9"], "line 2: '5e9' is too long a time; allowed: at most 146 years"),
+        (["5e9"], "line 2: '5e9' is too long a time; allowed: at most 146 years; a 1 stands for 1s, or for what unit says"),
+        (["1", "1e300"], "line 3: '1e300' is too long a time; allowed: at most 146 years; a 1 stands for 1s, or for what unit says"),
+        (["1700000000000"], "line 2: '1700000000000' is too long a time; allowed: at most 146 years; a 1 stands for 1s, or for what unit says"),
         (["1", "x"], f"line 3: 'x' is not a number; {STAMP_HINT}"),
         (["1", ""], f"line 3: the value is missing; {STAMP_HINT}"),
         (["1", "nan"], f"line 3: 'nan' is not a finite number; {STAMP_HINT}"),
@@ -177,6 +189,27 @@ def test_one_column_may_be_read_with_two_units() -> None:
     assert table.column("t").tolist() == [2.0]
 
 
+@pytest.mark.parametrize(("value", "numeric"), [("5", True), (" 1e3 ", True), ("2023-11-16", False)])
+def test_numbers_and_timestamps_are_told_by_the_first_row(value: str, numeric: bool) -> None:
+    assert column(value).numeric("t") is numeric
+
+
+@pytest.mark.parametrize(
+    ("content", "cut"),
+    [
+        ("T,x\n1,20\n2,3", True),
+        ("T,x\n1,20\n2,", True),
+        ("T,x\n1,20\n2,35", False),
+        ("T,x\n1,20\n2,3\n", False),
+        ("T,x\r\n1,20\r\n2,3\r\n", False),
+        ("T,x\n1,20\n2,3\n3,1", False),
+        ("T,x\n1,2", False),
+    ],
+)
+def test_a_file_that_looks_cut(content: str, cut: bool) -> None:
+    assert Table(content.encode()).cut is cut
+
+
 # Files that are no tables
 
 
@@ -192,6 +225,8 @@ def test_one_column_may_be_read_with_two_units() -> None:
         (b"t,x\n1,2\n\n\n3\n", "line 5: the row has 1 value for 2 columns; allowed: a value for each column"),
         (b't,x\n1,"a\nb"\n3\n', "line 4: the row has 1 value for 2 columns; allowed: a value for each column"),
         (b"t,x\r\n1,2\r\n3\r\n", "line 3: the row has 1 value for 2 columns; allowed: a value for each column"),
+        (b"t\n1\n1,2,3,4\n", "line 3: the row has 4 values for 1 column; allowed: a value for each column"),
+        (b"t;x\n1,5;2\n", "line 1: the header is one column, 't;x'; allowed: commas between the columns"),
         (b't,x\n1,"2\n3,4\n', "line 2: a quote is not closed; allowed: quotes in pairs"),
         (b"t,x\n1,\xff\n", "line 2: not UTF-8: the byte 0xff; allowed: text in UTF-8"),
         (b"\xff,x\n1,2\n", "line 1: not UTF-8: the byte 0xff; allowed: text in UTF-8"),

@@ -93,8 +93,8 @@ def check(text: str, *expected: str) -> None:
     assert faults("".join(parts)) == [f"{place}: {fault}" for place, fault in zip(places, expected, strict=True)]
 
 
-def warnings(text: str) -> list[str]:
-    return [str(fault).removeprefix("f.yaml:") for fault in loaded(text).warnings]
+def warnings(text: str, files: dict[str, str] | None = None) -> list[str]:
+    return [str(fault).removeprefix("f.yaml:") for fault in loaded(text, files=files).warnings]
 
 
 def embedded(data: Any) -> Loaded:
@@ -191,13 +191,17 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("top", "until: ^.nan", f"until: nan is not a finite number; allowed: {TIME}"),
         ("top", "until: ^.inf", f"until: inf is not a finite number; allowed: {TIME}"),
         ("top", "until: ^5 parsecs", f"until: unknown unit 'parsecs' in '5 parsecs'; allowed: {UNITS}"),
+        ("top", "until: ^\uff11s", f"until: '\uff11s' is not a time; allowed: {TIME}"),
+        ("constraint", "{id: a, type: concurrency, limit: ^'\uff11'}", f"constraints.a.limit: '\uff11' is not a number; allowed: {COUNT}"),
+        ("constraint", "{id: a, type: rate_limit, rate: ^\uff11/s}", f"constraints.a.rate: '\uff11/s' is not a rate; allowed: {RATE}"),
+        ("constraint", "{id: a, type: rate_limit, rate: ^1/\uff11s}", f"constraints.a.rate: '1/\uff11s' is not a rate; allowed: {RATE}"),
         ("top", "until: ^soon", f"until: 'soon' is not a time; allowed: {TIME}"),
         ("top", "until: ^1" + "0" * 400, "until: a whole number of 401 digits; allowed: at most 20 digits"),
         ("top", "until: ^1e400", f"until: inf is not a finite number; allowed: {TIME}"),
         ("top", "until: ^10000000000", "until: 10000000000 is too long; allowed: at most 146 years"),
         ("top", "until: ^[1]", f"until: a list is not allowed here; allowed: {TIME}"),
         ("top", "seed: ^-1", "seed: -1 is below 0; allowed: 0 or more"),
-        ("top", "seed: ^18446744073709551616", "seed: 18446744073709551616 is not below 18,446,744,073,709,551,616; allowed: below 18,446,744,073,709,551,616"),
+        ("top", "seed: ^18446744073709551616", "seed: 18446744073709551616 is too large; allowed: at most 18,446,744,073,709,551,615"),
         ("constraint", "{id: a, type: concurrency, limit: ^0}", "constraints.a.limit: 0 is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ..."),
         ("constraint", "{id: a, type: concurrency, limit: ^-3}", "constraints.a.limit: -3 is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ..."),
         ("constraint", "{id: a, type: concurrency, limit: ^1.5}", "constraints.a.limit: 1.5 is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ..."),
@@ -208,6 +212,7 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("constraint", "{id: a, type: rate_limit, rate: ^fast}", f"constraints.a.rate: 'fast' is not a rate; allowed: {RATE}"),
         ("constraint", "{id: a, type: rate_limit, rate: ^1e-99999999/s}", f"constraints.a.rate: '1e-99999999/s' is too large or too small; allowed: {RATE}"),
         ("constraint", "{id: a, type: rate_limit, rate: ^1e-30/s}", f"constraints.a.rate: '1e-30/s' has too many digits to be kept exactly; allowed: {RATE}"),
+        ("fleet", "count: ^1e20", "fleets.agent.count: 1e+20 is too large; allowed: at most 20,000,000"),
         ("fleet", "count: ^30M", "fleets.agent.count: '30M' is above 20,000,000; allowed: at most 20,000,000"),
         # names and scopes
         ("constraint", "{id: ^my limit, type: pause}", f"constraints.my limit.id: 'my limit' is not a name; allowed: {NAME}"),
@@ -270,7 +275,7 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("step", "{think: {uniform: ^[3]}}", f"fleets.agent.steps.0.think.uniform: 1 of 2 values; allowed: a list of 2, each {TIME}"),
         ("step", "{think: {uniform: ^[1, 2, 3]}}", "fleets.agent.steps.0.think.uniform: 3 items; allowed: at most 2"),
         ("step", "{think: {uniform: [^-1, 2]}}", "fleets.agent.steps.0.think.uniform.0: -1 is negative; allowed: 0 or a positive time"),
-        ("step", "{think: {lognormal: ^{median: 1s, cv: 1}}}", "fleets.agent.steps.0.think.lognormal: cv and median is given; allowed: median and p95, or mean and cv"),
+        ("step", "{think: {lognormal: ^{median: 1s, cv: 1}}}", "fleets.agent.steps.0.think.lognormal: cv and median are given; allowed: median and p95, or mean and cv"),
         ("step", "{think: {lognormal: {mean: 1s, cv: ^0}}}", "fleets.agent.steps.0.think.lognormal.cv: 0 is not above 0; allowed: above 0"),
         ("step", "{think: {gamma: {shape: ^.inf, mean: 1s}}}", "fleets.agent.steps.0.think.gamma.shape: inf is not a finite number; allowed: a number above 0"),
         ("step", "{think: {gamma: {shape: ^1e-3, mean: 1s}}}", "fleets.agent.steps.0.think.gamma.shape: 0.001 is below 0.01; allowed: 0.01 or more"),
@@ -311,7 +316,7 @@ def test_a_fleet_is_closed_or_open() -> None:
         ("fleets: ^[]", ["fleets: an empty list; allowed: at least 1"]),
         ("fleets: ^{a: 1}", [f"fleets: a mapping is not allowed here; allowed: a list, each item a mapping with {FLEET}"]),
         ("fleets: [^3]", [f"fleets.0: 3 is not allowed here; allowed: a mapping with {FLEET}"]),
-        ("^^{{ name }}: 1", ["a mapping as a key; allowed: text; '{{' and '[' at the start need quotes", f"fleets: the key 'fleets' is missing; allowed: a list, each item a mapping with {FLEET}"]),
+        ("^^{{ name }}: 1", ["a mapping as a key; allowed: text; '{' and '[' at the start need quotes", f"fleets: the key 'fleets' is missing; allowed: a list, each item a mapping with {FLEET}"]),
         ("constraints: ^3\nfleets: [{name: a, count: 1, steps: [{task: w, duration: 1, needs: {x: 1}, cost: {y: 1}}]}]", ["constraints: 3 is not allowed here; allowed: a list, each item a mapping with type: concurrency or rate_limit or pause"]),
     ],
 )  # fmt: skip
@@ -443,7 +448,12 @@ fleets:
         ]),
         ("{task: work, duration: 1s, cost: {tokens: 201, ^request: 1}}", ["work.cost.request: no rate limit counts 'request' (did you mean 'requests'?); allowed: requests, tokens"]),
         ("{task: call, duration: 1s, cost: ^5}", ["call.cost: one cost, though the rate limits of this task count requests in rpm and tokens in tpm; allowed: a cost for each: {requests: COST, tokens: COST}"]),
-        ("{task: work, duration: 1s, needs: {tpm: 5}, cost: ^5}", ["work.cost: one cost, though the rate limits of this task count requests in rpm and tokens in tpm; allowed: a cost for each: {requests: COST, tokens: COST}"]),
+        ("{task: call, duration: 1s, needs: {rpm: ^2, tpm: ^5}, cost: {requests: 1, tokens: 7}}", [
+            "call.needs.rpm: 2 of rpm beside a cost of requests, which is what counts; allowed: 1, or no cost of requests",
+            "call.needs.tpm: 5 of tpm beside a cost of tokens, which is what counts; allowed: 1, or no cost of tokens",
+        ]),
+        ("{task: work, duration: 1s, needs: {rpm: ^10}, cost: 7}", ["work.needs.rpm: 10 of rpm beside a cost of requests, which is what counts; allowed: 1, or no cost of requests"]),
+        ("{task: work, duration: 1s, needs: {tpm: 1}, cost: ^5}", ["work.cost: one cost, though the rate limits of this task count requests in rpm and tokens in tpm; allowed: a cost for each: {requests: COST, tokens: COST}"]),
         ("{task: work, duration: {^linear: {x: 1s}}}", ["work.duration.linear: linear reads the row by which an agent arrived, and these agents do not arrive by a trace; allowed: arrivals by a trace, or another distribution"]),
         ("{repeat: ^forever, steps: [{think: 0}, {task: a, duration: {uniform: [0, 0]}}, {repeat: 3, steps: [{think: 0ms}]}]}", ["0.repeat: the steps take no time, so that time would stand still for ever; allowed: a step that takes time, or a number of repeats"]),
     ],
@@ -455,7 +465,8 @@ def test_a_step_and_the_constraints_disagree(step: str, expected: list[str]) -> 
 @pytest.mark.parametrize(
     "step",
     [
-        "{task: work, duration: 1s, needs: {slots: 5, rpm: 10}, cost: 10.4}",
+        "{task: work, duration: 1s, needs: {slots: 5, rpm: 1}, cost: 10.4}",
+        "{task: work, duration: 1s, needs: {rpm: 10, tpm: 1}, cost: {tokens: 200}}",
         "{task: call, duration: 1s, cost: {requests: 10, tokens: 200}}",
         "{task: work, duration: 1s, cost: {requests: {exponential: 50}, tokens: 500}}",
         "{repeat: 5, steps: [{think: 0}]}",
@@ -560,6 +571,10 @@ fleets:
             "t.csv:3: time: '1' is before '3' in the row above; allowed: times in order",
             "t.csv:2: tokens: 'x' is not a number; allowed: a number in every row",
         ]),
+        ("time,tokens\n1,2\n3,1e300\n4,5\n", ["t.csv:3: tokens: 1e+300 is too large where a 1 stands for 1ms; allowed: at most 146 years"]),
+        ("time,tokens\n1,2\n3,5e12\n", ["t.csv:3: tokens: 5e+12 is too large where a 1 stands for 1ms; allowed: at most 146 years"]),
+        ("time,tokens\n1700000000000,2\n", ["t.csv:2: time: '1700000000000' is too long a time; allowed: at most 146 years; a 1 stands for 1s, or for what unit says"]),
+        ("time;tokens\n1;2\n", ["t.csv:1: time: the header is one column, 'time;tokens'; allowed: commas between the columns"]),
         ("tme,token\n1,2\n", [
             "4:41: fleets.chat.arrivals.trace.time: no column 'time' (did you mean 'tme'?); allowed: tme, token",
             "6:45: fleets.chat.steps.a.duration.linear.tokens: no column 'tokens' (did you mean 'token'?); allowed: tme, token",
@@ -569,6 +584,65 @@ fleets:
 )  # fmt: skip
 def test_a_data_file(content: str | None, expected: list[str]) -> None:
     assert faults(TRACED, files={} if content is None else {"t.csv": content}) == expected
+
+
+def test_a_value_that_is_bad_for_two_uses_is_told_once() -> None:
+    text = around("fleet", "arrivals: {trace: {file: t.csv, time: t}}")
+    text = text.replace("{think: 1s}", "{think: {linear: {t: 1s}}}")
+    assert faults(text, files={"t.csv": "t\n1\nx\n"}) == [
+        "t.csv:3: t: 'x' is not a number; allowed: in every row a timestamp such as 2023-11-16 18:17:03.979, or a number"
+    ]
+
+
+def test_a_cost_from_a_trace_may_be_too_large() -> None:
+    text = around("constraint", "{id: r, type: rate_limit, rate: 1/s, scope: global}")
+    text = text.replace("count: 5", "arrivals: {trace: {file: t.csv, time: t}}")
+    text = text.replace("{think: 1s}", "{task: w, duration: 1s, cost: {linear: {x: 2}}}")
+    assert faults(text, files={"t.csv": "t,x\n1,4e18\n"}) == [
+        "t.csv:2: x: 4e+18 is too large where a 1 stands for 2; allowed: at most 4,611,686,018,427,387,904 in all"
+    ]
+
+
+def test_a_unit_of_no_time() -> None:
+    text = around("fleet", "arrivals: {trace: {file: t.csv, time: t, unit: 0s}}")
+    fault = "5:50: fleets.agent.arrivals.trace.unit: a 1 that stands for no time; allowed: a time above 0"
+    assert faults(text, files={"t.csv": "t\n1\n"}) == [fault]
+
+
+EARLY = "times since the start of the run in what unit says, or timestamps, which count from the first"
+
+
+@pytest.mark.parametrize(
+    ("until", "rows", "problem"),
+    [
+        ("100s", ["1700000000", "1700000001"], "the first row comes at 1,700,000,000 s; until is 100s"),
+        (None, ["1700000000", "1700000001"], "the first row comes at 1,700,000,000 s"),
+        ("100s", ["100.5"], "the first row comes at 100.5 s; until is 100s"),
+        ("100s", [str(number) for number in range(0, 20_200, 100)], "only 2 of 202 rows come before until"),
+        ("100s", [str(number) for number in range(0, 20_000, 100)], None),
+        ("100s", ["1970-01-01"] * 2 + ["2020-01-01"] * 200, None),
+        (None, ["5", "6"], None),
+        ("100s", ["100"], None),
+    ],
+)
+def test_a_trace_that_comes_after_the_run(until: str | None, rows: list[str], problem: str | None) -> None:
+    text = around("top", f"until: {until}" if until else "seed: 1")
+    text = text.replace("count: 5", "arrivals: {trace: {file: t.csv, time: t}}")
+    told = warnings(text, files={"t.csv": "\n".join(["t", *rows, ""])})
+    assert told == (
+        [] if problem is None else [f"5:41: fleets.agent.arrivals.trace.time: warning: {problem}; allowed: {EARLY}"]
+    )
+
+
+def test_a_data_file_that_may_have_been_cut() -> None:
+    said = "'t.csv': its last line has no end and a shorter last value than all others: was it cut?; allowed: a line end after the last row"
+    assert warnings(TRACED, files={"t.csv": "time,tokens\n1,20\n2,3"}) == [
+        f"4:28: fleets.chat.arrivals.trace.file: warning: {said}"
+    ]
+    text = around("step", "{think: {empirical: {file: t.csv, column: tokens, scale: 1ms}}}")
+    assert warnings(text, files={"t.csv": "time,tokens\n1,20\n2,3"}) == [
+        f"7:32: fleets.agent.steps.0.think.empirical.file: warning: {said}"
+    ]
 
 
 def test_a_data_file_that_is_a_directory_or_lacks_permission(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -668,6 +742,58 @@ def test_a_pattern_on_the_numbers_of_agents_nobody_counted_is_not_warned_of() ->
     assert "it governs nothing" in warnings(text)[0]
     assert warnings(text.replace("count: 5", "arrivals: {poisson: 1/s}")) == []
     assert warnings(text.replace("count: 5", "count: 200k")) == []
+
+
+def test_a_cost_that_no_limit_counts() -> None:
+    limits = (
+        "{id: r, type: rate_limit, rate: 9/s, scope: 'task:*_a'}, {id: t, type: rate_limit, rate: 9/s, counts: tokens}"
+    )
+    steps = (
+        "{task: a, duration: 1, cost: {requests: 1, tokens: 2}}\n  - {task: b, duration: 1, cost: 3}\n"
+        "  - {task: c, duration: 1, needs: {t: 1}, cost: {exponential: 4}}\n  - {task: d, duration: 1, cost: {tokens: 5}}"
+    )
+    assert warnings(around("constraint", limits).replace("{think: 1s}", steps)) == [
+        "7:56: fleets.agent.steps.a.cost.tokens: warning: no limit of this task counts tokens; allowed: requests",
+        "8:34: fleets.agent.steps.b.cost: warning: no limit of this task counts anything; allowed: no cost, or a rate limit that governs the task",
+        "10:43: fleets.agent.steps.d.cost.tokens: warning: no limit of this task counts tokens; allowed: no cost",
+    ]
+
+
+def test_a_cost_of_an_agent_that_is_not_looked_at_may_count() -> None:
+    text = around("constraint", "{id: r, type: rate_limit, rate: 9/s, scope: 'task:agent_5000_*'}")
+    text = text.replace("{think: 1s}", "{task: w, duration: 1, cost: 3}")
+    assert len(warnings(text)) == 2
+    assert warnings(text.replace("count: 5", "count: 6k")) == []
+
+
+def test_a_constraint_that_comes_when_the_run_has_ended() -> None:
+    text = around("constraint", "{id: p, type: pause, scope: global, from: 1h}")
+    text = text.replace("{think: 1s}", "{task: w, duration: 1}")
+    said = "2:57: constraints.p.from: warning: not before the run ends; allowed: a time before until"
+    assert warnings(text) == [said]
+    assert warnings(text.replace("until: 1h", "until: 2h")) == []
+
+
+def test_a_pause_for_ever_in_a_run_without_an_end() -> None:
+    text = around("top", "seed: 1").replace("{think: 1s}", "{task: w, duration: 1}")
+
+    def told(**rest: str) -> list[str]:
+        keys = "".join(f", {key}: {value}" for key, value in rest.items())
+        return warnings(text.replace("[]", f"[{{id: p, type: pause, scope: global{keys}}}]"))
+
+    said = "2:15: constraints.p: warning: it is never lifted, and without until whoever it stops is left waiting; allowed: expires, a change to paused: false, or until"
+    assert told() == [said]
+    assert told(paused="false", changes="[{at: 1s, paused: true}]") == [said]
+    assert told(**{"from": "5s"}) == [said]
+    assert told(expires="5s") == []
+    assert told(changes="[{at: 1s, paused: false}]") == []
+    assert told(on_limit="reject") == []
+    assert (
+        warnings(
+            around("constraint", "{id: p, type: pause, scope: global}").replace("{think: 1s}", "{task: w, duration: 1}")
+        )
+        == []
+    )
 
 
 def test_with_faults_there_are_no_warnings() -> None:

@@ -1,0 +1,146 @@
+"""What a person is shown of a run: on a terminal, on a narrow one, and in a pipe."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from model.log import Header
+from sim.display import PROGRESS_SECONDS, plain_progress, progress, summary
+from tests.fleet_logs import S, concurrency, header, pause, rate_limit
+
+HEAD = header(
+    {"a": 1234}, [concurrency("slots", 40), rate_limit("tokens-a-minute", 500_000, 60 * S), pause("stop", True)]
+)
+LOG = "runs [bold]of[/] :smile: [today].arrows"
+
+
+def result(head: Header, **rest: Any) -> dict[str, Any]:
+    numbers = {
+        "utilisation": 0.54321,
+        "blocked_ns": 0,
+        "blocked_episodes": 0,
+        "rebounds": 0,
+        "peak_waiting": 0,
+    }
+    constraints = {entry.id: dict(numbers) for entry in head.constraints}
+    if len(constraints) > 1:
+        constraints["tokens-a-minute"] |= {"blocked_ns": 7200 * S, "blocked_episodes": 30_051, "peak_waiting": 512}
+    return {
+        "scenario": "demo",
+        "seed": 1,
+        "digest": "d" * 64,
+        "events": 120_160,
+        "end_ns": 60 * S,
+        "tasks": {"started": 29_769, "finished": 29_669, "failed": 0, "blocked": 30_051, "open": 482},
+        "wait_ns": {"mean": 789.6e6, "p50": 801_400_000, "p95": 843_400_000, "p99": 866_000_000, "max": 1_011_000_000},
+        "constraints": constraints,
+        "wall_s": 0.25,
+        "events_per_s": 480_640.0,
+        "log": LOG,
+        "interrupted": False,
+    } | rest
+
+
+def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:
+    file = io.StringIO()
+    system = "standard" if terminal else None
+    summary(
+        Console(file=file, width=width, force_terminal=terminal, color_system=system, highlight=False, _environ={}),
+        result(head, **rest),
+        head,
+    )
+    return file.getvalue()
+
+
+IN_A_PIPE = f"""\
+demo  seed 1, 1,234 agents, 60 s of virtual time
+  tasks   29,769 started, 29,669 finished, 0 failed, 30,051 blocked, 482 open
+  wait    mean 789.6 ms, p50 801.4 ms, p95 843.4 ms, p99 866 ms, max 1.011 s
+  constraint        limit                 used   blocked   episodes   peak queue
+  slots             40 at once           54.3%       0 s          0            0
+  tokens-a-minute   500,000/m requests   54.3%     2.0 h     30,051          512
+  stop              nobody               54.3%       0 s          0            0
+  120,160 events in 0.25 s (480,640 a second)
+  digest  {"d" * 64}
+  log     {LOG}
+"""
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_in_a_pipe_no_line_is_broken_and_none_ends_with_blanks(width: int) -> None:
+    assert shown(HEAD, width, terminal=False) == IN_A_PIPE
+
+
+NARROW = f"""\
+demo  seed 1, 1,234 agents, 60 s of virtual time
+  tasks   29,769 started, 29,669 finished, 0 failed,
+          30,051 blocked, 482 open
+  wait    mean 789.6 ms, p50 801.4 ms, p95 843.4 ms,
+          p99 866 ms, max 1.011 s
+  slots  40 at once
+    54.3% used, 0 s blocked, episodes 0, peak queue 0
+  tokens-a-minute  500,000/m requests
+    54.3% used, 2.0 h blocked, episodes 30,051,
+    peak queue 512
+  stop  nobody
+    54.3% used, 0 s blocked, episodes 0, peak queue 0
+  120,160 events in 0.25 s (480,640 a second)
+  digest  {"d" * 64}
+  log     {LOG}
+"""
+
+
+def without_colours(text: str) -> str:
+    for code in ("\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[1;31m"):
+        text = text.replace(code, "")
+    return text
+
+
+def test_a_narrow_terminal_gets_each_constraint_on_lines_of_its_own() -> None:
+    assert without_colours(shown(HEAD, 60, terminal=True)) == NARROW
+    assert without_colours(shown(HEAD, 80, terminal=True)) == IN_A_PIPE
+
+
+def test_the_constraint_that_blocked_most_is_red() -> None:
+    red = [line for line in shown(HEAD, 100, terminal=True).splitlines() if "\x1b[31m" in line]
+    assert [line.split()[1] for line in red] == ["tokens-a-minute"]
+    red = [line for line in shown(HEAD, 60, terminal=True).splitlines() if "\x1b[31m" in line]
+    assert len(red) == 3
+    one = header({"a": 1}, [concurrency("slots", 40)])
+    assert "\x1b[31m" not in shown(one, 100, terminal=True)  # nobody was blocked
+
+
+def test_one_agent_without_a_constraint_that_was_interrupted_before_it_started() -> None:
+    text = shown(
+        header({"a": 1}), 80, False, interrupted=True, wait_ns=dict.fromkeys(("mean", "p50", "p95", "p99", "max"))
+    )
+    assert text.startswith("demo  seed 1, 1 agent, 60 s of virtual time (interrupted)\n")
+    assert "wait" not in text
+    assert "constraint" not in text
+
+
+# Progress
+
+
+def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is() -> None:
+    now, lines = 0.0, list[str]()
+    observe = plain_progress("demo", 60 * S, lines.append, lambda: now)
+    for second in range(2 * PROGRESS_SECONDS + 5):
+        now = float(second)
+        observe(second * S, 1000 * second)
+    assert lines == [
+        "demo: 10 s of 60 s of virtual time, 10,000 records",
+        "demo: 20 s of 60 s of virtual time, 20,000 records",
+    ]
+    endless = plain_progress("demo", None, lines.append, lambda: now)
+    now += PROGRESS_SECONDS
+    endless(7 * S, 2000)
+    assert lines[-1] == "demo: 7 s of virtual time, 2,000 records"
+
+
+def test_a_run_that_is_soon_over_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("demo", 60 * S) as observe:
+        observe(S, 1000)
+    assert capsys.readouterr().err == ""
