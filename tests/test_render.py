@@ -704,7 +704,9 @@ def test_a_damaged_log_is_one_line_and_exit_code_2(tmp_path, capsys):
     file = tmp_path / "damaged"
     file.write_bytes(content(header({"a": 2}), [row(0, Kind.AgentStarted, 7)]))
     assert command.main([str(file)]) == 2
-    assert capsys.readouterr().err == "a row names agent 7, and the header has 2; the log is damaged\n"
+    assert capsys.readouterr().err == (
+        f"{file}: the log is damaged at event 0: AgentStarted names agent 7, and the header has 2\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--nope"]])
