@@ -4,7 +4,8 @@ Rules:
 
 1. One row is one event, with names in place of numbers: `kind`, `constraint`, `task`. `seq` counts from 0.
 2. Every format is written batch by batch, so that a log may be larger than memory.
-3. `telemetry` is one `TaskStateEvent` for each change of a task's state; `timestamp` is virtual time in seconds.
+3. `telemetry` is one `TaskStateEvent` for each change of a task's state; `timestamp` is virtual time in seconds. The states
+   are BLOCKED, RUNNING, COMPLETED, FAILED and SKIPPED; an attempt that is followed by another has FAILED like the last.
 """
 
 import json
@@ -109,6 +110,17 @@ _STATES = {
     Kind.TaskBlocked: "BLOCKED",
     Kind.TaskSkipped: "SKIPPED",
 }
+_REFUSALS = {
+    Kind.TaskRejected: "rejected by",
+    Kind.TaskAbandoned: "gave up waiting for",
+}
+_ERRORS = {
+    Status.succeeded: "",
+    Status.failed: "failed",
+    Status.timed_out: "timed out",
+    Status.cancelled: "cancelled",
+    Status.preempted: "pre-empted",
+}
 
 
 def to_telemetry(log: Log, out: BinaryIO) -> None:
@@ -119,32 +131,33 @@ def to_telemetry(log: Log, out: BinaryIO) -> None:
     refused: dict[int, str] = {}
     for batch in log.batches():
         lines = []
-        for time, kind, agent, visit, constraint, value, task in zip(
+        for time, kind, agent, visit, attempt, constraint, value, task in zip(
             batch.time.tolist(),
             batch.kind.tolist(),
             batch.agent.tolist(),
             batch.visit.tolist(),
+            batch.attempt.tolist(),
             batch.constraint.tolist(),
             batch.value.tolist(),
             names.of(batch),
             strict=True,
         ):
-            duration_ns, error, state = 0, "", _STATES.get(Kind(kind))
+            duration_ns, error, state = 0, "", _STATES.get(kind)
             if kind == Kind.TaskStarted:
                 started_ns[agent] = time
-            elif kind == Kind.TaskRejected:
-                refused[agent] = f"rejected by {constraints[constraint]}"
+            elif kind in _REFUSALS:
+                refused[agent] = f"{_REFUSALS[kind]} {constraints[constraint]}"
             elif kind == Kind.TaskFinished:
-                succeeded = value == Status.succeeded
-                state = "COMPLETED" if succeeded else "FAILED"
+                state = "COMPLETED" if value == Status.succeeded else "FAILED"
                 duration_ns = time - started_ns.pop(agent, time)
-                error = "" if succeeded else refused.pop(agent, Status(value).name)
+                error = refused.pop(agent, _ERRORS[value])
             if state is not None:
+                again = f".{attempt}" if attempt else ""
                 lines.append(
                     _line(
                         {
                             "type": "TaskStateEvent",
-                            "task_id": f"{task}:{visit}",
+                            "task_id": f"{task}:{visit}{again}",
                             "task_name": task,
                             "state": state,
                             "duration_ms": duration_ns / 1e6,
