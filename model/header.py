@@ -18,6 +18,7 @@ import pyarrow as pa
 from pydantic import Field, TypeAdapter, ValidationError
 
 from model.events import LOG_FORMAT
+from model.faults import BadInput
 
 _HEADER_KEY = b"fleetsim"
 _INPUT_KEY = b"fleetsim.input."
@@ -35,7 +36,7 @@ _NUMBERS = {
 _Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class LogError(Exception):
+class LogError(BadInput):
     """The file is no log that can be read, or it cannot be written; the text says which and why."""
 
 

@@ -119,7 +119,10 @@ class Log:
         """Open the log at `path`; raises LogError where there is none, or it cannot be read."""
         if (reason := _no_log(Path(path))) is not None:
             raise LogError(f"{path}: {reason}")
-        return cls(lambda: pa.memory_map(str(path)), str(path))
+        try:
+            return cls(lambda: pa.memory_map(str(path)), str(path))
+        except OSError as error:
+            raise LogError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
 
     @classmethod
     def from_bytes(cls, content: bytes, checked: bool = True) -> "Log":
