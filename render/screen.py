@@ -101,7 +101,7 @@ class Screen:
 @contextmanager
 def alternate_screen(console: Console) -> Iterator[Screen]:
     """Lend the whole terminal, without cursor and echo."""
-    with console.screen(hide_cursor=True), _no_echo() as silence:
+    with _whole_screen(console), _no_echo() as silence:
         screen = Screen(console)
         with _given_back_while_stopped(console, screen, silence):
             yield screen
@@ -117,6 +117,16 @@ def _difference(before: Line, after: Line) -> tuple[int, Line]:
     while end < common - start and before[-1 - end] == after[-1 - end]:
         end += 1
     return column, after[start : len(after) - end]
+
+
+@contextmanager
+def _whole_screen(console: Console) -> Iterator[None]:
+    # Not Console.screen: a signal between its first control code and its return would leave the screen as it is then.
+    try:
+        console.control(Control.alt_screen(True), Control.show_cursor(False))
+        yield
+    finally:
+        console.control(Control.show_cursor(True), Control.alt_screen(False))
 
 
 @contextmanager
@@ -136,8 +146,8 @@ def _no_echo() -> Iterator[Callable[[bool], None]]:
     def silence(silent: bool) -> None:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, quiet if silent else before)
 
-    silence(True)
     try:
+        silence(True)
         yield silence
     finally:
         termios.tcsetattr(keyboard, termios.TCSAFLUSH, before)
