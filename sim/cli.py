@@ -211,19 +211,26 @@ def _overrides(seed: int | None, until: str | None, assignments: Sequence[str] |
 
 def _load(path: Path, overrides: Sequence[str]) -> "Loaded":
     from model.faults import ScenarioError
-    from model.log import is_stream
     from model.validation import load
 
-    with suppress(OSError, ValueError):  # what cannot be read is told by who reads it as a scenario
-        if path.is_file() and is_stream(path):
-            raise BadInput(f"{path}: that is a log; replay it with python -m render {path}")
     try:
         loaded = load(path, overrides)
     except ScenarioError as error:
+        if _is_log(path):
+            raise BadInput(f"{path}: that is a log; replay it with python -m render {path}") from None
         raise BadInput("\n".join(map(str, error.faults))) from None
     for warning in loaded.warnings:
         say(str(warning))
     return loaded
+
+
+def _is_log(path: Path) -> bool:
+    from model.log import is_stream
+
+    try:
+        return path.is_file() and is_stream(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _keep(path: Path, option: str, inputs: dict[Path, str]) -> None:
