@@ -36,6 +36,10 @@ class Fault:
         return f"{': '.join(parts)}: {cut(self.problem, _HALF_MAX)}; allowed: {cut(self.allowed, _HALF_MAX)}"
 
 
+class BadInput(Exception):
+    """An input that cannot be used; the text is what the user is told."""
+
+
 class ScenarioError(Exception):
     """A scenario that cannot be used; `faults` holds everything that is wrong with it, in file order."""
 

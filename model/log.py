@@ -6,155 +6,47 @@ Rules:
    seed and the input files, so that the run can be made again from the log alone.
 2. The digest is SHA-256 over the SHA-256 of each column's little-endian bytes, in column order. It does not depend on
    batches, compression, library versions or the header.
-3. Batches are readable up to the last complete one. A log whose last row is not `RunFinished` is cut: what is there is
-   true, and `Log.cut` says that something is missing.
-4. No host name, path of a machine or wall clock is ever written.
+3. A log whose last row is not `RunFinished` is cut: the run was interrupted or killed. It is readable up to the last
+   complete batch, what is there is true, and `Log.cut` says that something is missing.
+4. A log that cannot be decoded, or with a row that numbers what the header does not name, is damaged: that is a LogError.
+   Each batch is held against the header where it is read, here, so that no reader of a `Log` has to look again.
+5. No host name, path of a machine or wall clock is ever written.
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from model.events import COLUMNS, LOG_FORMAT, Batch, Kind
+from model.events import COLUMNS, Batch, Kind, Skip, Status
+from model.header import ConstraintEntry, DemandEntry, FleetEntry, Header, LogError, StepEntry
+from model.roster import Roster
+
+__all__ = [
+    "BATCH_ROWS",
+    "ConstraintEntry",
+    "DemandEntry",
+    "Digest",
+    "FleetEntry",
+    "Header",
+    "Log",
+    "LogError",
+    "LogWriter",
+    "StepEntry",
+    "is_stream",
+]
 
 BATCH_ROWS = 65_536
-_HEADER_KEY = b"fleetsim"
-_INPUT_KEY = b"fleetsim.input."
 _COMPRESSION_LEVEL = 1
-
-
-class LogError(Exception):
-    """The file is no log that can be read, or it cannot be written; the text says which and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class FleetEntry:
-    """A fleet: its agents are numbered from `first`, `count` of them."""
-
-    name: str
-    first: int
-    count: int
-    tenant: str | None
-    priority: int
-
-
-@dataclass(frozen=True, slots=True)
-class DemandEntry:
-    """What a task asks of one constraint; `amount` is None where it is drawn and so recorded in the rows."""
-
-    constraint: int
-    amount: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepEntry:
-    """A step. `demands` has one entry for each group of agents of the fleet that the same constraints govern.
-
-    Where it `states_all`, every amount that is taken or given back has a row of its own.
-    `groups` says which agents (numbers within the fleet) are in which group, as (first, last, group); empty where
-    there is only one group.
-    """
-
-    fleet: int
-    name: str
-    kind: str
-    demands: tuple[tuple[DemandEntry, ...], ...]
-    groups: tuple[tuple[int, int, int], ...]
-    states_all: bool = False
-    spawned: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ConstraintEntry:
-    """A constraint; `settings` holds (time in ns, its numbers from then on, or None when it is not in force)."""
-
-    id: str
-    type: str
-    scope: str | None
-    counts: str | None
-    settings: tuple[tuple[int, dict[str, int] | None], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a log says about itself: the names behind the numbers, and how to make the run again."""
-
-    name: str
-    seed: int
-    until_ns: int | None
-    fleets: tuple[FleetEntry, ...]
-    steps: tuple[StepEntry, ...]
-    constraints: tuple[ConstraintEntry, ...]
-    scenario: dict[str, Any]
-    versions: dict[str, str]
-    inputs: dict[str, bytes] = field(default_factory=dict)
-
-    @property
-    def agents(self) -> int:
-        """How many agents can appear in the log."""
-        return sum(fleet.count for fleet in self.fleets)
-
-    def fleet_of(self, agent: int) -> FleetEntry:
-        """Return the fleet that `agent` (its number in the run) belongs to."""
-        return next(fleet for fleet in self.fleets if fleet.first <= agent < fleet.first + fleet.count)
-
-    def task_name(self, agent: int, step: int) -> str | None:
-        """Return FLEET_NUMBER_STEP, the name of the task, or None where the event has none."""
-        if agent < 0 or step < 0:
-            return None
-        fleet = self.fleet_of(agent)
-        return f"{fleet.name}_{agent - fleet.first}_{self.steps[step].name}"
-
-    def to_metadata(self) -> dict[bytes, bytes]:
-        """Return the header as Arrow schema metadata: canonical JSON, and the input files compressed."""
-        body = {key: value for key, value in asdict(self).items() if key != "inputs"}
-        body["format"] = LOG_FORMAT
-        body["inputs"] = {
-            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-            for name, content in self.inputs.items()
-        }
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        metadata = {_HEADER_KEY: text.encode()}
-        for name, content in self.inputs.items():
-            metadata[_INPUT_KEY + name.encode()] = pa.compress(content, codec="zstd", asbytes=True)
-        return metadata
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[bytes, bytes]) -> "Header":
-        """Read a header back; raises LogError where it is of another format or an input file does not agree."""
-        body = json.loads(metadata[_HEADER_KEY])
-        if body.pop("format") != LOG_FORMAT:
-            raise LogError(f"this log is of another format; this version reads format {LOG_FORMAT}")
-        inputs = {}
-        for name, entry in body.pop("inputs").items():
-            content = pa.decompress(metadata[_INPUT_KEY + name.encode()], entry["bytes"], codec="zstd", asbytes=True)
-            if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-                raise LogError(f"the input file {name} in this log is damaged")
-            inputs[name] = content
-        return cls(
-            **{
-                **body,
-                "fleets": tuple(FleetEntry(**entry) for entry in body["fleets"]),
-                "steps": tuple(_step(entry) for entry in body["steps"]),
-                "constraints": tuple(_constraint(entry) for entry in body["constraints"]),
-                "inputs": inputs,
-            }
-        )
-
-
-def _step(entry: dict[str, Any]) -> StepEntry:
-    demands = tuple(tuple(DemandEntry(**demand) for demand in group) for group in entry["demands"])
-    return StepEntry(**{**entry, "demands": demands, "groups": tuple(tuple(group) for group in entry["groups"])})
-
-
-def _constraint(entry: dict[str, Any]) -> ConstraintEntry:
-    return ConstraintEntry(**{**entry, "settings": tuple(tuple(setting) for setting in entry["settings"])})
+_STREAM_BEGINS = b"\xff\xff\xff\xff"
+_STREAM_ENDS = b"\xff\xff\xff\xff\0\0\0\0"
+_FIELDS = [pa.field(name, pa.from_numpy_dtype(dtype)) for name, dtype in COLUMNS.items()]
+_ALLOWED = "allowed: a log that a run has written"
 
 
 class Digest:
@@ -179,9 +71,7 @@ class LogWriter:
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self.events = 0
         self._digest = Digest()
-        self._schema = pa.schema(
-            [(name, pa.from_numpy_dtype(dtype)) for name, dtype in COLUMNS.items()], metadata=header.to_metadata()
-        )
+        self._schema = pa.schema(_FIELDS, metadata=header.to_metadata())
         options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", _COMPRESSION_LEVEL))
         self._stream = pa.ipc.new_stream(file, self._schema, options=options)
 
@@ -203,53 +93,81 @@ class LogWriter:
 class Log:
     """A log that is read back, as often as one likes, batch by batch, so that it may be larger than memory."""
 
-    def __init__(self, source: Callable[[], pa.NativeFile]) -> None:
+    def __init__(self, source: Callable[[], pa.NativeFile], name: str = "", checked: bool = True) -> None:
+        """Read the header. `name` is what errors call the log; rows that are not to be `checked` are taken as they are."""
         self._source = source
+        self._name = name
+        self._checked = checked
         self._cut: bool | None = None
-        schema = self._reader().schema
-        if _HEADER_KEY not in (schema.metadata or {}):
-            raise LogError("not a fleetsim log")
-        self.header = Header.from_metadata(schema.metadata)
-        if schema.names != list(COLUMNS):
-            raise LogError("this log has other columns; it was written by another version")
+        opened = source()
+        try:
+            schema = pa.ipc.open_stream(opened).schema
+            as_expected = [(each.name, each.type) for each in schema] == [(each.name, each.type) for each in _FIELDS]
+        except (OSError, ValueError, pa.ArrowException):
+            cut = _ends_early(opened)
+            raise self._error(
+                "the log is cut before its first event" if cut else f"not a fleetsim log; {_ALLOWED}"
+            ) from None
+        try:
+            self.header = Header.from_metadata(schema.metadata)
+        except LogError as error:
+            raise self._error(str(error)) from None
+        if not as_expected:
+            raise self._error("the columns of this log are not those of this version, or it is damaged")
 
     @classmethod
     def open(cls, path: str | Path) -> "Log":
         """Open the log at `path`; raises LogError where there is none, or it cannot be read."""
+        if (reason := _no_log(Path(path))) is not None:
+            raise LogError(f"{path}: {reason}")
         try:
-            return cls(lambda: pa.memory_map(str(path)))
-        except LogError as error:
-            raise LogError(f"{path}: {error}") from None
-        except FileNotFoundError:
-            raise LogError(f"{path}: no such file; allowed: a log that a run has written") from None
-        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-            raise LogError(f"{path}: not a fleetsim log ({_first_line(error)})") from None
+            return cls(lambda: pa.memory_map(str(path)), str(path))
+        except OSError as error:
+            raise LogError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> "Log":
+    def from_bytes(cls, content: bytes, checked: bool = True) -> "Log":
         """Open a log that is held in memory."""
-        return cls(lambda: pa.BufferReader(content))
+        return cls(lambda: pa.BufferReader(content), checked=checked)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the rows in order, up to the last complete batch; afterwards `cut` is known."""
-        reader, last = self._reader(), None
+        """Yield the rows in order, up to the last complete batch; afterwards `cut` is known.
+
+        Raises LogError where the log is damaged.
+        """
+        source = self._source()
+        stream, check = pa.ipc.open_stream(source), _Check(self.header)
+        events, last_kind, last_ns = 0, -1, 0
         while True:
+            left = source.size() - source.tell()
             try:
-                read = reader.read_next_batch()
+                read = stream.read_next_batch()
+                read.validate()
             except StopIteration:
+                if source.tell() < source.size():
+                    raise self._damaged(events, "it cannot be read from there on") from None
                 break
             except (OSError, pa.ArrowException):
-                last = None
+                if left < len(_STREAM_ENDS):  # all that is missing is the mark of the end, or a part of it
+                    break
+                if last_kind == Kind.RunFinished or not _ends_early(source):
+                    raise self._damaged(events, "it cannot be read from there on") from None
                 break
+            if any(column.null_count for column in read.columns):
+                raise self._damaged(events, "a value is missing there or later")
             batch = Batch(*(column.to_numpy() for column in read.columns))
-            if len(batch):
-                last = batch.kind[-1]
-                yield batch
-        self._cut = last != Kind.RunFinished
+            if not len(batch):
+                continue
+            if self._checked and (wrong := check.first(batch, last_ns)) is not None:
+                row, problem = wrong
+                raise self._damaged(events + row, problem)
+            events, last_kind, last_ns = events + len(batch), int(batch.kind[-1]), int(batch.time[-1])
+            yield batch
+        self._cut = last_kind != Kind.RunFinished
 
     @property
     def cut(self) -> bool:
-        """Whether the end is missing: the run was interrupted or killed, or the file is damaged."""
+        """Whether the end is missing: the run was interrupted or killed."""
         if self._cut is None:
             for _ in self.batches():
                 pass
@@ -263,9 +181,117 @@ class Log:
             digest.update(batch)
         return digest.hex()
 
-    def _reader(self) -> pa.ipc.RecordBatchStreamReader:
-        return pa.ipc.open_stream(self._source())
+    def _damaged(self, event: int, problem: str) -> LogError:
+        return self._error(f"the log is damaged at event {event:,}: {problem}")
+
+    def _error(self, text: str) -> LogError:
+        return LogError(f"{self._name}: {text}" if self._name else text)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def is_stream(path: Path) -> bool:
+    """Say whether a file begins as a log does, and so no text can."""
+    with path.open("rb") as file:
+        return file.read(len(_STREAM_BEGINS)) == _STREAM_BEGINS
+
+
+def _no_log(path: Path) -> str | None:
+    """Say why there is no log at `path`; None where there may be one."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return f"not a fleetsim log: it is {'a directory' if path.is_dir() else 'not a file'}; {_ALLOWED}"
+        if not status.st_size:
+            return f"not a fleetsim log: it is empty; {_ALLOWED}"
+        if is_stream(path):
+            return None
+    except FileNotFoundError:
+        return f"no such file; {_ALLOWED}"
+    except (OSError, ValueError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}; {_ALLOWED}"
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return f"not a fleetsim log: that is a scenario; run it with python -m sim {path}"
+    return f"not a fleetsim log; {_ALLOWED}"
+
+
+def _ends_early(source: pa.NativeFile) -> bool:
+    """Say whether a read that failed came to the end of a stream that nobody closed."""
+    size = source.size()
+    if source.tell() < size:
+        return False
+    source.seek(max(0, size - len(_STREAM_ENDS)))
+    return bytes(source.read()) != _STREAM_ENDS
+
+
+_OF_AGENTS = range(Kind.AgentStarted, Kind.ResourceReleased + 1)
+_OF_TASKS = range(Kind.TaskBlocked, Kind.ResourceReleased + 1)
+_OF_CONSTRAINTS = (
+    *(Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned),
+    *(Kind.ResourceAcquired, Kind.ResourceReleased, Kind.ConstraintChanged),
+)
+_LEAST = {
+    name: np.where(np.isin(np.arange(len(Kind)), list(kinds)), 0, -1)
+    for name, kinds in {
+        "agent": _OF_AGENTS,
+        "step": _OF_TASKS,
+        "visit": _OF_TASKS,
+        "attempt": _OF_TASKS,
+        "constraint": _OF_CONSTRAINTS,
+    }.items()
+}
+"""The least number in a column by the kind of the row: 0 where such a row has one, else -1."""
+_CODES = {Kind.TaskFinished: Status, Kind.TaskSkipped: Skip}
+"""What the value of a row stands for, where it is one of a list."""
+
+
+class _Check:
+    """Finds rows that number what the header does not name, or that go back in time: by a few passes over a batch."""
+
+    def __init__(self, header: Header) -> None:
+        self._stops = {
+            "agent": None,
+            "step": len(header.steps),
+            "visit": None,
+            "attempt": None,
+            "constraint": len(header.constraints),
+        }
+        self._agents = header.agents
+        self._roster = Roster(header)
+        self._fleet_of_step = np.array([*(step.fleet for step in header.steps), 0])
+        fleets = [header.fleets[step.fleet] for step in header.steps]
+        self._agents_first = np.array([*(fleet.first for fleet in fleets), 0])
+        self._agents_stop = np.array([*(fleet.first + fleet.count for fleet in fleets), 0])
+
+    def first(self, batch: Batch, since_ns: int) -> tuple[int, str] | None:
+        """Return the place of a row that is wrong and what is wrong with it, or None where all are right."""
+        kinds = batch.kind
+        if (row := _first(kinds >= len(Kind))) is not None:
+            return row, f"it is of kind {kinds[row]}, and there are {len(Kind)}"
+        for name, stop in self._stops.items():
+            column = getattr(batch, name)
+            wrong = column < _LEAST[name][kinds]
+            if stop is not None:
+                wrong |= column >= stop
+            if (row := _first(wrong)) is not None:
+                known = "" if stop is None else f", and the header has {stop}"
+                return row, f"{Kind(kinds[row]).name} names {name} {column[row]}{known}"
+        if (unborn := self._roster.feed(batch)) is not None:
+            return unborn
+        if (row := _first(batch.agent >= self._roster.agents)) is not None:
+            return row, f"{Kind(kinds[row]).name} names agent {batch.agent[row]}, and there are {self._roster.agents}"
+        for kind, codes in _CODES.items():
+            if (row := _first((kinds == kind) & ((batch.value < 0) | (batch.value >= len(codes))))) is not None:
+                return row, f"{kind.name} has value {batch.value[row]}; allowed: 0 to {len(codes) - 1}"
+        strange = (batch.agent < self._agents_first[batch.step]) | (batch.agent >= self._agents_stop[batch.step])
+        late = np.flatnonzero(batch.agent >= self._agents)
+        if len(late):
+            strange[late] = self._roster.places(batch.agent[late])[0] != self._fleet_of_step[batch.step[late]]
+        if (row := _first(strange & (_LEAST["step"][kinds] == 0))) is not None:
+            return row, f"it names agent {batch.agent[row]} and step {batch.step[row]}, which is of another fleet"
+        if (row := _first(np.diff(batch.time, prepend=since_ns) < 0)) is not None:
+            return row, f"it is at {batch.time[row]} ns, before the one before it"
+        return None
+
+
+def _first(wrong: NDArray[np.bool_]) -> int | None:
+    row = int(np.argmax(wrong))
+    return row if wrong[row] else None

@@ -4,53 +4,71 @@ An agent that was spawned is numbered after all that the header lists, in the or
 its fleet likewise. Its `AgentStarted` has the step and the visit that spawned it, and its parent as the value.
 """
 
-from bisect import bisect_right
-
 import numpy as np
+from numpy.typing import NDArray
 
 from model.events import Batch, Kind
-from model.log import Header, LogError
+from model.header import Header
 
 
 class Roster:
     """Feed it the batches of a log in order: it then knows everybody in them."""
 
     def __init__(self, header: Header) -> None:
-        self._header = header
-        self._firsts = [fleet.first for fleet in header.fleets]
+        self.header = header
+        self._firsts = np.array([fleet.first for fleet in header.fleets], np.int64)
         self._counts = [fleet.count for fleet in header.fleets]
         self._spawned: list[tuple[int, int]] = []  # fleet, and number within the fleet
 
     @property
     def agents(self) -> int:
         """How many agents there are so far."""
-        return self._header.agents + len(self._spawned)
+        return self.header.agents + len(self._spawned)
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows; raises LogError where an agent is spawned out of turn, or by a step that spawns nobody."""
+    def feed(self, batch: Batch) -> tuple[int, str] | None:
+        """Take in the next rows; return the place of a row whose agent cannot be spawned, and why, if there is one."""
         for row in np.flatnonzero((batch.kind == Kind.AgentStarted) & (batch.step >= 0)).tolist():
-            agent, step = int(batch.agent[row]), int(batch.step[row])
-            fleet = self._header.steps[step].spawned if step < len(self._header.steps) else None
-            if fleet is None or agent != self.agents:
-                raise LogError(f"agent {agent} is spawned by step {step}, which does not fit; the log is damaged")
+            agent, parent = int(batch.agent[row]), int(batch.value[row])
+            fleet = self.header.steps[batch.step[row]].spawned
+            if fleet is None:
+                return row, f"agent {agent} is spawned by step {batch.step[row]}, which spawns nobody"
+            if agent != self.agents or not 0 <= parent < agent:
+                return row, f"agent {agent} is spawned by agent {parent}; the next that is spawned is {self.agents}"
             self._spawned.append((fleet, self._counts[fleet]))
             self._counts[fleet] += 1
+        return None
 
-    def place(self, agent: int) -> tuple[int, int]:
-        """Return the fleet of an agent and its number within the fleet; raises LookupError where there is no such agent."""
-        if agent >= self._header.agents:
-            return self._spawned[agent - self._header.agents]
+    def places(self, agents: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the fleet of each agent, and its number within the fleet; -1 in place of an agent gives anything."""
         # Of several fleets with the same first number only the last has agents.
-        fleet = bisect_right(self._firsts, agent) - 1
-        return fleet, agent - self._firsts[fleet]
+        fleets = np.searchsorted(self._firsts, agents, side="right") - 1
+        numbers = agents - self._firsts[fleets]
+        late = np.flatnonzero(agents >= self.header.agents)
+        if len(late):
+            of_late = np.array(self._spawned, np.int64)[agents[late] - self.header.agents]
+            fleets[late], numbers[late] = of_late.T
+        return fleets, numbers
 
     def name(self, agent: int) -> str:
         """Return FLEET_NUMBER, the name of an agent."""
-        fleet, number = self.place(agent)
-        return f"{self._header.fleets[fleet].name}_{number}"
+        fleets, numbers = self.places(np.array([agent]))
+        return f"{self.header.fleets[fleets[0]].name}_{numbers[0]}"
 
     def task_name(self, agent: int, step: int) -> str | None:
         """Return FLEET_NUMBER_STEP, the name of a task, or None where the event has none."""
         if agent < 0 or step < 0:
             return None
-        return f"{self.name(agent)}_{self._header.steps[step].name}"
+        return f"{self.name(agent)}_{self.header.steps[step].name}"
+
+    def task_names(self, batch: Batch) -> list[str | None]:
+        """Return the name of the task of each row, or None where the event has none."""
+        fleets, numbers = self.places(batch.agent)
+        by_fleet = [fleet.name for fleet in self.header.fleets]
+        by_step = [step.name for step in self.header.steps]
+        tasks = (batch.step >= 0) & (batch.kind != Kind.AgentStarted)
+        return [
+            f"{by_fleet[fleet]}_{number}_{by_step[step]}" if is_task else None
+            for fleet, number, step, is_task in zip(
+                fleets.tolist(), numbers.tolist(), batch.step.tolist(), tasks.tolist(), strict=True
+            )
+        ]

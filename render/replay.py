@@ -9,14 +9,20 @@ from model.state import end_of, state_at
 from model.units import format_duration
 from render.frame import frame
 from render.palette import theme_for
-from render.player import FPS, Clock, WallClock, default_speed, play
+from render.player import FPS, WallClock, default_speed, play
 from render.screen import color_system_of, encode
 from render.status import Reel
 
+_NS_PER_MS = 1_000_000
 
-def replay(log: Log, console: Console, speed: float | None = None, fps: float = FPS) -> None:
-    """Play the log, at a speed that makes it 15 s long unless one is given; elsewhere show its last moment."""
-    show(log, reel_of(log), console, speed, fps)
+
+def replay(log: Log, console: Console) -> None:
+    """Play the log, at a speed that makes it 15 s long; elsewhere show its last moment."""
+    reel = reel_of(log)
+    if can_play(console):
+        _play(log, reel, console)
+    else:
+        still(log, reel, console, reel.end_ns)
 
 
 def reel_of(log: Log) -> Reel:
@@ -24,14 +30,15 @@ def reel_of(log: Log) -> Reel:
     return Reel(end_of(log), cut=log.cut)
 
 
-def show(
-    log: Log, reel: Reel, console: Console, speed: float | None = None, fps: float = FPS, clock: Clock | None = None
-) -> None:
-    """Do what `replay` does, with what is known of the log already."""
+def show(log: Log, reel: Reel, console: Console, speed: float | None = None, fps: float = FPS) -> None:
+    """Play the log where that can be done, then leave its last moment on the screen."""
     if can_play(console):
-        play(log, replace(reel, speed=speed or default_speed(reel.end_ns)), console, fps, clock or WallClock())
-    else:
-        still(log, reel, console, reel.end_ns)
+        _play(log, reel, console, speed, fps)
+    still(log, reel, console, reel.end_ns)
+
+
+def _play(log: Log, reel: Reel, console: Console, speed: float | None = None, fps: float = FPS) -> None:
+    play(log, replace(reel, speed=speed or default_speed(reel.end_ns)), console, fps, WallClock())
 
 
 def can_play(console: Console) -> bool:
@@ -50,6 +57,6 @@ def still(log: Log, reel: Reel, console: Console, at_ns: int) -> None:
 
 def cut_message(reel: Reel) -> str:
     """Say where a cut log ends."""
-    # To the millisecond: nobody reads nanoseconds in a warning.
-    end_ns = reel.end_ns if reel.end_ns < 1_000_000 else round(reel.end_ns, -6)
-    return f"the log is cut at {format_duration(end_ns)}: the run was interrupted"
+    # Nobody reads nanoseconds in a warning. Rounded down, so that it can be asked for.
+    end_ns = reel.end_ns if reel.end_ns < _NS_PER_MS else reel.end_ns // _NS_PER_MS * _NS_PER_MS
+    return f"the log is cut at {format_duration(end_ns)}: the run was interrupted or killed"

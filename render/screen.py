@@ -3,11 +3,14 @@
 Rules:
 
 1. The same lines in the same colour system are the same text.
-2. Whatever happens, the terminal is left as it was found: the normal screen, the cursor, the echo of keys.
+2. Whatever happens, the terminal is left as it was found: the normal screen, the cursor, the echo of keys. Ctrl-Z too
+   gives it back, and when the program goes on it takes the terminal again and paints everything anew.
 """
 
+import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -70,6 +73,12 @@ class Screen:
         self._system = color_system_of(console)
         self._shown: Sequence[Line] = ()
         self._size = (0, 0)
+        self._taken = True
+
+    def begin_anew(self) -> None:
+        """Take the screen again that somebody else had, and send the whole of the next frame."""
+        self._size = (0, 0)
+        self._taken = False
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show a frame: what is the same as in the frame before is not sent again."""
@@ -77,6 +86,8 @@ class Screen:
         text = ""
         if size != self._size:
             text, self._shown, self._size = f"{Control.home()}{Control.clear()}", (), size
+            if not self._taken:
+                text, self._taken = f"{Control.alt_screen(True)}{Control.show_cursor(False)}{text}", True
         for number, line in enumerate(lines):
             column, part = _difference(self._shown[number], line) if self._shown else (0, line)
             if part:
@@ -90,8 +101,10 @@ class Screen:
 @contextmanager
 def alternate_screen(console: Console) -> Iterator[Screen]:
     """Lend the whole terminal, without cursor and echo."""
-    with console.screen(hide_cursor=True), _no_echo():
-        yield Screen(console)
+    with _whole_screen(console), _no_echo() as silence:
+        screen = Screen(console)
+        with _given_back_while_stopped(console, screen, silence):
+            yield screen
 
 
 def _difference(before: Line, after: Line) -> tuple[int, Line]:
@@ -107,17 +120,55 @@ def _difference(before: Line, after: Line) -> tuple[int, Line]:
 
 
 @contextmanager
-def _no_echo() -> Iterator[None]:
-    """Keep typed keys and turns of the mouse wheel off the screen, and away from the shell afterwards."""
-    if termios is None or not sys.stdin.isatty():
+def _whole_screen(console: Console) -> Iterator[None]:
+    # Not Console.screen: a signal between its first control code and its return would leave the screen as it is then.
+    try:
+        console.control(Control.alt_screen(True), Control.show_cursor(False))
         yield
+    finally:
+        console.control(Control.show_cursor(True), Control.alt_screen(False))
+
+
+@contextmanager
+def _no_echo() -> Iterator[Callable[[bool], None]]:
+    """Keep typed keys and turns of the mouse wheel off the screen, and away from the shell afterwards.
+
+    Yields what does that for the time being, and undoes it.
+    """
+    if termios is None or sys.stdin is None or not sys.stdin.isatty():
+        yield lambda silent: None
         return
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard)
-    silent = list(before)
-    silent[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(keyboard, termios.TCSADRAIN, silent)
+    quiet = list(before)
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+
+    def silence(silent: bool) -> None:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, quiet if silent else before)
+
+    try:
+        silence(True)
+        yield silence
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSAFLUSH, before)
+
+
+@contextmanager
+def _given_back_while_stopped(console: Console, screen: Screen, silence: Callable[[bool], None]) -> Iterator[None]:
+    if not console.file.isatty() or signal.getsignal(signal.SIGTSTP) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        # Past the buffers of Python, which may be in use while a signal is handled.
+        os.write(console.file.fileno(), f"{_RESET}{Control.show_cursor(True)}{Control.alt_screen(False)}".encode())
+        silence(False)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        silence(True)
+        screen.begin_anew()
+
+    signal.signal(signal.SIGTSTP, stop)
     try:
         yield
     finally:
-        termios.tcsetattr(keyboard, termios.TCSAFLUSH, before)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)

@@ -203,12 +203,13 @@ def _write(line: LineWriter, entry: _Entry, shape: _Shape, theme: Theme) -> None
 
 
 def clock(ns: int, span_ns: int) -> str:
-    """Write a time so that all times of a span have the same form: 12.30s, 4.125ms, 1:02:03."""
-    for unit, size in (("ns", 1), ("us", 1_000), ("ms", 1_000_000)):
-        if span_ns < 1000 * size and span_ns:
-            return f"{ns / size:.2f}{unit}" if size > 1 else f"{ns}ns"
-    if span_ns < 1000 * NS_PER_SECOND:
-        return f"{ns / NS_PER_SECOND:.2f}s"
+    """Write a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded down."""
+    if 0 < span_ns < 1000:
+        return f"{ns}ns"
+    for unit, size in (("us", 1_000), ("ms", 1_000_000), ("s", NS_PER_SECOND)):
+        if 0 < span_ns < 1000 * size or (not span_ns and unit == "s"):
+            whole, rest = divmod(ns, size)
+            return f"{whole}.{rest * 100 // size:02}{unit}"
     minutes, seconds = divmod(ns // NS_PER_SECOND, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"

@@ -2,9 +2,9 @@
 
 Rules:
 
-1. Exit codes: 0 done, 1 the answer is no, 2 bad input, 130 interrupted.
-2. Results go to standard output, everything else to standard error. With `--json` standard output is one JSON object.
-3. Bad input is one clear line a fault; no traceback reaches a user.
+1. Results go to standard output, everything else to standard error. With `--json` standard output is one JSON object.
+2. Bad input is one clear line a fault; exit codes and standard streams are as `model.program` says.
+3. No file is written over that the command reads. What an export leaves unfinished is removed.
 4. `python -m sim FILE` is short for `python -m sim run FILE`.
 
 Only this module and `sim.display` put `sim` and `render` together. Heavy modules are imported by the command that uses
@@ -14,25 +14,25 @@ them, so that `--help` is quick.
 import json
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 from typer import Argument, Option
 
+from model import program
+from model.faults import BadInput, did_you_mean
+from model.program import DONE, INTERRUPTED, NO, say
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from model.log import Log
     from model.validation import Loaded
-
-DONE, NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-
-_UsageError: Any = typer.BadParameter.__base__
-"""What the parser of the command line raises: an unknown option, a missing argument, a value of another type."""
 
 app = typer.Typer(
     add_completion=False,
@@ -71,17 +71,23 @@ def run(
     try:
         ready = prepare(loaded.scenario, loaded.tables, loaded.inputs)
     except PlanError as error:
-        raise _BadInput(f"{scenario}: {error}") from None
+        raise BadInput(f"{scenario}: {error}") from None
     path = log or Path(f"{loaded.scenario.name}.arrows")
+    _keep(
+        path, "--log", {scenario: "the scenario", **{scenario.parent / name: "a data file" for name in loaded.inputs}}
+    )
+    summary = Summary(ready.header)
     with _output(path) as file, display.progress(loaded.scenario.name, ready.plan.until_ns) as observer:
+        readable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         try:
-            outcome = execute(ready, file, observer, _on_ctrl_c)
+            # What cannot be read again, such as a pipe, is summed up on the way.
+            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else summary.feed)
         except Endless as error:
-            raise _BadInput(f"{scenario}: {error}") from None
-    written = Log.open(path)
-    summary = Summary(written.header)
-    for batch in written.batches():
-        summary.feed(batch)
+            raise BadInput(f"{scenario}: {error}") from None
+    written = Log.open(path) if readable else None
+    if written is not None:
+        for batch in written.batches():
+            summary.feed(batch)
     result = {
         "scenario": loaded.scenario.name,
         "seed": loaded.scenario.seed,
@@ -96,8 +102,8 @@ def run(
         print(json.dumps(result))
     else:
         console = display.console()
-        display.summary(console, result, written.header)
-        if console.is_terminal and not no_animation and not outcome.interrupted:
+        display.summary(console, result, ready.header)
+        if written is not None and console.is_terminal and not no_animation and not outcome.interrupted:
             _replay(written, console)
     return INTERRUPTED if outcome.interrupted else DONE
 
@@ -115,19 +121,27 @@ def check(scenario: Scenario, set_: Overrides = None) -> int:
 def verify(log: LogFile) -> int:
     """Run the scenario inside a log again: 0 when every event agrees, else 1 and the first that differs."""
     from model.faults import ScenarioError
+    from model.log import Log
     from model.planner import PlanError
+    from model.units import format_duration
     from sim import verify as verification
 
-    opened = _open(log)
+    opened = Log.open(log)
     try:
         verdict = verification.verify(opened)
     except (ScenarioError, PlanError) as error:
-        raise _BadInput(f"{log}: the scenario inside it is not valid for this version: {error}") from None
-    if verdict.difference is None:
-        print(f"{log}: verified, {verdict.events:,} events, digest {verdict.digest_log}")
-        return DONE
-    print(f"{log}: {verdict.difference}")
-    return NO
+        first, *more = str(error).splitlines()
+        others = f" ({len(more)} more)" if more else ""
+        raise BadInput(f"{log}: the scenario inside it is not valid for this version: {first}{others}") from None
+    if verdict.difference is not None:
+        print(f"{log}: {verdict.difference}")
+        return NO
+    events = f"{verdict.events:,} events, digest {verdict.digest}"
+    if verdict.cut_ns is None:
+        print(f"{log}: verified, {events}")
+    else:
+        print(f"{log}: verified as far as it goes, {events}; it is cut at {format_duration(verdict.cut_ns)}")
+    return DONE
 
 
 @app.command()
@@ -137,19 +151,20 @@ def export(
     out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False)],
 ) -> int:
     """Write the events of a log as rows for other tools."""
+    from model.log import Log
     from sim.export import FORMATS
 
     if to not in FORMATS:
-        raise _BadInput(f"--to: unknown format {to!r}; allowed: {', '.join(FORMATS)}")
-    opened = _open(log)
+        raise BadInput(f"--to: unknown format {to!r}; allowed: {', '.join(FORMATS)}")
+    opened = Log.open(log)
     if str(out) == "-":
         FORMATS[to](opened, sys.stdout.buffer)
-        sys.stdout.flush()
     else:
-        with _output(out) as file:
+        _keep(out, "--out", {log: "the log"})
+        with _output(out, whole=True) as file:
             FORMATS[to](opened, file)
     if opened.cut:
-        _say(f"{log}: the log is cut; what there is of it was written")
+        say(f"{log}: the log is cut: the run was interrupted or killed; what there is of it was written")
     return DONE
 
 
@@ -162,33 +177,27 @@ def schema() -> int:
     return DONE
 
 
+_COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined] # it is a group
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    command = typer.main.get_command(app)
-    known = getattr(command, "commands", {})
-    if given and given[0] not in known and not given[0].startswith("--help"):
-        given = ["run", *given]
-    try:
-        return int(command.main(given, prog_name="python -m sim", standalone_mode=False) or DONE)
-    except _BadInput as error:
-        _say(str(error))
-        return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
-    except SystemExit as error:
-        if not isinstance(error.__context__, BrokenPipeError):
-            raise
-        # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except _UsageError as error:
-        error.show()
-        return BAD_INPUT
+    return program.run(app, sys.argv[1:] if arguments is None else arguments, "python -m sim", _full)
 
 
-class _BadInput(Exception):
-    """Ends the command with exit code 2; the text goes to standard error."""
+def _full(given: Sequence[str]) -> list[str]:
+    """Put `run` before a scenario; raises BadInput for a word that is neither a command nor a file."""
+    if not given or given[0] in _COMMANDS or given[0].startswith("--help"):
+        return list(given)
+    if _is_misspelt(given[0]):
+        allowed = f"{', '.join(_COMMANDS)}, or a scenario file"
+        raise BadInput(f"unknown command {given[0]!r}{did_you_mean(given[0], _COMMANDS)}; allowed: {allowed}")
+    return ["run", *given]
+
+
+def _is_misspelt(word: str) -> bool:
+    """Say whether a word can only be meant as a command: it is no option, and neither is nor looks like a file."""
+    return not word.startswith("-") and not Path(word).suffix and os.sep not in word and not os.path.exists(word)
 
 
 def _overrides(seed: int | None, until: str | None, assignments: Sequence[str] | None) -> list[str]:
@@ -207,30 +216,51 @@ def _load(path: Path, overrides: Sequence[str]) -> "Loaded":
     try:
         loaded = load(path, overrides)
     except ScenarioError as error:
-        raise _BadInput("\n".join(map(str, error.faults))) from None
+        if _is_log(path):
+            raise BadInput(f"{path}: that is a log; replay it with python -m render {path}") from None
+        raise BadInput("\n".join(map(str, error.faults))) from None
     for warning in loaded.warnings:
-        _say(str(warning))
+        say(str(warning))
     return loaded
 
 
-def _open(path: Path) -> "Log":
-    from model.log import Log, LogError
+def _is_log(path: Path) -> bool:
+    from model.log import is_stream
 
     try:
-        return Log.open(path)
-    except LogError as error:
-        raise _BadInput(str(error)) from None
+        return path.is_file() and is_stream(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _keep(path: Path, option: str, inputs: dict[Path, str]) -> None:
+    """Refuse to write to what is no file, or to a file that is read."""
+    if str(path) == "-":
+        raise BadInput(f"{option}: - is not a file; allowed: a file, or /dev/null for none")
+    for each, what in inputs.items():
+        with suppress(OSError):  # what is not there yet is another file
+            if path.samefile(each):
+                raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
 
 
 @contextmanager
-def _output(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write; that it cannot be opened, written or closed is bad input."""
+def _output(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to write; that it cannot be opened, written or closed is bad input.
+
+    Where only the `whole` of it is of use, a new file that is not finished is removed.
+    """
+    new = not os.path.lexists(path)
     try:
         with path.open("wb") as file:
             yield file
-    except OSError as error:
+    except BaseException as error:
+        if whole and new:
+            with suppress(OSError):
+                path.unlink()
+        if not isinstance(error, OSError):
+            raise
         reason = error.strerror or error
-        raise _BadInput(f"{path}: cannot be written: {reason}; allowed: a file in a folder with room for it") from None
+        raise BadInput(f"{path}: cannot be written: {reason}; allowed: a file in a folder with room for it") from None
 
 
 @contextmanager
@@ -256,7 +286,3 @@ def _replay(log: "Log", console: "Console") -> None:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

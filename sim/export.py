@@ -4,7 +4,8 @@ Rules:
 
 1. One row is one event, with names in place of numbers: `kind`, `constraint`, `task`. `seq` counts from 0.
 2. Every format is written batch by batch, so that a log may be larger than memory.
-3. `telemetry` is one `TaskStateEvent` for each change of a task's state; `timestamp` is virtual time in seconds.
+3. `telemetry` is one `TaskStateEvent` for each change of a task's state; `timestamp` is virtual time in seconds. The states
+   are BLOCKED, RUNNING, COMPLETED, FAILED and SKIPPED; an attempt that is followed by another has FAILED like the last.
 """
 
 import json
@@ -14,8 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from model.events import Batch, Kind, Status
-from model.log import Header, Log
+from model.events import Kind, Status
+from model.log import Log
+from model.roster import Roster
 
 _SCHEMA = pa.schema(
     [
@@ -37,9 +39,10 @@ _KINDS = np.array([kind.name for kind in Kind], dtype=object)
 def _rows(log: Log) -> Iterator[pa.RecordBatch]:
     """Yield the rows with their names."""
     constraints = np.array([*(entry.id for entry in log.header.constraints), None], dtype=object)
-    names = _TaskNames(log.header)
+    roster = Roster(log.header)
     seq = 0
     for batch in log.batches():
+        roster.feed(batch)
         columns = [
             np.arange(seq, seq + len(batch)),
             batch.time,
@@ -50,29 +53,12 @@ def _rows(log: Log) -> Iterator[pa.RecordBatch]:
             batch.attempt,
             constraints[batch.constraint],
             batch.value,
-            names.of(batch),
+            roster.task_names(batch),
         ]
         yield pa.record_batch(
             [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
         )
         seq += len(batch)
-
-
-class _TaskNames:
-    """FLEET_NUMBER_STEP of each row, or None where the event has no task."""
-
-    def __init__(self, header: Header) -> None:
-        self._firsts = np.array([fleet.first for fleet in header.fleets])
-        self._fleets = [fleet.name for fleet in header.fleets]
-        self._steps = [step.name for step in header.steps]
-
-    def of(self, batch: Batch) -> list[str | None]:
-        fleets = np.searchsorted(self._firsts, batch.agent, side="right") - 1
-        indexes = batch.agent - self._firsts[fleets]
-        return [
-            f"{self._fleets[fleet]}_{index}_{self._steps[step]}" if step >= 0 else None
-            for fleet, index, step in zip(fleets.tolist(), indexes.tolist(), batch.step.tolist(), strict=True)
-        ]
 
 
 def _line(row: dict[str, Any]) -> bytes:
@@ -109,42 +95,57 @@ _STATES = {
     Kind.TaskBlocked: "BLOCKED",
     Kind.TaskSkipped: "SKIPPED",
 }
+_REFUSALS = {
+    Kind.TaskRejected: "rejected by",
+    Kind.TaskAbandoned: "gave up waiting for",
+}
+_ERRORS = {
+    Status.succeeded: "",
+    Status.failed: "failed",
+    Status.timed_out: "timed out",
+    Status.cancelled: "cancelled",
+    Status.preempted: "pre-empted",
+}
 
 
 def to_telemetry(log: Log, out: BinaryIO) -> None:
     """Write one `TaskStateEvent` a line, in order of time."""
-    names = _TaskNames(log.header)
+    roster = Roster(log.header)
     constraints = [entry.id for entry in log.header.constraints]
-    started_ns: dict[int, int] = {}
-    refused: dict[int, str] = {}
+    started_ns: dict[tuple[int, int, int], int] = {}
+    refused: dict[tuple[int, int, int], str] = {}
     for batch in log.batches():
+        roster.feed(batch)
         lines = []
-        for time, kind, agent, visit, constraint, value, task in zip(
+        for time, kind, agent, step, visit, attempt, constraint, value, task in zip(
             batch.time.tolist(),
             batch.kind.tolist(),
             batch.agent.tolist(),
+            batch.step.tolist(),
             batch.visit.tolist(),
+            batch.attempt.tolist(),
             batch.constraint.tolist(),
             batch.value.tolist(),
-            names.of(batch),
+            roster.task_names(batch),
             strict=True,
         ):
-            duration_ns, error, state = 0, "", _STATES.get(Kind(kind))
+            key = agent, step, visit
+            duration_ns, error, state = 0, "", _STATES.get(kind)
             if kind == Kind.TaskStarted:
-                started_ns[agent] = time
-            elif kind == Kind.TaskRejected:
-                refused[agent] = f"rejected by {constraints[constraint]}"
+                started_ns[key] = time
+            elif kind in _REFUSALS:
+                refused[key] = f"{_REFUSALS[kind]} {constraints[constraint]}"
             elif kind == Kind.TaskFinished:
-                succeeded = value == Status.succeeded
-                state = "COMPLETED" if succeeded else "FAILED"
-                duration_ns = time - started_ns.pop(agent, time)
-                error = "" if succeeded else refused.pop(agent, Status(value).name)
+                state = "COMPLETED" if value == Status.succeeded else "FAILED"
+                duration_ns = time - started_ns.pop(key, time)
+                error = refused.pop(key, _ERRORS[value])
             if state is not None:
+                again = f".{attempt}" if attempt else ""
                 lines.append(
                     _line(
                         {
                             "type": "TaskStateEvent",
-                            "task_id": f"{task}:{visit}",
+                            "task_id": f"{task}:{visit}{again}",
                             "task_name": task,
                             "state": state,
                             "duration_ms": duration_ns / 1e6,

@@ -12,12 +12,14 @@ import pyarrow as pa
 import simpy
 
 from model import __version__
+from model.events import Batch
 from model.log import Header, LogWriter
 from model.plan import Plan
 from model.planner import plan
 from model.scenario import Scenario
 from model.tables import Table
 from sim.engine import Endless, Engine, Interrupted, Observer
+from sim.recorder import Sink
 
 OnInterrupt = Callable[[Callable[[], None]], AbstractContextManager[object]]
 
@@ -54,17 +56,27 @@ def prepare(scenario: Scenario, tables: Mapping[str, Table], inputs: Mapping[str
 
 
 def execute(
-    run: Run, file: BinaryIO, observer: Observer | None = None, on_interrupt: OnInterrupt = nullcontext
+    run: Run,
+    file: BinaryIO,
+    observer: Observer | None = None,
+    on_interrupt: OnInterrupt = nullcontext,
+    listener: Sink | None = None,
 ) -> Outcome:
     """Run to the end and write the log to `file`; raises OSError where the file cannot take it.
 
     Raises Endless where there is no end. `observer` is told now and then how far the run is. `on_interrupt` is a context
     manager that holds while the run goes on; it is given what interrupts the run. The log of an interrupted run is closed
-    after the last event that happened.
+    after the last event that happened. `listener` is given the rows that are written.
     """
     started = time.perf_counter()
     writer = LogWriter(file, run.header)
-    engine = Engine(run.plan, writer.write)
+
+    def sink(batch: Batch) -> None:
+        writer.write(batch)
+        if listener is not None:
+            listener(batch)
+
+    engine = Engine(run.plan, sink)
     interrupted = False
     try:
         with on_interrupt(engine.interrupt):

@@ -45,8 +45,16 @@ def header(
 
 
 def row(
-    time: int, kind: Kind, agent: int = -1, step: int = 0, constraint: int = -1, value: int = 0, visit: int = 0
+    time: int,
+    kind: Kind,
+    agent: int = -1,
+    step: int | None = None,
+    constraint: int = -1,
+    value: int = 0,
+    visit: int = 0,
 ) -> Row:
+    if step is None:
+        step = -1 if kind in (Kind.AgentStarted, Kind.AgentFinished) else 0
     return (time, kind, agent, step, visit, 0, constraint, value)
 
 

@@ -4,11 +4,15 @@ import csv
 import io
 import json
 import os
+import pty
 import resource
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +31,24 @@ DIGESTS = {
 def sim(*arguments, cwd, **options):
     options.setdefault("env", {**os.environ, "PYTHONPATH": str(ROOT)})
     command = [sys.executable, "-m", "sim", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, timeout=120, **options)
+    for stream in ("stdout", "stderr"):
+        options.setdefault(stream, subprocess.PIPE)
+    return subprocess.run(command, cwd=cwd, timeout=120, **options)
+
+
+def shell(line, cwd):
+    """Run a line of bash in which SIM is the command line and RENDER the replay."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    names = f"SIM='{sys.executable} -m sim'; RENDER='{sys.executable} -m render'; set -o pipefail; "
+    return subprocess.run(["bash", "-c", names + line], cwd=cwd, env=environment, capture_output=True, timeout=60)
+
+
+def one_line(done, *parts):
+    """Check that a command failed with one line on standard error that holds the parts."""
+    told = done.stderr.decode()
+    assert (done.returncode, told.count("\n")) == (2, 1), told
+    for part in parts:
+        assert str(part) in told, told
 
 
 @pytest.fixture(scope="module")
@@ -167,16 +188,132 @@ def test_verify_names_the_first_event_that_differs(seed, tmp_path):
     assert b"event 3,000 differs" in done.stdout
 
 
-def test_verify_of_a_cut_log_says_where_it_ends(seed, tmp_path):
-    content = seed[0].read_bytes()
+def rewritten(path, log, rows, **changes):
+    """Write a log with these rows, and a header of which some values are others; return its path."""
+    from model.log import LogWriter
+
+    with path.open("wb") as file:
+        writer = LogWriter(file, replace(log.header, **changes))
+        for first in range(0, len(rows), 1000):
+            writer.write(rows.rows(first, first + 1000))
+        writer.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def rows(seed):
+    """The log of seed.yaml, and all its rows."""
+    from model.events import concatenate
+    from model.log import Log
+
+    log = Log.open(seed[0])
+    return log, concatenate(list(log.batches()))
+
+
+def test_verify_of_a_cut_log_says_how_far_it_agrees_and_where_it_ends(rows, tmp_path):
+    log, every = rows
+    whole = rewritten(tmp_path / "whole.arrows", log, every).read_bytes()
     cut = tmp_path / "cut.arrows"
-    cut.write_bytes(content[:-1000])
+    cut.write_bytes(whole[: len(whole) - 1000])
     done = sim("verify", cut, cwd=tmp_path)
-    assert done.returncode == 1
-    assert b"the log ends here" in done.stdout
+    assert (done.returncode, done.stderr) == (0, b"")
+    end = every.time[5999] / 1e9
+    assert done.stdout.decode().startswith(
+        "cut.arrows: verified as far as it goes, 6,000 events, digest ".replace("cut.arrows", str(cut))
+    )
+    assert f"; it is cut at {end:.9f}".rstrip("0") in done.stdout.decode()
     exported = sim("export", cut, "--to", "jsonl", "--out", "-", cwd=tmp_path)
     assert exported.returncode == 0
-    assert b"the log is cut" in exported.stderr
+    assert len(exported.stdout.splitlines()) == 6000
+    assert b"the log is cut: the run was interrupted or killed" in exported.stderr
+    # As an interrupted run closes it, and one of which nothing is left.
+    closed = rewritten(tmp_path / "closed.arrows", log, every.rows(0, 1234))
+    assert b"verified as far as it goes, 1,234 events" in sim("verify", closed, cwd=tmp_path).stdout
+    done = sim("verify", rewritten(tmp_path / "none.arrows", log, every.rows(0, 0)), cwd=tmp_path)
+    assert (done.returncode, b"no event to compare" in done.stdout) == (1, True)
+
+
+def test_verify_finds_rows_after_the_end_of_the_re_run(rows, tmp_path):
+    from model.events import concatenate
+
+    log, every = rows
+    longer = concatenate([every, every.rows(len(every) - 1, len(every))])
+    done = sim("verify", rewritten(tmp_path / "longer.arrows", log, longer), cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"event {len(every):,} differs" in done.stdout.decode()
+    assert b"in the re-run: the run ends here" in done.stdout
+
+
+def test_verify_compares_the_header(rows, tmp_path):
+    log, every = rows
+    fleet, step, limit = log.header.fleets[0], log.header.steps[-1], log.header.constraints[0]
+    changes = [
+        ({"name": "other"}, "name", "'other'", "'seed'"),
+        ({"seed": 2}, "seed", "2", "1"),
+        ({"until_ns": None}, "until_ns", "None", "15000000000"),
+        ({"fleets": (replace(fleet, count=501),)}, "fleets.0.count", "501", "500"),
+        ({"steps": (*log.header.steps[:-1], replace(step, name="rest"))}, "name", "'rest'", "'work'"),
+        ({"constraints": (replace(limit, settings=((0, {"limit": 21}),)),)}, "settings.0.1.limit", "21", "20"),
+    ]
+    for change, path, logged, again in changes:
+        done = sim("verify", rewritten(tmp_path / "x.arrows", log, every, **change), cwd=tmp_path)
+        told = done.stdout.decode()
+        assert done.returncode == 1, told
+        assert "x.arrows: the header differs in " in told
+        assert f"{path}\n  in the log:    {logged}\n  in the re-run: {again}\n" in told
+    versions = {**log.header.versions, "numpy": "0.1"}
+    assert sim("verify", rewritten(tmp_path / "x.arrows", log, every, versions=versions), cwd=tmp_path).returncode == 0
+
+
+def test_a_damaged_log_is_one_line_for_everyone_and_leaves_nothing_behind(rows, tmp_path):
+    log, every = rows
+    whole = rewritten(tmp_path / "x.arrows", log, every).read_bytes()
+    (tmp_path / "x.arrows").write_bytes(whole[:-3000] + bytes(64) + whole[-2936:])
+    for command in (
+        "$SIM verify x.arrows",
+        *(f"$SIM export x.arrows --to {to} --out out" for to in ("jsonl", "csv", "parquet", "telemetry")),
+        "$RENDER x.arrows",
+        "$RENDER x.arrows --at 1s",
+    ):
+        one_line(shell(command, tmp_path), "x.arrows: the log is damaged at event ")
+        assert not (tmp_path / "out").exists()
+    (tmp_path / "out").write_bytes(b"before")
+    one_line(shell("$SIM export x.arrows --to jsonl --out out", tmp_path), "damaged")
+    assert (tmp_path / "out").exists(), "it was there before"
+    one_line(shell("$SIM export x.arrows --to jsonl --out /dev/null", tmp_path), "damaged")
+    assert Path("/dev/null").exists()
+
+
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "telemetry"])
+def test_what_an_interrupted_export_has_written_is_removed(rows, tmp_path, to, monkeypatch):
+    from model.log import Log
+    from sim.cli import main
+
+    def interrupted(self):
+        yield rows[1].rows(0, 3000)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Log, "batches", interrupted)
+    log = rewritten(tmp_path / "x.arrows", *rows)
+    assert main(["export", str(log), "--to", to, "--out", str(tmp_path / "out")]) == 130
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_little_memory_is_one_line(rows, tmp_path, monkeypatch, capsys):
+    from model.log import Log
+    from render.__main__ import main as render
+    from sim.cli import main
+
+    def batches(self):
+        raise MemoryError
+
+    log = rewritten(tmp_path / "x.arrows", *rows)
+    monkeypatch.setattr(Log, "batches", batches)
+    assert main(["verify", str(log)]) == 2
+    assert render([str(log)]) == 2
+    assert (
+        capsys.readouterr().err == 2 * "there is not enough memory for that; allowed: what fits, such as fewer agents\n"
+    )
 
 
 def test_ctrl_c_ends_the_run_and_leaves_a_readable_log(tmp_path):
@@ -206,16 +343,178 @@ def test_ctrl_c_ends_the_run_and_leaves_a_readable_log(tmp_path):
 
 @pytest.mark.parametrize(("command", "lines"), [("export {log} --to jsonl --out -", 1), ("schema", 0)])
 def test_a_closed_pipe_is_no_error(seed, tmp_path, command, lines):
-    line = f"{sys.executable} -m sim {command.format(log=seed[0])} | head -{lines}"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", line],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        timeout=60,
-    )
+    line = f"$SIM {command.format(log=seed[0])} | head -{lines}"
+    done = shell(line, tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(done.stdout.splitlines()) == lines
+
+
+PRINTING = [
+    "$SIM --help",
+    "$SIM run --help",
+    "$SIM schema",
+    f"$SIM check {SCENARIOS / 'seed.yaml'}",
+    f"$SIM {SCENARIOS / 'seed.yaml'} --until 1s --log out",
+    f"$SIM {SCENARIOS / 'seed.yaml'} --until 1s --log out --json",
+    "$SIM verify {log}",
+    *(f"$SIM export {{log}} --to {to} --out -" for to in ("jsonl", "csv", "parquet", "telemetry")),
+    "$RENDER --help",
+    "$RENDER {log}",
+]
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_standard_output_that_cannot_be_written_is_one_line(seed, tmp_path, command):
+    line = command.format(log=seed[0])
+    done = shell(f"{line} > /dev/full", tmp_path)
+    one_line(done, "standard output cannot be written: No space left on device")
+    one_line(shell(f"{line} >&-", tmp_path), "standard output cannot be written: Bad file descriptor")
+    closed = shell(f"{line} | true", tmp_path)
+    assert (closed.returncode, closed.stderr) == (0, b"")
+
+
+def test_errors_that_cannot_be_told_end_the_program_all_the_same(seed, tmp_path):
+    for redirection in ("2> /dev/full", "2>&-", "2>&- >&- <&-"):
+        done = shell(f"$SIM verify nowhere {redirection}", tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+        done = shell(f"$SIM verify {redirection}", tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+    assert shell(f"$SIM export {seed[0]} --to csv --out out <&- >&- 2>&-", tmp_path).returncode == 0
+    assert (tmp_path / "out").read_bytes().startswith(b'"seq"') or (tmp_path / "out").read_bytes().startswith(b"seq")
+
+
+def test_no_command_writes_over_what_it_reads(tmp_path):
+    scenario, data = SCENARIOS / "azure_llm.yaml", SCENARIOS / "data/azure_llm/AzureLLMInferenceTrace_conv.csv"
+    copy = tmp_path / "copy.yaml"
+    copy.write_bytes(scenario.read_bytes())
+    (tmp_path / "data").symlink_to(SCENARIOS / "data")
+    for log, what in ((copy, "the scenario"), ("link", "the scenario"), (data, "a data file")):
+        if log == "link":
+            (tmp_path / log).hardlink_to(copy)
+        one_line(sim(copy, "--log", log, cwd=tmp_path), f"--log: {log} is {what} itself; allowed: another file")
+    named = tmp_path / "x.arrows"
+    named.write_text("name: x\n" + (SCENARIOS / "seed.yaml").read_text().replace("name: seed\n", ""))
+    one_line(sim("run", named, cwd=tmp_path), "--log: x.arrows is the scenario itself")
+    assert copy.read_bytes() == scenario.read_bytes()
+    log = tmp_path / "log.arrows"
+    assert sim(SCENARIOS / "seed.yaml", "--until", "1s", "--log", log, cwd=tmp_path).returncode == 0
+    content = log.read_bytes()
+    one_line(
+        sim("export", log, "--to", "csv", "--out", "log.arrows", cwd=tmp_path), "--out: log.arrows is the log itself"
+    )
+    assert log.read_bytes() == content
+
+
+def test_a_log_that_nobody_wants_to_keep(seed, tmp_path):
+    run = [SCENARIOS / "seed.yaml", "--json"]
+    done = sim(*run, "--log", "/dev/null", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    timed = {"wall_s", "events_per_s", "log"}
+    result, kept = json.loads(done.stdout), seed[1]
+    assert {key: value for key, value in result.items() if key not in timed} == {
+        key: value for key, value in kept.items() if key not in timed
+    }
+    assert list(tmp_path.iterdir()) == []
+    piped = shell(f"$SIM {run[0]} --json --log >(cat > piped) > /dev/null; wait; sleep 1; $SIM verify piped", tmp_path)
+    assert piped.returncode == 0, piped.stderr
+    one_line(sim(*run, "--log", "-", cwd=tmp_path), "--log: - is not a file; allowed: a file, or /dev/null for none")
+
+
+STORIES = """
+until: 30s
+constraints:
+  - {id: slot, type: concurrency, limit: 1, scope: "task:*_wait"}
+  - {id: door, type: concurrency, limit: 1, scope: "task:*_ask", on_limit: reject}
+fleets:
+  - name: a
+    count: 2
+    steps:
+      - {task: broken, duration: 1s, fail: 1.0, retry: {max_attempts: 2, delay: 1s}}
+      - {task: gone, duration: 1s, skip_if: 1.0}
+      - {task: wait, duration: 5s, patience: 1s}
+      - {task: ask, duration: 4500ms, retry: {max_attempts: 2, delay: 1s}}
+      - {task: late, duration: 4s, timeout: 1s}
+"""
+
+
+def test_telemetry_tells_of_failures(tmp_path):
+    (tmp_path / "stories.yaml").write_text(STORIES)
+    assert sim("stories.yaml", cwd=tmp_path).returncode == 0
+    done = sim("export", "stories.arrows", "--to", "telemetry", "--out", "-", cwd=tmp_path)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    story = [
+        " ".join(str(event[key]) for key in ("timestamp", "task_id", "state", "duration_ms", "error")).strip()
+        for event in events
+    ]
+    assert [line for line in story if " a_0_" in line] == [
+        "0.0 a_0_broken:0 RUNNING 0.0",
+        "1.0 a_0_broken:0 FAILED 1000.0 failed",
+        "2.0 a_0_broken:0.1 RUNNING 0.0",
+        "3.0 a_0_broken:0.1 FAILED 1000.0 failed",
+        "3.0 a_0_gone:0 SKIPPED 0.0",
+        "3.0 a_0_wait:0 RUNNING 0.0",
+        "8.0 a_0_wait:0 COMPLETED 5000.0",
+        "8.0 a_0_ask:0 FAILED 0.0 rejected by door",
+        "9.0 a_0_ask:0.1 RUNNING 0.0",
+        "13.5 a_0_ask:0.1 COMPLETED 4500.0",
+        "13.5 a_0_late:0 RUNNING 0.0",
+        "14.5 a_0_late:0 FAILED 1000.0 timed out",
+    ]
+    assert [line for line in story if " a_1_wait" in line] == [
+        "3.0 a_1_wait:0 BLOCKED 0.0",
+        "4.0 a_1_wait:0 FAILED 0.0 gave up waiting for slot",
+    ]
+
+
+def test_a_word_that_is_no_command(tmp_path):
+    one_line(
+        sim("verfy", "x.arrows", cwd=tmp_path), "unknown command 'verfy' (did you mean 'verify'?); allowed: check, "
+    )
+    one_line(sim("bottleneck", cwd=tmp_path), "unknown command 'bottleneck'; allowed: ", "or a scenario file")
+    one_line(sim("verfy.yaml", cwd=tmp_path), "verfy.yaml: no such file")
+
+
+def test_a_log_where_a_scenario_belongs_and_the_other_way_round(seed, tmp_path):
+    for command in ("run", "check"):
+        one_line(sim(command, seed[0], cwd=tmp_path), f"{seed[0]}: that is a log; replay it with python -m render")
+    one_line(shell(f"$RENDER {SCENARIOS / 'seed.yaml'}", tmp_path), "that is a scenario; run it with python -m sim ")
+
+
+def test_sigterm_leaves_the_terminal_clean(tmp_path):
+    """While a run shows its progress, and while it is replayed."""
+    for options, sign in ((["--until", "100h"], b"records"), (["--until", "20s"], b"\x1b[?1049h")):
+        master, slave = pty.openpty()
+        before, output = termios.tcgetattr(slave), b""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sim", str(SCENARIOS / "seed.yaml"), *options, "--log", "x.arrows"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and process.poll() is None:
+                if select.select([master], [], [], 0.05)[0]:
+                    output += os.read(master, 65_536)
+                if sign in output:
+                    sign = b"never"
+                    process.terminate()
+            while select.select([master], [], [], 0.05)[0]:
+                output += os.read(master, 65_536)
+            assert process.returncode == 143, output
+            assert termios.tcgetattr(slave) == before
+            assert output.rindex(b"\x1b[?25h") > output.rindex(b"\x1b[?25l")
+            assert b"Traceback" not in output
+            if b"\x1b[?1049h" in output:
+                assert output.rindex(b"\x1b[?1049l") > output.rindex(b"\x1b[?1049h")
+        finally:
+            process.kill()
+            process.wait()
+            os.close(master)
+            os.close(slave)
 
 
 BAD = [

@@ -32,7 +32,7 @@ def rebuilt(header: Header, rows: list[Row]) -> Log:
     columns = zip(*(row[1:] for row in rows), strict=True)
     writer.write(Batch(*(np.array(column, dtype) for column, dtype in zip(columns, COLUMNS.values(), strict=True))))
     writer.close()
-    return Log.from_bytes(file.getvalue())
+    return Log.from_bytes(file.getvalue(), checked=False)
 
 
 def corrupted(scenario: dict[str, Any], edit: Edit) -> Log:

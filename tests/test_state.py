@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.events import Batch, Kind
-from model.log import ConstraintEntry, DemandEntry, Header, Log, LogError, StepEntry
+from model.log import DemandEntry, Header, Log, StepEntry
 from model.state import Cursor, FleetState, Phase, end_of, state_at
 
 HEAD = header({"a": 3, "b": 2}, [concurrency("c", 2), rate_limit("r", 5, S), pause("p", False)])
@@ -153,37 +153,6 @@ def test_what_is_used_depends_on_the_step_and_the_group():
 def test_a_drawn_amount_leaves_open_how_much_is_used():
     head = header({"a": 1}, [concurrency("c", 9)], [StepEntry(0, "work", "task", ((DemandEntry(0, None),),), ())])
     assert fold([batch([row(0, Kind.TaskStarted, 0)])], head).used().tolist() == [-1]
-
-
-@pytest.mark.parametrize(
-    ("damaged", "message"),
-    [
-        (row(0, Kind.AgentStarted, 5), "a row names agent 5, and the header has 5; the log is damaged"),
-        (row(0, Kind.AgentStarted, -1), "agent -1"),
-        (row(0, Kind.TaskStarted, 0, step=2), "step 2, and the header has 2"),
-        (row(0, Kind.AgentStarted, 0, step=-2), "step -2"),
-        (row(0, Kind.TaskBlocked, 0, constraint=3), "constraint 3, and the header has 3"),
-        (row(0, Kind.ConstraintChanged, constraint=-1), "constraint -1"),
-    ],
-)
-def test_a_row_that_names_what_is_not_there_is_refused(damaged, message):
-    with pytest.raises(LogError, match=message):
-        fold([batch([damaged])])
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        header({"a": 1}, [ConstraintEntry("c", "concurrency", None, None, ((0, {"limit": 1}), (5, {"limlt": 2})))]),
-        header({"a": 1}, [ConstraintEntry("c", "concurrency", None, None, ())]),
-        header({"a": 1}, [ConstraintEntry("r", "rate_limit", None, None, ((0, {"tokens": 1}),))]),
-        header({"a": 1}, [], [StepEntry(0, "work", "task", ((DemandEntry(3, 1),),), ())]),
-        header({"a": 1}, [], [StepEntry(7, "work", "task", ((),), ((0, 0, 0),))]),
-    ],
-)
-def test_a_header_that_does_not_fit_together_is_refused(damaged):
-    with pytest.raises(LogError, match=r"the header does not fit together .*; the log is damaged"):
-        FleetState(damaged)
 
 
 def test_the_end_and_whether_there_is_one():

@@ -151,6 +151,11 @@ class Reading:
         who = f", {self.who(row)}" if row.agent >= 0 else ""
         return f"{rule}: event {row.number} ({kind}) at {row.time} ns{who}: {text}"
 
+    def task_name(self, about: Row | Task) -> str:
+        """Return FLEET_NUMBER_STEP, the name of a task."""
+        fleet = self.header.fleet_of(about.agent)
+        return f"{fleet.name}_{about.agent - fleet.first}_{self.header.steps[about.step].name}"
+
     def who(self, about: Row | Task) -> str:
         """Return the name of the agent or the task that a row is about."""
         if about.agent not in range(self.header.agents):
@@ -158,7 +163,7 @@ class Reading:
         if about.step not in range(len(self.header.steps)):
             fleet = self.header.fleet_of(about.agent)
             return f"agent {about.agent} ({fleet.name}_{about.agent - fleet.first})"
-        return f"agent {about.agent} ({self.header.task_name(about.agent, about.step)}, visit {about.visit})"
+        return f"agent {about.agent} ({self.task_name(about)}, visit {about.visit})"
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,112 @@
+"""What a program owes to whoever started it: exit codes, one clear line for what went wrong, and whole standard streams.
+
+Rules:
+
+1. Exit codes: 0 done, 1 the answer is no, 2 bad input, 130 interrupted, 143 terminated.
+2. `BadInput` ends the program with 2 and its text on standard error. No traceback reaches a user for what a user can
+   bring about: bad input, a full disk, too little memory, Ctrl-C.
+3. What a program printed has arrived when it says that it is done: standard output is flushed before the exit code is
+   known. A reader that has seen enough and goes away is no error.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
+
+import typer
+
+from model.faults import BadInput
+
+DONE, NO, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+_UsageError: Any = typer.BadParameter.__base__
+"""What the parser of the command line raises: an unknown option, a missing argument, a value of another type."""
+
+
+Arguments = Sequence[str]
+
+
+def run(app: typer.Typer, arguments: Arguments, name: str, full: Callable[[Arguments], Arguments] = list) -> int:
+    """Run a command line, written out by `full`; return the exit code."""
+    _open_streams()
+    try:
+        given = list(full(arguments))
+        code = int(typer.main.get_command(app).main(given, prog_name=name, standalone_mode=False) or DONE)
+    except BadInput as error:
+        code = _fail(str(error))
+    except _UsageError as error:
+        with suppress(OSError):
+            error.show()
+        code = BAD_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except MemoryError:
+        code = _fail("there is not enough memory for that; allowed: what fits, such as fewer agents")
+    except SystemExit as error:
+        # The parser answers a pipe that was closed with exit code 1.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        code = DONE
+    except BrokenPipeError:
+        code = DONE
+    except OSError as error:
+        code = _unwritten(error)
+    return _flushed(code)
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, if that takes it."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def end_cleanly_when_terminated() -> None:
+    """Leave by way of an exception at SIGTERM, so that the terminal is restored on the way."""
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        sys.exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, terminate)
+
+
+def _flushed(code: int) -> int:
+    """Write what is still to be written; return the exit code, which is another where that fails for the first time."""
+    error = _flush(sys.stdout)
+    if error is not None and code != BAD_INPUT and not isinstance(error, BrokenPipeError):
+        code = _unwritten(error)
+    _flush(sys.stderr)
+    return code
+
+
+def _flush(stream: TextIO) -> OSError | None:
+    try:
+        stream.flush()
+    except OSError as error:
+        # Python would try again at exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
+
+
+def _unwritten(error: OSError) -> int:
+    return _fail(f"standard output cannot be written: {error.strerror or error}")
+
+
+def _fail(text: str) -> int:
+    say(text)
+    return BAD_INPUT
+
+
+def _open_streams() -> None:
+    """Put something in place of a stream that was closed: what cannot be written, or has nothing to read.
+
+    Otherwise Python has None there, and the next file that is opened becomes the standard output.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_RDONLY), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - as Python's own
