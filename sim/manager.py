@@ -112,18 +112,28 @@ class ConstraintManager:
 
     def release(self, task: Task) -> None:
         """End the task: give back what it holds, and admit those who were waiting for it."""
-        record = self._record
-        record((self._env._now, task.code_finished, task.who, _SUCCEEDED))
-        held = task.held
+        record, now, held = self._record, self._env._now, task.held
         if len(held) == 1:
             constraint, amount = held[0]
             if constraint.exclusive and (waiter := constraint.hand_over()) is not None:
+                if (
+                    type(waiter) is Task and not waiter.drawn
+                ):  # the commonest end of all: what _resume does, at half the cost
+                    admitted, waited_ns = constraint.code_admitted + waiter.code, now - waiter.asked_ns
+                    record((now, task.code_finished, task.who, _SUCCEEDED, now, admitted, waiter.who, waited_ns))
+                    waiter.age = YOUNGEST
+                    waiter.callbacks = waiter.waker
+                    heappush(self._schedule, (now + waiter.duration_ns, COMPLETION, next(self._ids), waiter))
+                    return
+                record((now, task.code_finished, task.who, _SUCCEEDED))
                 self._resume(waiter, constraint)
                 return
+            record((now, task.code_finished, task.who, _SUCCEEDED))
             constraint.give(amount)
             while (waiter := constraint.next_fitting()) is not None:
                 self._retry(waiter, constraint)
         else:
+            record((now, task.code_finished, task.who, _SUCCEEDED))
             for constraint, amount in held:
                 constraint.give(amount)
             self._admit_in_turn([constraint for constraint, _ in held])
