@@ -34,7 +34,7 @@ class Kind(IntEnum):
 
     RunStarted = 0  # 0
     RunFinished = 1  # 0, the run reached its end
-    AgentStarted = 2  # 0
+    AgentStarted = 2  # 0; of one that was spawned its parent, and `step` and `visit` are those that spawned it
     AgentFinished = 3  # 0
     TaskBlocked = 4  # tasks that already waited for this constraint
     TaskRebound = 5  # ns charged to the constraint it waited for before; `constraint` is the new one
@@ -44,7 +44,7 @@ class Kind(IntEnum):
     TaskRetrying = 9  # ns until the next attempt
     TaskRejected = 10  # ns until it could have been admitted, -1 if that is never or unknown
     TaskSkipped = 11  # a Skip
-    TaskAbandoned = 12  # ns waited
+    TaskAbandoned = 12  # ns waited; `constraint` is the one it waited for; `TaskFinished` follows
     ResourceAcquired = 13  # the amount, where it is drawn and so not in the header
     ResourceReleased = 14  # the amount
     ConstraintChanged = 15  # the new limit; -1 when no limit is in force any more

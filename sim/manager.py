@@ -118,7 +118,7 @@ class ConstraintManager:
             if constraint.exclusive and (waiter := constraint.hand_over()) is not None:
                 if (
                     type(waiter) is Task and not waiter.drawn
-                ):  # the commonest end of all: what _resume does, at half the cost
+                ):  # the commonest end: what _resume does, cheaper
                     admitted, waited_ns = constraint.code_admitted + waiter.code, now - waiter.asked_ns
                     record((now, task.code_finished, task.who, _SUCCEEDED, now, admitted, waiter.who, waited_ns))
                     waiter.age = YOUNGEST
