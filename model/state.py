@@ -4,7 +4,8 @@ Rules:
 
 1. The state is a function of the header and of the rows up to a time, events at that time included. Any split of the
    rows into batches gives the same state.
-2. An agent has one open task at a time, so the last row that moved it says all about it: `_PHASE_AFTER` is the table.
+2. Where an agent has one open task at a time, the last row that moved it says all about it: `_PHASE_AFTER` is the table.
+   Where it may have several they are followed one by one, which is slower.
 3. Nothing is kept that can be counted: `counts`, `waiting` and `used` are worked out when somebody asks.
 
 Rows are in time order and NumPy lets the last of several assignments to one element win, so a batch is applied by a few
@@ -12,12 +13,14 @@ assignments, whatever its length.
 """
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.events import Batch, Kind
 from model.log import Header, Log
+from model.roster import Roster
 
 _NS_PER_SECOND = 1_000_000_000
 _MICRO = 1_000_000
@@ -35,6 +38,9 @@ class Phase(IntEnum):
     FINISHED = 4
 
 
+_BUSY = {Phase.RUNNING: 2, Phase.BLOCKED: 1, Phase.THINKING: 0}
+_SEVERAL = frozenset({"fork", "graph", "hold"})
+"""The kinds of steps by which an agent may have several open tasks."""
 _UNMOVED = 255
 _PHASE_AFTER = np.full(256, _UNMOVED, np.uint8)
 for _kind, _phase in {
@@ -60,12 +66,16 @@ class FleetState:
     have an entry for each agent; `limit` has one for each constraint, as `ConstraintChanged` states it.
     """
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, agents: int | None = None) -> None:
+        """Begin before the first row. `agents` counts those too that are spawned; without it their room is made later."""
+        agents = header.agents if agents is None else agents
         self.header = header
         self.time_ns = 0
-        self.phase = np.full(header.agents, Phase.ABSENT, np.uint8)
-        self.constraint = np.full(header.agents, -1, np.int16)
-        self.step = np.full(header.agents, -1, np.int16)
+        self.phase = np.full(agents, Phase.ABSENT, np.uint8)
+        self.constraint = np.full(agents, -1, np.int16)
+        self.step = np.full(agents, -1, np.int16)
+        several = any(step.kind in _SEVERAL for step in header.steps)
+        self._tasks = _OpenTasks(header) if several else None
         self._stated = np.zeros(len(header.constraints), np.int64)  # what is held by those whose steps state it all
         self._states_all = np.array([*(step.states_all for step in header.steps), False], np.bool_)
         self.limit = np.array([_limit(entry.type, entry.settings[0][1]) for entry in header.constraints], np.int64)
@@ -87,8 +97,13 @@ class FleetState:
         phases = _PHASE_AFTER[batch.kind]
         moved = np.flatnonzero(phases != _UNMOVED)
         if len(moved):
-            agents, steps, phases = batch.agent[moved], batch.step[moved], phases[moved]
+            self._grow(int(batch.agent[moved].max()) + 1)
+            agents: NDArray[np.signedinteger] = batch.agent[moved]
+            steps, phases = batch.step[moved], phases[moved]
             constraints = np.where(phases == Phase.BLOCKED, batch.constraint[moved], np.int16(-1))
+            if self._tasks is not None:
+                # An agent of several open tasks does what the busiest of them does.
+                agents, phases, constraints, steps = self._tasks.follow(batch, moved)
             self.phase[agents] = phases
             self.constraint[agents] = constraints
             self.step[agents] = steps
@@ -99,15 +114,80 @@ class FleetState:
         return np.bincount(self.phase[first:stop], minlength=len(Phase))
 
     def waiting(self) -> NDArray[np.int64]:
-        """Return how many agents wait for each constraint."""
+        """Return how many tasks wait for each constraint."""
+        if self._tasks is not None:
+            return self._tasks.waiting()
         # Shifted by one, because bincount takes no -1.
         return np.bincount(self.constraint + 1, minlength=len(self.limit) + 1)[1:]
 
     def used(self) -> NDArray[np.int64]:
         """Return how much of each constraint is held by those who run; -1 where it is nothing that is held."""
-        running = np.flatnonzero(self.phase == Phase.RUNNING)
-        held = self._amounts.held(running, self.step[running])
+        if self._tasks is not None:
+            running, steps = self._tasks.running()
+        else:
+            running = np.flatnonzero(self.phase == Phase.RUNNING)
+            steps = self.step[running]
+        held = self._amounts.held(running, steps)
         return np.where(held < 0, held, held + self._stated)
+
+    def _grow(self, agents: int) -> None:
+        """Make room for agents that were spawned."""
+        more = agents - len(self.phase)
+        if more > 0:
+            self.phase = np.append(self.phase, np.full(more, Phase.ABSENT, np.uint8))
+            self.constraint = np.append(self.constraint, np.full(more, -1, np.int16))
+            self.step = np.append(self.step, np.full(more, -1, np.int16))
+
+
+class _OpenTasks:
+    """The tasks that are open, where an agent may have several: it does what the busiest of them does.
+
+    What is only held while other steps are done keeps nobody busy.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self._constraints = len(header.constraints)
+        self._is_hold = [step.kind == "hold" for step in header.steps]
+        self._of_agent: dict[int, dict[tuple[int, int], tuple[Phase, int]]] = {}
+
+    def follow(
+        self, batch: Batch, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]:
+        """Take in the rows that move somebody; return those who moved, their phases, what they wait for and their steps."""
+        after: dict[int, tuple[int, int, int]] = {}
+        columns = (batch.kind, batch.agent, batch.step, batch.visit, batch.constraint)
+        for kind, agent, step, visit, constraint in zip(*(column[rows].tolist() for column in columns), strict=True):
+            tasks = self._of_agent.setdefault(agent, {})
+            phase = Phase(_PHASE_AFTER[kind])
+            if kind == Kind.AgentFinished:
+                del self._of_agent[agent]
+            elif kind == Kind.TaskFinished or kind == Kind.TaskSkipped:
+                tasks.pop((step, visit), None)
+            elif kind == Kind.TaskStarted and self._is_hold[step]:
+                tasks[step, visit] = Phase.THINKING, -1
+            elif kind not in (Kind.AgentStarted, Kind.TaskRetrying):
+                tasks[step, visit] = phase, constraint if phase == Phase.BLOCKED else -1
+            if phase != Phase.FINISHED:
+                phase, constraint = max(tasks.values(), key=lambda task: _BUSY[task[0]], default=(Phase.THINKING, -1))
+            after[agent] = phase, constraint if phase == Phase.BLOCKED else -1, step
+        moved = np.array(list(after.values()), np.int64).T
+        return np.array(list(after)), moved[0].astype(np.uint8), moved[1].astype(np.int16), moved[2].astype(np.int16)
+
+    def waiting(self) -> NDArray[np.int64]:
+        """Return how many tasks wait for each constraint."""
+        bound = [constraint for tasks in self._of_agent.values() for _, constraint in tasks.values()]
+        return np.bincount(np.array(bound, np.int64) + 1, minlength=self._constraints + 1)[1:]
+
+    def running(self) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+        """Return the agent and the step of each task that runs."""
+        found = [
+            (agent, step)
+            for agent, tasks in self._of_agent.items()
+            for (step, _), (phase, _) in tasks.items()
+            if phase == Phase.RUNNING
+        ]
+        agents, steps = np.array(found, np.int64).reshape(-1, 2).T
+        return agents, steps.astype(np.int16)
 
 
 class _Amounts:
@@ -151,8 +231,8 @@ class _Amounts:
 class Cursor:
     """Steps through a log: the state at one time after another, each row read once."""
 
-    def __init__(self, log: Log) -> None:
-        self.state = FleetState(log.header)
+    def __init__(self, log: Log, agents: int | None = None) -> None:
+        self.state = FleetState(log.header, agents)
         self._batches = log.batches()
         self._batch = next(self._batches, None)
         self._row = 0
@@ -172,17 +252,25 @@ class Cursor:
         return self.state
 
 
-def state_at(log: Log, time_ns: int) -> FleetState:
+def state_at(log: Log, time_ns: int, agents: int | None = None) -> FleetState:
     """Return the state at `time_ns`, events at that time included."""
-    return Cursor(log).advance(time_ns)
+    return Cursor(log, agents).advance(time_ns)
 
 
-def end_of(log: Log) -> int:
-    """Return the time of the last readable row in ns, 0 where there is none; afterwards `log.cut` is known."""
-    end_ns = 0
+class Extent(NamedTuple):
+    """The time of the last readable row in ns (0 where there is none), and the number of agents, spawned ones included."""
+
+    end_ns: int
+    agents: int
+
+
+def extent_of(log: Log) -> Extent:
+    """Read through a log; afterwards `log.cut` is known."""
+    end_ns, roster = 0, Roster(log.header)
     for batch in log.batches():
         end_ns = int(batch.time[-1])
-    return end_ns
+        roster.feed(batch)
+    return Extent(end_ns, roster.agents)
 
 
 def _limit(type_: str, numbers: dict[str, int] | None) -> int:

@@ -8,7 +8,7 @@ Rules:
 3. All fleets have cells of one size, the largest with which every agent gets a cell of its own. Where even the smallest
    does not do, each fleet gets rows by its number of agents, and its agents share their cells evenly.
 4. Several fleets stand one below the other, each under its name. Where there is no room for that, there are no names
-   and the fleets follow one another without a break.
+   and the fleets follow one another without a break. Agents that were spawned stand below all others, like a fleet.
 """
 
 from dataclasses import dataclass
@@ -61,10 +61,12 @@ def grid(state: FleetState, width: int, height: int, theme: Theme) -> list[Line]
     """Return the picture: `height` lines, each `width` wide."""
     if height < 1:
         return []
-    fleets = tuple((fleet.name, fleet.first, fleet.count) for fleet in state.header.fleets)
+    fleets = tuple((fleet.name, fleet.first, fleet.count) for fleet in state.header.fleets if fleet.count)
+    if spawned := len(state.phase) - state.header.agents:
+        fleets += (("spawned", state.header.agents, spawned),)
     plan = _layout(fleets, width, height, theme.letters)
     blank = [Segment(" " * width, theme.fill(theme.background))]
-    names = min(width // 2, max((cell_len(theme.clean(fleet.name)) for fleet in state.header.fleets), default=0))
+    names = min(width // 2, max((cell_len(theme.clean(name)) for name, _, _ in fleets), default=0))
     lines: list[Line] = []
     for block in plan.blocks:
         if block.name is not None:

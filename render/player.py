@@ -72,7 +72,7 @@ def moments(end_ns: int, speed: float, fps: float, clock: Clock) -> Iterator[int
 def play(log: Log, reel: Reel, console: Console, fps: float, clock: Clock) -> None:
     """Play the log on a terminal, at the speed that the reel gives."""
     assert reel.speed is not None
-    theme, cursor = theme_for(console), Cursor(log)
+    theme, cursor = theme_for(console), Cursor(log, reel.agents)
     with alternate_screen(console) as screen:
         for moment in moments(reel.end_ns, reel.speed, fps, clock):
             # The size is asked for each time: people resize their windows.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from model.log import Log
-from model.state import end_of, state_at
+from model.state import extent_of, state_at
 from model.units import format_duration
 from render.frame import frame
 from render.palette import theme_for
@@ -27,7 +27,8 @@ def replay(log: Log, console: Console) -> None:
 
 def reel_of(log: Log) -> Reel:
     """Read through a log and return what its frames have to say about it."""
-    return Reel(end_of(log), cut=log.cut)
+    end_ns, agents = extent_of(log)
+    return Reel(end_ns, cut=log.cut, agents=agents)
 
 
 def show(log: Log, reel: Reel, console: Console, speed: float | None = None, fps: float = FPS) -> None:
@@ -49,7 +50,7 @@ def can_play(console: Console) -> bool:
 def still(log: Log, reel: Reel, console: Console, at_ns: int) -> None:
     """Show the moment `at_ns`, and leave a line for the prompt."""
     theme, system = theme_for(console), color_system_of(console)
-    lines = frame(state_at(log, at_ns), reel, console.width, max(1, console.height - 1), theme)
+    lines = frame(state_at(log, at_ns, reel.agents), reel, console.width, max(1, console.height - 1), theme)
     text = "".join(f"{encode(line, system).rstrip(' ')}\n" for line in lines)
     console.file.write(text)
     console.file.flush()

@@ -24,11 +24,15 @@ _COLUMN_GAP = 4
 
 @dataclass(frozen=True, slots=True)
 class Reel:
-    """What a frame says about the replay beyond the state: its last moment, its speed, and whether the log is cut."""
+    """What a frame says about the replay beyond the state: its last moment, its speed, whether the log is cut.
+
+    `agents` is how many there ever are, with those that are spawned; None where there are no others than in the header.
+    """
 
     end_ns: int
     speed: float | None = None
     cut: bool = False
+    agents: int | None = None
 
 
 def title(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:

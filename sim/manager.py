@@ -116,9 +116,7 @@ class ConstraintManager:
         if len(held) == 1:
             constraint, amount = held[0]
             if constraint.exclusive and (waiter := constraint.hand_over()) is not None:
-                if (
-                    type(waiter) is Task and not waiter.drawn
-                ):  # the commonest end: what _resume does, cheaper
+                if type(waiter) is Task and not waiter.drawn:  # the commonest end: what _resume does, cheaper
                     admitted, waited_ns = constraint.code_admitted + waiter.code, now - waiter.asked_ns
                     record((now, task.code_finished, task.who, _SUCCEEDED, now, admitted, waiter.who, waited_ns))
                     waiter.age = YOUNGEST

@@ -28,7 +28,7 @@ from rich.console import Console
 
 from model.events import Kind
 from model.log import Header, Log
-from model.state import Cursor, FleetState, Phase, end_of, state_at
+from model.state import Cursor, FleetState, Phase, extent_of, state_at
 from render import __main__ as command
 from render.frame import frame
 from render.grid import grid
@@ -555,7 +555,7 @@ def test_an_unchanged_frame_writes_nothing_and_a_small_change_writes_little():
 def test_a_replay_takes_the_screen_and_gives_it_back():
     picture = few()[0]
     to = console(48, 18, "truecolor")
-    play(picture, Reel(end_of(picture), 2.0), to, 10, FakeClock())
+    play(picture, Reel(extent_of(picture).end_ns, 2.0), to, 10, FakeClock())
     text = written(to)
     assert text.startswith(f"{ESC}[?1049h")
     assert text.endswith(f"{ESC}[?1049l{ESC}[?25h") or text.endswith(f"{ESC}[?25h{ESC}[?1049l")
@@ -574,7 +574,7 @@ def test_an_interrupted_replay_gives_the_screen_back():
 
     picture, to = few()[0], console(48, 18, "truecolor")
     with pytest.raises(KeyboardInterrupt):
-        play(picture, Reel(end_of(picture), 1.0), to, 10, Interrupted())
+        play(picture, Reel(extent_of(picture).end_ns, 1.0), to, 10, Interrupted())
     assert written(to).rindex(f"{ESC}[?1049l") > written(to).rindex("▀")
     assert written(to).rindex(f"{ESC}[?25h") > written(to).rindex(f"{ESC}[?25l")
 
@@ -587,7 +587,7 @@ def test_a_window_may_change_its_size_while_the_replay_runs():
                 to.size = (30, 9)
 
     picture, to = few()[0], console(48, 18, "truecolor")
-    play(picture, Reel(end_of(picture), 2.0), to, 10, Resizing())
+    play(picture, Reel(extent_of(picture).end_ns, 2.0), to, 10, Resizing())
     before, after = written(to).split(f"{ESC}[2J")[1:]
     assert f"{ESC}[18;1H" in before
     terminal = Terminal(30, 9)

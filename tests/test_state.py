@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.events import Batch, Kind
 from model.log import DemandEntry, Header, Log, StepEntry
-from model.state import Cursor, FleetState, Phase, end_of, state_at
+from model.state import Cursor, FleetState, Phase, extent_of, state_at
 
 HEAD = header({"a": 3, "b": 2}, [concurrency("c", 2), rate_limit("r", 5, S), pause("p", False)])
 PHASES = {
@@ -157,10 +157,10 @@ def test_a_drawn_amount_leaves_open_how_much_is_used():
 
 def test_the_end_and_whether_there_is_one():
     rows = [row(3, Kind.AgentStarted, 0), row(7, Kind.RunFinished)]
-    assert end_of(log(HEAD, rows)) == 7
-    assert end_of(log(HEAD, [])) == 0
+    assert extent_of(log(HEAD, rows)) == (7, HEAD.agents)
+    assert extent_of(log(HEAD, [])) == (0, HEAD.agents)
     cut = Log.from_bytes(content(HEAD, rows, batch_rows=1)[:-300])
-    assert (end_of(cut), cut.cut) == (3, True)
+    assert (extent_of(cut).end_ns, cut.cut) == (3, True)
 
 
 def test_the_fold_is_quick():
@@ -171,3 +171,31 @@ def test_the_fold_is_quick():
     start = time.perf_counter()
     fold(parts, head)
     assert time.perf_counter() - start < 0.5
+
+
+def test_an_agent_of_several_open_tasks_does_what_the_busiest_does():
+    from tests.runs import run, scenario
+
+    limits = [{"id": "llm", "type": "concurrency", "limit": 2, "scope": "task:*"}]
+    steps = [{"hold": "plan", "steps": [{"fork": 3, "steps": [{"task": "sub", "duration": "1s"}]}]}]
+    written = run(scenario(until=None, constraints=limits, steps=steps))
+    # One slot is held by the plan. The three copies follow each other: at 2 s two are done.
+    at_1 = state_at(written, 1_500_000_000)
+    assert at_1.phase.tolist() == [Phase.RUNNING]
+    assert at_1.waiting().tolist() == [1]
+    assert at_1.used().tolist() == [2]
+    over = state_at(written, 3_000_000_000)
+    assert over.phase.tolist() == [Phase.FINISHED]
+    assert (over.waiting().tolist(), over.used().tolist()) == ([0], [0])
+
+
+def test_agents_that_were_spawned_have_a_state():
+    from tests.runs import run, scenario
+
+    child = {"name": "child", "steps": [{"task": "sub", "duration": "1s"}]}
+    parent = {"name": "a", "count": 1, "steps": [{"think": "1s"}, {"spawn": "child", "count": 2}]}
+    written = run(scenario(until=None, fleets=[parent, child]))
+    assert extent_of(written) == (2_000_000_000, 3)
+    assert state_at(written, 0).phase.tolist() == [Phase.THINKING]
+    assert state_at(written, 0, 3).phase.tolist() == [Phase.THINKING, Phase.ABSENT, Phase.ABSENT]
+    assert state_at(written, 1_000_000_000).phase.tolist() == [Phase.THINKING, Phase.RUNNING, Phase.RUNNING]
