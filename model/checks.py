@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.distributions import Empirical, Linear, Mixture, upper
 from model.faults import did_you_mean, listed, shown
-from model.limits import Constraint, Pause
+from model.limits import Constraint, Pause, Resource
 from model.scenario import (
     AGENTS_MAX,
     At,
@@ -41,7 +41,7 @@ from model.scenario import (
 from model.scopes import governed
 from model.source import Path, Place, Source
 from model.tables import Table, TableError
-from model.units import TIME_MAX_NS, format_duration
+from model.units import TIME_MAX_NS, UnitError, format_duration, parse_count
 
 STEPS_MAX = 32_000
 """Most steps of all fleets together: a log numbers them with 16 bits."""
@@ -286,7 +286,7 @@ class Checks:
         """Check that the run ends."""
         if self._scenario.until is not None or not self._found.sure(("until",)):
             return
-        reasons = []
+        reasons = [f"the changes of {row.id} come again and again" for row in self._rows if row.every is not None]
         for number, fleet in enumerate(self._scenario.fleets):
             name = self._source.display(("fleets", number))
             if isinstance(fleet.arrivals, (Poisson, Every)) and self._found.sure(("fleets", number, "arrivals")):
@@ -303,7 +303,7 @@ class Checks:
         if step.patience is not None:
             self._check_quantity(fleet, number, (*path, "patience"), step.patience)
         self._check_goto(step, path, fleet)
-        self._check_needs(step, path)
+        self._check_needs(fleet, number, step, path)
         self._check_cost(fleet, number, step, path)
 
     def _check_graph(self, graph: Graph, path: Path) -> None:
@@ -374,7 +374,7 @@ class Checks:
             )
             self._found.report((*path, "on_failure", "goto"), problem, listed(targets, "the name of a step"))
 
-    def _check_needs(self, task: Task | Hold, path: Path) -> None:
+    def _check_needs(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
         for name, amount in task.needs.items():
             at: Path = (*path, "needs", name)
             row = self._by_id.get(name)
@@ -389,12 +389,33 @@ class Checks:
                 others = [name for name, other in self._by_id.items() if not isinstance(other, Pause)]
                 problem = f"{name} is a pause, of which there is no amount"
                 self._found.report(at, problem, listed(others, "a constraint of another type"), key=True)
-            elif (most := _most(row)) is not None and amount > most:
-                problem = f"{amount:,} of {name}, which never has more than {most:,}"
-                self._found.report(at, problem, f"1 to {most:,}")
-            elif amount > 1 and row.counted is not None and _costs(task, row.counted):
-                problem = f"{amount:,} of {name} beside a cost of {row.counted}, which is what counts"
-                self._found.report(at, problem, f"1, or no cost of {row.counted}")
+            else:
+                self._check_quantity(fleet, number, at, amount)
+                self._check_amount(task, row, amount, at)
+
+    def _check_amount(self, task: Task | Hold, row: Constraint, amount: object, at: Path) -> None:
+        """Check how much of a constraint a task needs."""
+        known = isinstance(amount, (int, float))
+        if not known and not isinstance(row, Resource):
+            problem = f"an amount of {row.id} that is drawn"
+            self._found.report(at, problem, "a whole number, or a cost where it is a limit that counts something")
+            return
+        if not isinstance(amount, (int, float)):
+            return
+        if row.scale == 1:
+            try:
+                parse_count(amount)
+            except UnitError as error:
+                problem, _, allowed = str(error).partition("; allowed: ")
+                self._found.report(at, problem, allowed)
+                return
+        most = _most(row)
+        if most is not None and amount * row.scale > most:
+            problem = f"{amount:,.12g} of {row.id}, which never has more than {most / row.scale:,.12g}"
+            self._found.report(at, problem, f"{'1' if row.scale == 1 else '0'} to {most / row.scale:,.12g}")
+        elif amount > 1 and row.counted is not None and _costs(task, row.counted):
+            problem = f"{amount:,.12g} of {row.id} beside a cost of {row.counted}, which is what counts"
+            self._found.report(at, problem, f"1, or no cost of {row.counted}")
 
     def _check_cost(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
         path = (*path, "cost")
@@ -423,11 +444,13 @@ class Checks:
             self._check_burst(task.cost, path, [row for row, _ in limits])
 
     def _check_burst(self, cost: object, path: Path, rows: Sequence[Constraint]) -> None:
-        bursts = [(most, row.id) for row in rows if (most := _most(row)) is not None]
-        if bursts and isinstance(cost, (int, float)) and round(cost) > min(bursts)[0]:
-            most, name = min(bursts)
-            problem = f"{cost:,.12g}, more than {name} can ever hold: its burst is {most:,}"
-            self._found.report(path, problem, f"at most {most:,}")
+        bounds = [(most, row) for row in rows if (most := _most(row)) is not None]
+        # Where a cost is charged at the end alone, any cost can be.
+        bursts = [(most / row.scale, row.id) for most, row in bounds if row.charge != "on_finish"]
+        if bursts and isinstance(cost, (int, float)) and cost > min(bursts)[0] + 0.5:
+            least, name = min(bursts)
+            problem = f"{cost:,.12g}, more than {name} can ever hold: its burst is {least:,.12g}"
+            self._found.report(path, problem, f"at most {least:,.12g}")
 
     # Distributions
 

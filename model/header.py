@@ -30,6 +30,7 @@ _NUMBERS = {
     "rate_limit": ("tokens", "period_ns", "burst"),
     "pause": ("paused",),
     "resource": ("capacity",),
+    "quota": ("total", "period_ns"),
 }
 """What the settings of a constraint hold, by its type; `limit` for all others."""
 
@@ -208,7 +209,7 @@ def _constraint_problems(entry: ConstraintEntry) -> Iterator[str]:
     for _, numbers in entry.settings:
         if numbers is not None and not numbers.keys() >= set(_NUMBERS.get(entry.type, ("limit",))):
             yield f"constraint {entry.id} lacks a number that a {entry.type} has"
-        if numbers is not None and numbers.get("period_ns") == 0:
+        if numbers is not None and entry.type == "rate_limit" and numbers["period_ns"] == 0:
             yield f"constraint {entry.id} has a period of 0"
 
 

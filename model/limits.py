@@ -10,12 +10,13 @@ Rules:
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from model.schema import Count, Duration, Flag, Model, Name, RateField, WholeNumber
+from model.schema import Amount, Count, Duration, Flag, Model, Name, RateField, WholeNumber
+from model.units import MICRO
 
 SCOPE_HINT = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
 
@@ -26,6 +27,11 @@ Scope = Annotated[str, StringConstraints(pattern=SCOPE_PATTERN)]
 
 Settings = dict[str, int]
 """The numbers of a constraint while no change comes between, by the names that its type gives them."""
+
+
+def in_micro(amount: float) -> int:
+    """Return an amount in whole millionths, to the nearest."""
+    return round(amount * MICRO)
 
 
 class _Change(Model):
@@ -41,7 +47,11 @@ class _Constraint(Model):
     served: `priority` the highest first, `edf` the earliest deadline, `sjf` the shortest duration, `random` a uniform
     choice, `fair` the tenant (or fleet) that had least by its weight. Under `admission: strict` nobody passes the first
     in the queue. At most `room` wait; then `overflow` says who is refused: the `newest`, the `oldest`, or `all`.
+
+    The changes come again `every` so often. Amounts are kept in whole numbers, `scale` to the unit.
     """
+
+    scale: ClassVar[int] = 1
 
     id: Name
     scope: Scope | None = None
@@ -51,6 +61,7 @@ class _Constraint(Model):
     on_limit: Literal["block", "reject"] = "block"
     queue: Literal["fifo", "lifo", "priority", "edf", "sjf", "random", "fair"] = "fifo"
     fair_by: Literal["tenant", "fleet"] = "tenant"
+    every: Duration | None = None
     admission: Literal["first_fit", "strict"] = "first_fit"
     room: Annotated[WholeNumber, Field(ge=0)] | None = None
     overflow: Literal["newest", "oldest", "all"] = "newest"
@@ -65,11 +76,25 @@ class _Constraint(Model):
             problem = "the changes are not in order; allowed: each change after the one before"
         elif times and times[0] <= self.from_:
             problem = "the first change comes before the constraint begins; allowed: at after from"
+        elif self.every is not None and (not times or times[-1] >= self.from_ + self.every):
+            problem = (
+                "every without changes, or with one that comes later than that; allowed: every after the last change"
+            )
         elif times and self.expires is not None and times[-1] >= self.expires:
             problem = "the last change comes after the constraint expires; allowed: at before expires"
         if problem is not None:
             raise PydanticCustomError("timeline", "{message}", {"message": problem})
         return self
+
+    @property
+    def behaviour(self) -> str:
+        """The name under which the engine knows how the limit behaves."""
+        return str(getattr(self, "type", ""))
+
+    @property
+    def charge(self) -> str:
+        """When a cost is charged: `on_start`, `on_finish`, or reserved and then `settle`d."""
+        return "on_start"
 
     @property
     def preempted(self) -> str | None:
@@ -146,14 +171,39 @@ class RateLimitChange(_Change):
 class RateLimit(_Constraint):
     """A token bucket: `rate` earns tokens up to `burst`, which it starts with; by default `10/m` is ten deep.
 
-    `counts` says what it counts. A task costs 1 of everything unless its `cost` says otherwise.
+    Or a window: at most the tokens of the `rate` in each period of it that begins at a multiple of the period
+    (`fixed_window`), or in any such period (`sliding_window`).
+
+    `counts` says what it counts. A task costs 1 of everything unless its `cost` says otherwise. The cost is charged when
+    the task starts or when it ends (`on_finish`: then a task starts while anything is left, and the level may go below 0),
+    or what the task reserves is charged when it starts and settled when it ends.
     """
 
     type: Literal["rate_limit"]
     rate: RateField
     burst: Count | None = None
     counts: Name = "requests"
+    algorithm: Literal["token_bucket", "fixed_window", "sliding_window"] = "token_bucket"
+    charge_: Annotated[Literal["on_start", "on_finish", "settle"], Field(alias="charge")] = "on_start"
     changes: Annotated[list[RateLimitChange], Field(max_length=10_000)] = []
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        bursts = [self.burst, *(change.burst for change in self.changes)]
+        if self.algorithm != "token_bucket" and any(burst is not None for burst in bursts):
+            message = f"a burst with {self.algorithm}; allowed: burst with algorithm: token_bucket"
+            raise PydanticCustomError("burst", "{message}", {"message": message})
+        return self
+
+    @property
+    def behaviour(self) -> str:
+        """The algorithm, where it is a window."""
+        return self.type if self.algorithm == "token_bucket" else self.algorithm
+
+    @property
+    def charge(self) -> str:
+        """`charge`."""
+        return self.charge_
 
     @property
     def counted(self) -> str:
@@ -173,6 +223,74 @@ class RateLimit(_Constraint):
             numbers = {"tokens": rate.tokens, "period_ns": rate.period_ns, "burst": burst or rate.depth}
             settings.append((time, numbers))
         return settings
+
+
+class ResourceChange(_Change):
+    """A new capacity from a time on."""
+
+    capacity: Amount
+
+
+class Resource(_Constraint):
+    """A `capacity` in units of which a task holds an amount, in up to six decimals. Lowering it revokes nobody."""
+
+    scale: ClassVar[int] = MICRO
+    type: Literal["resource"]
+    capacity: Amount
+    changes: Annotated[list[ResourceChange], Field(max_length=10_000)] = []
+
+    def largest(self, numbers: Settings) -> int:
+        """The capacity."""
+        return numbers["capacity"]
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """`capacity` in millionths of a unit."""
+        timed = [(self.from_, self.capacity), *((change.at, change.capacity) for change in self.changes)]
+        return [(time, {"capacity": in_micro(capacity)}) for time, capacity in timed]
+
+
+class QuotaChange(_Change):
+    """A new total from a time on."""
+
+    total: Amount
+
+
+class Quota(_Constraint):
+    """A `total` of what it `counts` that does not come back, or comes back at every multiple of `period`."""
+
+    scale: ClassVar[int] = MICRO
+    type: Literal["quota"]
+    total: Amount
+    period: Duration | None = None
+    counts: Name = "requests"
+    charge_: Annotated[Literal["on_start", "on_finish", "settle"], Field(alias="charge")] = "on_start"
+    changes: Annotated[list[QuotaChange], Field(max_length=10_000)] = []
+
+    @model_validator(mode="after")
+    def _check_period(self) -> Self:
+        if self.period == 0:
+            message = "a period of 0; allowed: a time above 0, or none"
+            raise PydanticCustomError("period", "{message}", {"message": message})
+        return self
+
+    @property
+    def charge(self) -> str:
+        """`charge`."""
+        return self.charge_
+
+    @property
+    def counted(self) -> str:
+        """What this limit counts."""
+        return self.counts
+
+    def largest(self, numbers: Settings) -> int:
+        """The total."""
+        return numbers["total"]
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """`total` in millionths of a unit, and `period_ns`, 0 where it does not come back."""
+        timed = [(self.from_, self.total), *((change.at, change.total) for change in self.changes)]
+        return [(time, {"total": in_micro(total), "period_ns": self.period or 0}) for time, total in timed]
 
 
 class PauseChange(_Change):
@@ -196,4 +314,4 @@ class Pause(_Constraint):
         ]
 
 
-Constraint = Annotated[Concurrency | RateLimit | Pause, Field(discriminator="type")]
+Constraint = Annotated[Concurrency | Resource | RateLimit | Quota | Pause, Field(discriminator="type")]

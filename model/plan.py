@@ -52,10 +52,11 @@ Quantity = Constant | Drawn | PerAgent
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """How much a task asks of one constraint."""
+    """How much a task asks of one constraint, and what it costs in the end, where that is known only then."""
 
     constraint: int
     amount: Quantity
+    cost: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +295,8 @@ PLAIN = Discipline()
 class ConstraintPlan:
     """A constraint and its settings in time order, the first at 0.
 
+    `behaviour` is the name under which the engine knows it, `charge` when a cost is charged.
+
     `amount` is what every task asks of it where that is the same constant for all, else None. `exclusive` says that
     they all ask for that and for nothing else.
     """
@@ -303,10 +306,22 @@ class ConstraintPlan:
     type: str
     scope: str | None
     counts: str | None
+    behaviour: str
+    charge: str
     settings: tuple[Setting, ...]
     discipline: Discipline
     amount: int | None
     exclusive: bool
+
+    @property
+    def defers(self) -> bool:
+        """Whether nothing is charged before the end of a task."""
+        return self.charge == "on_finish"
+
+    @property
+    def settles(self) -> bool:
+        """Whether something is charged or handed back at the end of a task."""
+        return self.charge != "on_start"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ from model.tables import Table
 from model.units import TIME_MAX_NS
 
 _ARRIVALS_AT_ONCE = 65_536
+CHANGES_MAX = 100_000
+"""Most changes of a constraint that a run may have."""
 _POLICY_KEYS = ("deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure", "hold")
 _UNSAID = (None, 0.0, "continue")
 
@@ -91,7 +93,7 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
 
     Raises PlanError where a fleet would have more than `AGENTS_MAX` agents.
     """
-    settings = _settings(scenario.constraints)
+    settings = _settings(scenario.constraints, scenario.until)
     fleets: list[FleetPlan] = []
     steps: list[StepPlan] = []
     for number, fleet in enumerate(scenario.fleets):
@@ -119,7 +121,17 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
         exclusive = exclusive and discipline == PLAIN
         constraints.append(
             ConstraintPlan(
-                number, row.id, row.type, row.scope, row.counted, settings[number], discipline, amount, exclusive
+                number,
+                row.id,
+                row.type,
+                row.scope,
+                row.counted,
+                row.behaviour,
+                row.charge,
+                settings[number],
+                discipline,
+                amount,
+                exclusive,
             )
         )
     changes = [Change(s.time_ns, row.number, s) for row in constraints for s in row.settings if s.time_ns > 0]
@@ -149,13 +161,29 @@ def replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
     return replaced
 
 
-def _settings(constraints: Sequence[Constraint]) -> list[tuple[Setting, ...]]:
+def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, int]]]:
+    """Return a constraint's numbers from each time on, its changes as often as they come again before the run ends."""
+    first, *changes = row.settings()
+    if row.every is None:
+        return [first, *changes]
+    assert until is not None
+    rounds = max(0, until - row.from_) // row.every + 1
+    if rounds * len(changes) > CHANGES_MAX:
+        raise PlanError(
+            f"constraints.{row.id}.every: {rounds * len(changes):,} changes before the run ends; "
+            f"allowed: at most {CHANGES_MAX:,}"
+        )
+    again = [(time + lap * row.every, numbers) for lap in range(rounds) for time, numbers in changes]
+    return [first, *((time, numbers) for time, numbers in again if time <= until)]
+
+
+def _settings(constraints: Sequence[Constraint], until: int | None) -> list[tuple[Setting, ...]]:
     """Return each constraint's numbers over time, cut where it expires or is replaced."""
     result = []
     for row, replaced in zip(constraints, replaced_at(constraints), strict=True):
         ends = [time for time in (row.expires, replaced) if time is not None]
         timeline: list[tuple[int, dict[str, int] | None]] = [] if row.from_ == 0 else [(0, None)]
-        timeline += [(time, numbers) for time, numbers in row.settings() if not ends or time < min(ends)]
+        timeline += [(time, numbers) for time, numbers in _timeline(row, until) if not ends or time < min(ends)]
         if ends:
             timeline = [*timeline, (min(ends), None)] if timeline else [(0, None)]
         ceiling: int | None = 0
@@ -462,7 +490,7 @@ class _FleetPlanner:
         self, task: Task | Hold, name: str, visits: int | None
     ) -> tuple[tuple[tuple[Demand, ...], ...], NDArray[np.int64] | None]:
         """Return what the task asks for, one tuple a group of agents, and each agent's group."""
-        amounts: dict[str | None, Quantity] = {}  # one variable a thing counted, however many limits count it
+        amounts: dict[tuple[str, int], Quantity] = {}  # one variable a thing counted, however many limits count it
         demands, flags = [], []
         for number, row in enumerate(self._constraints):
             governs = row.id in task.needs or governed(row.scope, self._fleet, self._agents, name)
@@ -470,11 +498,18 @@ class _FleetPlanner:
                 continue
             cost = task.cost.get(row.counted or "") if isinstance(task.cost, dict) else task.cost
             if row.counted is None or cost is None:
-                amount: Quantity = Constant(task.needs.get(row.id, 1))
+                amount = self._quantity(f"{name}/needs/{row.id}", task.needs.get(row.id, 1.0), visits, row.scale)
             else:
                 what = f"{name}/cost" + (f"/{row.counted}" if isinstance(task.cost, dict) else "")
-                amount = amounts.setdefault(row.counted, self._quantity(what, cost, visits))
-            demands.append(Demand(number, amount))
+                quantity = self._quantity(what, cost, visits, row.scale)
+                amount = amounts.setdefault((row.counted, row.scale), quantity)
+            if row.charge == "on_finish":
+                demands.append(Demand(number, Constant(1), amount))
+            elif row.charge == "settle" and row.counted in task.reserve:
+                what, reserve = f"{name}/reserve/{row.counted}", task.reserve[row.counted]
+                demands.append(Demand(number, self._quantity(what, reserve, visits, row.scale), amount))
+            else:
+                demands.append(Demand(number, amount))
             flags.append(np.broadcast_to(np.asarray(governs), self._agents))
         if all(flag.all() for flag in flags):
             return (tuple(demands),), None
@@ -489,7 +524,13 @@ class _FleetPlanner:
         limits = [self._constraints[demand.constraint] for group in demands for demand in group]
         governed_plainly = all(_discipline(row, self._scenario) == PLAIN for row in limits)
         said = any(getattr(task, key, None) not in _UNSAID for key in _POLICY_KEYS)
-        if governed_plainly and not said and not self._interruptible:
+        settled = any(demand.cost is not None for group in demands for demand in group)
+        drawn = any(
+            self._constraints[demand.constraint].counted is None and not isinstance(demand.amount, Constant)
+            for group in demands
+            for demand in group
+        )
+        if governed_plainly and not said and not self._interruptible and not settled and not drawn:
             return None
         retry = None if task.retry is None else self._retry(task, name, task.retry)
         resampled = isinstance(task, Task) and any(row.preempted == "resample" for row in limits)
@@ -502,7 +543,7 @@ class _FleetPlanner:
             retry=retry,
             skip=self._skip(task, name, visits),
             resample=self._again(task, f"{name}/preempted/duration") if resampled else None,
-            states_all=isinstance(task, Hold) or (retry is not None and retry.holds),
+            states_all=isinstance(task, Hold) or (retry is not None and retry.holds) or settled or drawn,
             after_failure=END if task.on_failure == "stop" else GO_ON,
             laps_left=(),
         )
@@ -543,12 +584,13 @@ class _FleetPlanner:
         """Return a variable of 53 random bits: what is compared with a threshold, or scaled exactly."""
         return Drawn(f"{self._fleet.name}/{what}", streams.bits, visits)
 
-    def _quantity(self, what: str, value: object, visits: int | None) -> Quantity:
+    def _quantity(self, what: str, value: object, visits: int | None, scale: int = 1) -> Quantity:
+        """Return a quantity in whole numbers, `scale` to the unit."""
         if isinstance(value, distributions.Linear):
             assert isinstance(self._fleet.arrivals, Trace)
             rows = value.of_rows(self._tables[self._fleet.arrivals.trace.file])
-            return PerAgent(streams.rounded(rows)[: self._agents])
+            return PerAgent(streams.rounded(rows * scale)[: self._agents])
         inverse = distributions.inverse_cdf(value, self._tables)
         if isinstance(value, (int, float)):
-            return Constant(int(streams.rounded(inverse(np.array([0.5])))[0]))
-        return Drawn(f"{self._fleet.name}/{what}", lambda u: streams.rounded(inverse(u)), visits)
+            return Constant(int(streams.rounded(inverse(np.array([0.5])) * scale)[0]))
+        return Drawn(f"{self._fleet.name}/{what}", lambda u: streams.rounded(inverse(u) * scale), visits)

@@ -96,12 +96,15 @@ class _Asking(Model):
     limits that govern the task: by what they count, or one value where they all count the same thing; 1 where nothing
     is said.
 
+    `reserve` says what is charged when the task starts, by what is counted, where a limit settles the cost when it ends.
+
     Who still waits after `patience` gives up. `deadline`, from when it asks, orders a queue by earliest deadline. After
     the last attempt `on_failure` says how the agent goes on.
     """
 
-    needs: dict[Name, Count] = {}
+    needs: dict[Name, AmountDistribution] = {}
     cost: Cost | None = None
+    reserve: dict[Name, AmountDistribution] = {}
     priority: WholeNumber | None = None
     deadline: Duration | None = None
     patience: DurationDistribution | None = None

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from model.events import Batch, Kind
 from model.log import Header, Log
 from model.roster import Roster
+from model.units import MICRO, NS_PER_SECOND
 
-_NS_PER_SECOND = 1_000_000_000
-_MICRO = 1_000_000
 _LIMIT_MAX = 2**63 - 1
 _HELD = frozenset({"concurrency", "resource"})
 
@@ -278,7 +277,7 @@ def _limit(type_: str, numbers: dict[str, int] | None) -> int:
     if numbers is None:
         return -1
     if type_ == "rate_limit":
-        return min(_LIMIT_MAX, numbers["tokens"] * _NS_PER_SECOND * _MICRO // numbers["period_ns"])
+        return min(_LIMIT_MAX, numbers["tokens"] * NS_PER_SECOND * MICRO // numbers["period_ns"])
     if type_ == "pause":
         return 0 if numbers["paused"] else -1
-    return numbers["capacity" if type_ == "resource" else "limit"]
+    return numbers[{"resource": "capacity", "quota": "total"}.get(type_, "limit")]

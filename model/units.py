@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from fractions import Fraction
 
+MICRO = 1_000_000
+"""Amounts with fractions are kept in whole millionths of a unit."""
 NS_PER_SECOND = 1_000_000_000
 TIME_MAX_NS = 2**62
 """No time in a scenario may be larger (146 years), so that sums of two stay inside int64."""

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 from model.log import ConstraintEntry
 from model.state import FleetState, Phase
-from model.units import NS_PER_SECOND, format_duration
+from model.units import MICRO, NS_PER_SECOND, format_duration
 from render.line import Line, LineWriter
 from render.palette import LEGEND, Theme
 
@@ -160,10 +160,15 @@ def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int) -> str:
     if limit < 0:
         return "no limit"
     if entry.type != "rate_limit":
-        return f"{limit:,}" if used < 0 else f"{used:,}/{limit:,}"
+        whole = _amount(entry, limit)
+        return whole if used < 0 else f"{_amount(entry, used)}/{whole}"
     # The row gives the rate to a millionth; the header has it as it was written.
     numbers = next((numbers for time, numbers in reversed(entry.settings) if time <= time_ns), None)
     return _rate(numbers) if numbers is not None else "no limit"
+
+
+def _amount(entry: ConstraintEntry, number: int) -> str:
+    return f"{number / MICRO:,.6g}" if entry.type in ("resource", "quota") else f"{number:,}"
 
 
 def _rate(numbers: dict[str, int]) -> str:
@@ -187,8 +192,9 @@ def _widest(entry: ConstraintEntry) -> str:
     """Return the widest text that the limits of a constraint lead to, so that nothing moves when one changes."""
     if entry.type in ("rate_limit", "pause"):
         return max((_value(entry, time, 0, -1) for time, _ in entry.settings), key=len)
-    most = max((max(numbers.values()) for _, numbers in entry.settings if numbers is not None), default=0)
-    return f"{most:,}/{most:,}"
+    key = {"resource": "capacity", "quota": "total"}.get(entry.type, "limit")
+    most = max((numbers[key] for _, numbers in entry.settings if numbers is not None), default=0)
+    return f"{_amount(entry, most)}/{_amount(entry, most)}"
 
 
 def _write(line: LineWriter, entry: _Entry, shape: _Shape, theme: Theme) -> None:

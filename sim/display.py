@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.text import Text
 
 from model.log import ConstraintEntry, Header
-from model.units import format_duration
+from model.units import MICRO, format_duration
 from sim.engine import Observer
 
 PROGRESS_SECONDS = 10
@@ -149,6 +149,11 @@ def limit(entry: ConstraintEntry) -> str:
         text = f"{numbers['tokens']:,}/{format_duration(numbers['period_ns']).removeprefix('1')} {entry.counts}"
     elif entry.type == "concurrency":
         text = f"{numbers['limit']:,} at once"
+    elif entry.type == "resource":
+        text = f"{numbers['capacity'] / MICRO:,.6g} at once"
+    elif entry.type == "quota":
+        period = f"/{format_duration(numbers['period_ns']).removeprefix('1')}" if numbers["period_ns"] else " in all"
+        text = f"{numbers['total'] / MICRO:,.6g}{period} {entry.counts}"
     else:
         text = "nobody"
     return text + (", changes" if len(entry.settings) > 1 else "")

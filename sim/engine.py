@@ -218,8 +218,11 @@ class Engine:
         constraints = [self._manager.constraints[demand.constraint] for demand in demands]
         amounts = [demand.amount for demand in demands]
         constant = [amount.value for amount in amounts if isinstance(amount, Constant)]
-        if len(constant) == len(amounts):
+        if len(constant) == len(amounts) and all(demand.cost is None for demand in demands):
             return tuple(zip(constraints, constant, strict=True)), None
+        # Those that are known at the end alone come after those that are asked for.
+        costs = {place: demand.cost for place, demand in enumerate(demands) if demand.cost is not None}
+        amounts += costs.values()
         # One draw serves every constraint that counts the same thing.
         distinct = list(dict.fromkeys(map(id, amounts)))
         places = [distinct.index(id(amount)) for amount in amounts]
@@ -228,8 +231,14 @@ class Engine:
 
         def requests(index: int) -> Requests:
             for values in zip(*(each(index) for each in draws), strict=True):
-                asked = tuple((c, values[place]) for c, place in zip(constraints, places, strict=True))
-                yield asked, held(asked), tuple(compress(asked, stated))
+                chosen = [values[place] for place in places]
+                asked = tuple(zip(constraints, chosen, strict=False))
+                given = list(held(asked))
+                for constraint, place, cost in zip(
+                    (constraints[place] for place in costs), costs, chosen[len(constraints) :], strict=True
+                ):
+                    given.append((constraint, (0 if constraint.plan.defers else chosen[place]) - cost))
+                yield asked, tuple(given), tuple(compress(asked, stated))
 
         return (), requests
 

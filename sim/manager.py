@@ -73,7 +73,7 @@ class ConstraintManager:
     """Admits the tasks of all agents."""
 
     def __init__(self, env: Environment, plan: "Plan", recorder: Recorder) -> None:
-        self.constraints = [TYPES[row.type](env, row, queue_of(row, plan.seed)) for row in plan.constraints]
+        self.constraints = [TYPES[row.behaviour](env, row, queue_of(row, plan.seed)) for row in plan.constraints]
         for constraint in self.constraints:
             constraint.armed.append(self._passed)
         self.asking: Waker = [self.request]
@@ -253,6 +253,7 @@ class ConstraintManager:
         self._record((self._env._now, task.code_finished, task.who, int(task.status)))
         self._forget_holder(task)
         if keep:
+            self._give(task, tuple(demand for demand in task.held if demand[0].settles))
             task.keep()
         else:
             self._give(task, task.held)
@@ -285,9 +286,8 @@ class ConstraintManager:
 
     def lend(self, task: PolicyTask) -> None:
         """Give back what a task holds while its strand waits; it asks for it again later."""
-        held = task.held
         task.lend()
-        self._give(task, held)
+        self._give(task, task.demands)
 
     def _abandon(self, task: PolicyTask, binding: GlobalConstraint) -> None:
         now = self._env._now

@@ -129,7 +129,9 @@ class PolicyTask(Task):
         if self.visits.requests is not None:
             self.whole = next(self.visits.requests)
         self.demands, self.held, drawn = self.whole
-        self.drawn = self.demands if self.states_all else drawn
+        # What is charged at the end alone is not taken before.
+        taken = tuple(demand for demand in self.demands if not demand[0].plan.defers) if self.states_all else drawn
+        self.drawn = taken
         self._work(self.visits.draw("duration"), self._fails())
         if self.policy.deadline_ns is not None:
             self.due_ns = self.env._now + self.policy.deadline_ns
@@ -174,7 +176,7 @@ class PolicyTask(Task):
 
     def keep(self) -> None:
         """Hold on to the slots, and ask for the rest alone next time."""
-        self.kept += self.held
+        self.kept += tuple(demand for demand in self.held if demand[0].holds)
         self.held = ()
         self.demands = tuple(demand for demand in self.demands if not demand[0].holds)
         self.drawn = tuple(demand for demand in self.drawn if not demand[0].holds)
@@ -190,7 +192,7 @@ class PolicyTask(Task):
     def begin(self) -> None:
         """Start to work: schedule the end of it."""
         if self.is_lent:
-            self.held, self.is_lent = self.demands, False
+            self.held, self.is_lent = self.held + self.demands, False
         self.ends_ns = self.env._now + self.duration_ns
         self.ending = self.env.at(self.ends_ns, REQUEST if self.has_body else COMPLETION)
         self.ending.callbacks = self.waker
@@ -198,8 +200,8 @@ class PolicyTask(Task):
     def lend(self) -> None:
         """Give up what it holds for a while: what it asks for then is that."""
         self.is_lent = True
-        self.demands = self.drawn = self.held
-        self.held = ()
+        self.demands = self.drawn = tuple(demand for demand in self.held if demand[0].holds)
+        self.held = tuple(demand for demand in self.held if not demand[0].holds)
 
     def call_off(self) -> int:
         """Stop working; return the ns that were left to do."""

@@ -27,6 +27,8 @@ Integers = NDArray[np.int64]
 
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _NOBODY = -1
+_HELD = {"concurrency": "limit", "resource": "capacity"}
+"""The types of which a task holds a part while it works, and what their settings call the whole."""
 
 
 def _flags(*kinds: Kind) -> NDArray[np.bool_]:
@@ -121,7 +123,8 @@ class _Waiting:
 class _Use:
     """How much of a constraint was used, and how much there was, while it was in force.
 
-    A concurrency limit has slots times nanoseconds, a rate limit tokens, a pause nanoseconds.
+    A concurrency limit has slots times nanoseconds, as a resource has; a rate limit and a quota have tokens, a pause
+    nanoseconds.
     """
 
     def __init__(self, entry: ConstraintEntry, header: Header, number: int) -> None:
@@ -146,13 +149,15 @@ class _Use:
             rows = np.concatenate([implied, stated])
             amounts = np.concatenate([self._amounts.of(batch.step[implied], batch.agent[implied]), batch.value[stated]])
             takes = _TAKES[batch.kind[rows]]
-            if self._type == "concurrency":
-                amounts = np.where(takes, amounts, -amounts)
+            amounts = np.where(takes, amounts, -amounts)
+            if self._type in _HELD:
                 self._taken += total(amounts)
                 self._taken_ns += dot(amounts, self._force(batch.time[rows]))
             else:
+                # What a task gives back at its end is nothing, but for what has a row that says so.
                 setting = self._changes + np.searchsorted(changes, rows)
-                self._taken += total(amounts[takes & self._in_force[setting]])
+                counts = takes | _STATED[batch.kind[rows]]
+                self._taken += total(amounts[counts & self._in_force[setting]])
         self._changes += len(changes)
 
     def utilisation(self, now_ns: int) -> float:
@@ -165,15 +170,17 @@ class _Use:
             if self._type == "pause":
                 used += span if numbers is not None and numbers["paused"] else 0
                 available += span
-            elif numbers is not None and self._type == "concurrency":
-                available += numbers["limit"] * span
+            elif numbers is not None and self._type in _HELD:
+                available += numbers[_HELD[self._type]] * span
+            elif numbers is not None and self._type == "quota":
+                available += numbers["total"] * _periods(numbers["period_ns"], time, until, before is None)
             elif numbers is not None:
                 available += Fraction(numbers["tokens"] * span, numbers["period_ns"])
                 available += numbers["burst"] if before is None else 0
             before = numbers
-        if self._type == "concurrency":
+        if self._type in _HELD:
             used = self._taken * int(self._force(np.array([now_ns]))[0]) - self._taken_ns
-        elif self._type == "rate_limit":
+        elif self._type != "pause":
             used = self._taken
         return float(used / available) if available else 0.0
 
@@ -182,6 +189,14 @@ class _Use:
         setting = np.searchsorted(self._times, times, side="right") - 1
         force_ns: Integers = self._force_ns[setting] + (times - self._times[setting]) * self._in_force[setting]
         return force_ns
+
+
+def _periods(period_ns: int, start_ns: int, end_ns: int, is_first: bool) -> int:
+    """Return how often a quota came anew in a time: at the beginning, and at each multiple of its period."""
+    if not period_ns:
+        return int(is_first)
+    begun = (max(end_ns, start_ns + 1) - 1) // period_ns - start_ns // period_ns
+    return begun + int(is_first)
 
 
 class _Amounts:

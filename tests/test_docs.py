@@ -40,12 +40,16 @@ def test_the_error_in_the_readme_is_the_real_one(tmp_path, monkeypatch):
 
 def test_the_reference_names_every_distribution_and_constraint():
     from model.distributions import DISTRIBUTION_TAGS
-    from sim.constraints import TYPES
+    from model.json_schema import json_schema
 
     reference = (ROOT / "docs/scenario.md").read_text()
     for tag in DISTRIBUTION_TAGS:
         assert f"{tag}: " in reference
-    for name in TYPES:
+    schema = json_schema()
+    classes = [each["$ref"].rpartition("/")[2] for each in schema["properties"]["constraints"]["items"]["anyOf"]]
+    types = [schema["$defs"][name]["properties"]["type"]["const"] for name in classes]
+    assert {"concurrency", "pause"} <= set(types)
+    for name in types:
         assert f"| `{name}` |" in reference
 
 

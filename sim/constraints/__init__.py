@@ -4,8 +4,12 @@ from sim.constraints.base import GlobalConstraint
 from sim.constraints.concurrency import Concurrency
 from sim.constraints.pause import Pause
 from sim.constraints.rate_limit import RateLimit
+from sim.constraints.resource import Resource
+from sim.constraints.windows import FixedWindow, Quota, SlidingWindow
 
 __all__ = ["TYPES", "GlobalConstraint"]
 
-TYPES: dict[str, type[GlobalConstraint]] = {kind.type: kind for kind in (Concurrency, RateLimit, Pause)}
-"""Every constraint type by the name that the scenario gives it."""
+TYPES: dict[str, type[GlobalConstraint]] = {
+    kind.type: kind for kind in (Concurrency, Resource, RateLimit, FixedWindow, SlidingWindow, Quota, Pause)
+}
+"""Every constraint type by the name that the Plan gives its behaviour."""

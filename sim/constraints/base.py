@@ -42,6 +42,9 @@ class GlobalConstraint(Event, ABC):
     holds: ClassVar[bool] = False
     """Whether a task gives back at its end what it took, so that somebody may fit then."""
 
+    settles = False
+    """Whether a task settles at its end what it took at its start, whatever it keeps for its next attempt."""
+
     def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
         super().__init__(env)
         self._ok = True

@@ -1,6 +1,6 @@
 """Concurrency: at most `limit` slots are held at once. Lowering the limit revokes nobody."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from sim.constraints.base import UNLIMITED, GlobalConstraint
 
@@ -15,6 +15,8 @@ class Concurrency(GlobalConstraint):
     """Slots. Who runs holds as many as the task asks for, until it ends."""
 
     type = "concurrency"
+    setting: ClassVar[str] = "limit"
+    """What the settings call the limit."""
     holds = True
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
@@ -22,7 +24,7 @@ class Concurrency(GlobalConstraint):
         super().__init__(env, plan, waiting)
 
     def apply(self, numbers: dict[str, int] | None) -> None:
-        self.limit = UNLIMITED if numbers is None else numbers["limit"]
+        self.limit = UNLIMITED if numbers is None else numbers[self.setting]
 
     @property
     def limit_recorded(self) -> int:
