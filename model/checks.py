@@ -303,6 +303,15 @@ class Checks:
         if step.patience is not None:
             self._check_quantity(fleet, number, (*path, "patience"), step.patience)
         self._check_goto(step, path, fleet)
+        name = name_of(step) or ""
+        shared = [
+            row.id
+            for row in self._rows
+            if row.queue == "processor_sharing" and (row.id in step.needs or self._may_govern(row, fleet, number, name))
+        ]
+        if len(shared) > 1:
+            problem = f"it shares {' and '.join(shared)}, and can go at the speed of one only"
+            self._found.report(path, problem, "one constraint with queue: processor_sharing")
         self._check_needs(fleet, number, step, path)
         self._check_cost(fleet, number, step, path)
 

@@ -59,7 +59,7 @@ class _Constraint(Model):
     expires: Duration | None = None
     changes: Sequence[_Change] = ()
     on_limit: Literal["block", "reject"] = "block"
-    queue: Literal["fifo", "lifo", "priority", "edf", "sjf", "random", "fair"] = "fifo"
+    queue: Literal["fifo", "lifo", "priority", "edf", "sjf", "random", "fair", "processor_sharing"] = "fifo"
     fair_by: Literal["tenant", "fleet"] = "tenant"
     every: Duration | None = None
     admission: Literal["first_fit", "strict"] = "first_fit"
@@ -84,6 +84,13 @@ class _Constraint(Model):
             problem = "the last change comes after the constraint expires; allowed: at before expires"
         if problem is not None:
             raise PydanticCustomError("timeline", "{message}", {"message": problem})
+        return self
+
+    @model_validator(mode="after")
+    def _check_queue(self) -> Self:
+        if self.queue == "processor_sharing" and not isinstance(self, Concurrency):
+            message = "queue: processor_sharing of what no task holds; allowed: with type: concurrency"
+            raise PydanticCustomError("queue", "{message}", {"message": message})
         return self
 
     @property
@@ -124,6 +131,8 @@ class ConcurrencyChange(_Change):
 class Concurrency(_Constraint):
     """At most `limit` holders at once. Lowering it revokes nobody.
 
+    With `queue: processor_sharing` nobody waits, and who works shares that many servers evenly.
+
     With `preempt` a task takes the slots of less important ones that run; they `resume` where they were, `restart`,
     start again with a new duration (`resample`), or `fail`.
     """
@@ -139,6 +148,11 @@ class Concurrency(_Constraint):
             message = f"preempt with queue {self.queue}; allowed: preempt with queue: priority"
             raise PydanticCustomError("preempt", "{message}", {"message": message})
         return self
+
+    @property
+    def behaviour(self) -> str:
+        """Whether it is shared."""
+        return self.queue if self.queue == "processor_sharing" else self.type
 
     @property
     def preempted(self) -> str | None:

@@ -275,8 +275,8 @@ class Setting:
 class Discipline:
     """Who of those that a constraint refuses waits, and in which order; the plain one blocks, first come, first served.
 
-    At most `room` wait, None where there is no bound. `share_of` holds for each fleet its group and its weight, where the
-    queue is fair.
+    At most `room` wait, None where there is no bound. `shared` says that nobody waits and all share. `share_of` holds for
+    each fleet its group and its weight, where the queue is fair.
     """
 
     queue: str = "fifo"
@@ -285,6 +285,7 @@ class Discipline:
     room: int | None = None
     overflow: str = "newest"
     preempt: str | None = None
+    shared: bool = False
     share_of: tuple[tuple[int, int], ...] = ()
 
 

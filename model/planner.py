@@ -198,7 +198,8 @@ def _settings(constraints: Sequence[Constraint], until: int | None) -> list[tupl
 
 def _discipline(row: Constraint, scenario: Scenario) -> Discipline:
     return Discipline(
-        queue=row.queue,
+        queue="fifo" if row.behaviour == "processor_sharing" else str(row.queue),
+        shared=row.behaviour == "processor_sharing",
         strict=row.admission == "strict",
         rejects=row.on_limit == "reject",
         room=row.room,

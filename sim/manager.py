@@ -327,7 +327,7 @@ class ConstraintManager:
             constraint.waiting.served(task, amount)
             if constraint.holders is not None and not task.has_body:
                 constraint.holders.add(task, amount)
-        task.begin()
+        task.begin(next((constraint for constraint, _ in task.demands if constraint.shares), None))
 
     def _turn_away(self, task: PolicyTask, constraint: GlobalConstraint, amount: int) -> None:
         """Pre-empt for a task that `constraint` refuses, refuse it, or let it wait."""

@@ -64,6 +64,7 @@ class PolicyTask(Task):
         "policy",
         "priority",
         "refused_ns",
+        "sharing",
         "skipped",
         "started",
         "states_all",
@@ -96,6 +97,7 @@ class PolicyTask(Task):
         self.backoff_ns = 0  # the last back-off
         self.ending: Event | None = None  # the end of the work that is going on
         self.ends_ns = 0
+        self.sharing: GlobalConstraint | None = None  # what says how fast it works, while it works
         self.states_all = self.policy.states_all  # whether the log states all that it takes and gives back
         self.started = 0  # place in the order of starts, where others may pre-empt it
         self.kept: Demands = ()  # what it holds from one attempt to the next
@@ -189,10 +191,16 @@ class PolicyTask(Task):
         elif mode == "resample":
             self._work(self.visits.draw("preempted"), self.outcome is Status.failed)
 
-    def begin(self) -> None:
-        """Start to work: schedule the end of it."""
+    def begin(self, sharing: "GlobalConstraint | None") -> None:
+        """Start to work: schedule the end of it, or let the constraint do so that the work shares."""
         if self.is_lent:
             self.held, self.is_lent = self.held + self.demands, False
+        if sharing is not None and not self.has_body:
+            self.sharing = sharing
+            self.ending = Event(self.env)
+            self.ending._ok, self.ending._value = True, None
+            sharing.enter(self)
+            return
         self.ends_ns = self.env._now + self.duration_ns
         self.ending = self.env.at(self.ends_ns, REQUEST if self.has_body else COMPLETION)
         self.ending.callbacks = self.waker
@@ -208,6 +216,9 @@ class PolicyTask(Task):
         assert self.ending is not None
         self.ending.callbacks = []
         self.ending = None
+        if self.sharing is not None:
+            sharing, self.sharing = self.sharing, None
+            return sharing.leave(self)
         return self.ends_ns - self.env._now
 
     def may_retry(self) -> bool:
@@ -271,7 +282,7 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
         manager.ask(task)
         ended = (yield task) is task.ending
         if ended:
-            task.ending = None
+            task.ending = task.sharing = None
             if task.has_body:
                 yield from _hold(task, strand)
             else:

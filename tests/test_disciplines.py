@@ -188,3 +188,29 @@ def test_the_least_important_and_then_the_last_to_start_is_preempted():
 def test_preemption_needs_priorities(queue):
     with pytest.raises(ValueError, match="allowed: preempt with queue: priority"):
         run(scenario(constraints=[{**SLOT, "queue": queue, "preempt": "resume"}], fleets=[fleet("a")]))
+
+
+def test_who_shares_a_processor_works_at_half_speed_beside_another():
+    shared = {**SLOT, "queue": "processor_sharing"}
+    # a has 1 s for itself, then half: 3 of 4 are left, 6 s. b has had its 2 s at 1 + 4 = 5 s, when a has 1 left.
+    fleets = [fleet("a", "0s", "4s"), fleet("b", "1s", "2s")]
+    assert told(run(scenario(until=None, constraints=[shared], fleets=fleets))) == [
+        "0 TaskStarted a_0_t#0 0",
+        "1 TaskStarted b_0_t#0 0",
+        "5 TaskFinished b_0_t#0 succeeded",
+        "6 TaskFinished a_0_t#0 succeeded",
+        "6 RunFinished",
+    ]
+
+
+def test_as_many_as_there_are_servers_work_at_full_speed():
+    shared = {**SLOT, "limit": 2, "queue": "processor_sharing"}
+    # Three share two servers from 1 s on: 2/3 each. c has its 2 s at 4 s, then a and b have 1 s left each.
+    fleets = [fleet("a", "0s", "4s"), fleet("b", "0s", "4s"), fleet("c", "1s", "2s")]
+    finished = [line for line in told(run(scenario(until=None, constraints=[shared], fleets=fleets))) if "Fin" in line]
+    assert finished == [
+        "4 TaskFinished c_0_t#0 succeeded",
+        "5 TaskFinished a_0_t#0 succeeded",
+        "5 TaskFinished b_0_t#0 succeeded",
+        "5 RunFinished",
+    ]

@@ -3,6 +3,7 @@
 from sim.constraints.base import GlobalConstraint
 from sim.constraints.concurrency import Concurrency
 from sim.constraints.pause import Pause
+from sim.constraints.processor_sharing import ProcessorSharing
 from sim.constraints.rate_limit import RateLimit
 from sim.constraints.resource import Resource
 from sim.constraints.windows import FixedWindow, Quota, SlidingWindow
@@ -10,6 +11,7 @@ from sim.constraints.windows import FixedWindow, Quota, SlidingWindow
 __all__ = ["TYPES", "GlobalConstraint"]
 
 TYPES: dict[str, type[GlobalConstraint]] = {
-    kind.type: kind for kind in (Concurrency, Resource, RateLimit, FixedWindow, SlidingWindow, Quota, Pause)
+    kind.type: kind
+    for kind in (Concurrency, ProcessorSharing, Resource, RateLimit, FixedWindow, SlidingWindow, Quota, Pause)
 }
 """Every constraint type by the name that the Plan gives its behaviour."""

@@ -42,6 +42,9 @@ class GlobalConstraint(Event, ABC):
     holds: ClassVar[bool] = False
     """Whether a task gives back at its end what it took, so that somebody may fit then."""
 
+    shares: ClassVar[bool] = False
+    """Whether it says how fast a task works: then the task does not schedule its own end."""
+
     settles = False
     """Whether a task settles at its end what it took at its start, whatever it keeps for its next attempt."""
 
@@ -95,6 +98,13 @@ class GlobalConstraint(Event, ABC):
 
     def take(self, amount: int) -> None:
         """Account for an admitted task."""
+
+    def enter(self, task: "PolicyTask") -> None:
+        """Let a task work; only called where the constraint `shares`."""
+
+    def leave(self, task: "PolicyTask") -> int:
+        """Let a task go before it is done, and return the ns that were left; only called where the constraint `shares`."""
+        return 0
 
     def give(self, amount: int) -> None:
         """Account for the end of a task that was admitted; only called where the constraint `holds`."""
