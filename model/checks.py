@@ -303,6 +303,7 @@ class Checks:
         if step.patience is not None:
             self._check_quantity(fleet, number, (*path, "patience"), step.patience)
         self._check_goto(step, path, fleet)
+        self._check_acquire(fleet, number, step, path)
         name = name_of(step) or ""
         shared = [
             row.id
@@ -314,6 +315,19 @@ class Checks:
             self._found.report(path, problem, "one constraint with queue: processor_sharing")
         self._check_needs(fleet, number, step, path)
         self._check_cost(fleet, number, step, path)
+
+    def _check_acquire(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
+        """Check that a task takes what governs it, once each."""
+        if task.acquire == "atomic":
+            return
+        name = name_of(task) or ""
+        governing = [row.id for row in self._rows if row.id in task.needs or self._may_govern(row, fleet, number, name)]
+        for place, wanted in enumerate(task.acquire):
+            if wanted not in governing:
+                problem = f"no constraint of this task is called {shown(wanted)}{did_you_mean(wanted, governing)}"
+                self._found.report((*path, "acquire", place), problem, listed(governing, "atomic"))
+            elif wanted in task.acquire[:place]:
+                self._found.report((*path, "acquire", place), f"{shown(wanted)} twice", "each constraint once")
 
     def _check_graph(self, graph: Graph, path: Path) -> None:
         """Check that tasks come after tasks of the graph, and none after itself."""

@@ -150,7 +150,8 @@ class TaskPlan:
     under constraints that all keep the plain discipline.
 
     `demands` has one entry for each group of agents that the same constraints govern, in the order of the constraints;
-    `groups` holds each agent's group, or None where there is only one.
+    `groups` holds each agent's group, or None where there is only one. The constraints of `acquire` are taken one after the
+    other, then the rest.
     """
 
     number: int
@@ -163,6 +164,7 @@ class TaskPlan:
     next: int
     body: int | None = None
     gives_back: bool = False
+    acquire: tuple[int, ...] = ()
 
     def quantities(self) -> dict[str, Quantity]:
         """The duration, and what the policy draws."""

@@ -80,8 +80,8 @@ from model.units import TIME_MAX_NS
 _ARRIVALS_AT_ONCE = 65_536
 CHANGES_MAX = 100_000
 """Most changes of a constraint that a run may have."""
-_POLICY_KEYS = ("deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure", "hold")
-_UNSAID = (None, 0.0, "continue")
+_POLICY_KEYS = ("acquire", "deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure", "hold")
+_UNSAID = (None, 0.0, "continue", "atomic")
 
 
 class PlanError(Exception):
@@ -434,7 +434,10 @@ class _FleetPlanner:
         self._around[-1].entries[name] = number
         if isinstance(step.on_failure, Goto):
             self._gotos.append((number, step.on_failure.goto, list(self._around)))
-        self.steps.append(TaskPlan(number, self._number, name, duration, demands, groups, policy, END))
+        ids = [row.id for row in self._constraints]
+        acquire = () if step.acquire == "atomic" else tuple(ids.index(name) for name in step.acquire)
+        task = TaskPlan(number, self._number, name, duration, demands, groups, policy, END, acquire=acquire)
+        self.steps.append(task)
 
     def _choose(self, step: Choose, number: int, visits: int | None) -> tuple[int, list[int]]:
         name = self._name("choose")
@@ -544,7 +547,11 @@ class _FleetPlanner:
             retry=retry,
             skip=self._skip(task, name, visits),
             resample=self._again(task, f"{name}/preempted/duration") if resampled else None,
-            states_all=isinstance(task, Hold) or (retry is not None and retry.holds) or settled or drawn,
+            states_all=isinstance(task, Hold)
+            or (retry is not None and retry.holds)
+            or task.acquire != "atomic"
+            or settled
+            or drawn,
             after_failure=END if task.on_failure == "stop" else GO_ON,
             laps_left=(),
         )

@@ -96,7 +96,9 @@ class _Asking(Model):
     limits that govern the task: by what they count, or one value where they all count the same thing; 1 where nothing
     is said.
 
-    `reserve` says what is charged when the task starts, by what is counted, where a limit settles the cost when it ends.
+    With `acquire: [a, b]` it takes these constraints in that order, and holds what it has while it waits for the next; the
+    rest it takes at once at the end. `reserve` says what is charged when the task starts, by what is counted, where a limit
+    settles the cost when it ends.
 
     Who still waits after `patience` gives up. `deadline`, from when it asks, orders a queue by earliest deadline. After
     the last attempt `on_failure` says how the agent goes on.
@@ -105,6 +107,7 @@ class _Asking(Model):
     needs: dict[Name, AmountDistribution] = {}
     cost: Cost | None = None
     reserve: dict[Name, AmountDistribution] = {}
+    acquire: Annotated[list[Name], Field(min_length=1, max_length=1000)] | Literal["atomic"] = "atomic"
     priority: WholeNumber | None = None
     deadline: Duration | None = None
     patience: DurationDistribution | None = None

@@ -197,6 +197,7 @@ class Engine:
             step.laps_left = [by_number[number] for number in policy.laps_left]
             step.body = None if plan.body is None else by_number[plan.body]
             step.gives_back = plan.gives_back
+            step.acquire = plan.acquire
 
     def _doubtful(self, demand: Demand) -> bool:
         """Say whether a constant amount is more than its constraint can admit from some time on."""

@@ -195,16 +195,16 @@ class ConstraintManager:
         now = self._env._now
         waited_ns = now - task.asked_ns
         record = self._record
+        if type(task) is PolicyTask:
+            record((now, _RESUMED + task.code + binding.code, task.who, waited_ns))
+            self._start(task)
+            return
         if task.drawn:
             record((now, _RESUMED + task.code + binding.code, task.who, waited_ns))
             self._state_amounts(task, now)
-            if type(task) is Task or not task.is_lent:  # type: ignore[attr-defined]
-                record((now, _STARTED + task.code, task.who, waited_ns))
+            record((now, _STARTED + task.code, task.who, waited_ns))
         else:
             record((now, binding.code_admitted + task.code, task.who, waited_ns))
-        if type(task) is PolicyTask:
-            self._begin(task)
-            return
         task.age = YOUNGEST
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
@@ -229,6 +229,7 @@ class ConstraintManager:
         if type(task) is PolicyTask:
             task.binding = None
             task.status, task.refused_ns, task.again = Status.failed, after_ns, again
+            self._give_up_acquired(task)
         _Refusal(self._env, task)
 
     # What only tasks with a policy do.
@@ -238,6 +239,10 @@ class ConstraintManager:
 
         `age` is that of the attempt before, where the task keeps its place.
         """
+        task.first_ns = self._env._now
+        self._ask(task, age)
+
+    def _ask(self, task: PolicyTask, age: int | None = None) -> None:
         task.asked_ns = task.bound_ns = self._env._now
         task.age = next(self._ages) if age is None else age
         refusing = _refusing(task)
@@ -296,6 +301,7 @@ class ConstraintManager:
         self._record((now, _ABANDONED + task.code + binding.code, task.who, now - task.asked_ns))
         task.status = Status.cancelled
         self._record((now, task.code_finished, task.who, int(task.status)))
+        self._give_up_acquired(task)
         self._admit_in_turn([binding])  # it may have stood in the way of others
 
     def _forget_holder(self, task: PolicyTask) -> None:
@@ -312,16 +318,31 @@ class ConstraintManager:
         self._admit_in_turn([constraint for constraint, _ in held])
 
     def _start(self, task: PolicyTask) -> None:
-        """Start a task that has all that it asks for and did not wait."""
+        """Start a task that has all that it asks for."""
         now = self._env._now
         if task.drawn:
             self._state_amounts(task, now)
+        if task.stages:
+            self._go_on_asking(task)
+            return
         if not task.is_lent:
-            self._record((now, _STARTED + task.code, task.who, 0))
+            self._record((now, _STARTED + task.code, task.who, now - task.first_ns))
         self._begin(task)
 
-    def _begin(self, task: PolicyTask) -> None:
+    def _go_on_asking(self, task: PolicyTask) -> None:
+        """Ask for what the task takes next, while it holds what it has."""
         task.binding = None
+        task.next_stage()
+        self._ask(task)
+
+    def _give_up_acquired(self, task: PolicyTask) -> None:
+        """Give back what a task took before it was refused the rest."""
+        acquired, task.acquired = task.acquired, ()
+        if acquired:
+            self._give(task, acquired)
+
+    def _begin(self, task: PolicyTask) -> None:
+        task.binding, task.acquired = None, ()
         task.started = next(self._starts)
         for constraint, amount in task.demands:
             constraint.waiting.served(task, amount)

@@ -44,6 +44,8 @@ class PolicyTask(Task):
     """A task of which a visit may be several attempts, or that is held while its strand goes through other steps."""
 
     __slots__ = (
+        "acquire",
+        "acquired",
         "after_failure",
         "again",
         "attempt",
@@ -53,6 +55,7 @@ class PolicyTask(Task):
         "due_ns",
         "ending",
         "ends_ns",
+        "first_ns",
         "first_who",
         "fleet",
         "gives_back",
@@ -66,6 +69,7 @@ class PolicyTask(Task):
         "refused_ns",
         "sharing",
         "skipped",
+        "stages",
         "started",
         "states_all",
         "status",
@@ -101,6 +105,10 @@ class PolicyTask(Task):
         self.states_all = self.policy.states_all  # whether the log states all that it takes and gives back
         self.started = 0  # place in the order of starts, where others may pre-empt it
         self.kept: Demands = ()  # what it holds from one attempt to the next
+        self.first_ns = 0  # when it asked for the first of what it takes one after the other
+        self.acquire = step.acquire
+        self.acquired: Demands = ()  # what it holds already while it waits for the rest
+        self.stages: list[Demands] = []  # what it asks for after that
         self.is_lent = False  # whether it gave back what it goes on holding later
         self.whole = self.demands, self.held, self.drawn  # what it asks for in its first attempt
         self.body: Activity | None = None  # what it does while it holds
@@ -131,9 +139,8 @@ class PolicyTask(Task):
         if self.visits.requests is not None:
             self.whole = next(self.visits.requests)
         self.demands, self.held, drawn = self.whole
-        # What is charged at the end alone is not taken before.
-        taken = tuple(demand for demand in self.demands if not demand[0].plan.defers) if self.states_all else drawn
-        self.drawn = taken
+        self.drawn = drawn
+        self._line_up()
         self._work(self.visits.draw("duration"), self._fails())
         if self.policy.deadline_ns is not None:
             self.due_ns = self.env._now + self.policy.deadline_ns
@@ -166,6 +173,7 @@ class PolicyTask(Task):
         self.attempt += 1
         self.code = self.step_code + attempt_code(self.attempt)
         self.code_finished = self.code + Kind.TaskFinished
+        self._line_up()
 
     def _work(self, duration_ns: int, fails: bool) -> None:
         timeout_ns = self.policy.timeout_ns
@@ -176,11 +184,31 @@ class PolicyTask(Task):
         else:
             self.duration_ns, self.outcome = duration_ns, Status.failed if fails else Status.succeeded
 
+    def _line_up(self) -> None:
+        """Ask for what is to be taken first, and then for the rest."""
+        if self.acquire and not self.kept:
+            by_number = {constraint.number: (constraint, amount) for constraint, amount in self.whole[0]}
+            first: list[Demands] = [(by_number.pop(number),) for number in self.acquire if number in by_number]
+            self.stages = [*first, tuple(by_number.values())] if by_number else first
+            self.demands = self.stages.pop(0)
+        self._state()
+
+    def _state(self) -> None:
+        """Let the log state what is asked for; what is charged at the end alone is not taken before."""
+        if self.states_all:
+            self.drawn = tuple(demand for demand in self.demands if not demand[0].plan.defers)
+
+    def next_stage(self) -> None:
+        """Hold what was taken, and ask for what comes next."""
+        self.acquired += tuple(demand for demand in self.demands if demand[0].holds)
+        self.demands = self.stages.pop(0)
+        self._state()
+
     def keep(self) -> None:
         """Hold on to the slots, and ask for the rest alone next time."""
         self.kept += tuple(demand for demand in self.held if demand[0].holds)
         self.held = ()
-        self.demands = tuple(demand for demand in self.demands if not demand[0].holds)
+        self.demands = tuple(demand for demand in self.whole[0] if not demand[0].holds)
         self.drawn = tuple(demand for demand in self.drawn if not demand[0].holds)
 
     def resume_later(self, mode: str, left_ns: int) -> None:

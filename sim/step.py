@@ -29,6 +29,7 @@ class Step:
 
     __slots__ = (
         "_reach",
+        "acquire",
         "after_failure",
         "bodies",
         "body",
@@ -62,6 +63,7 @@ class Step:
         self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
         self.policy: Policy | None = None
         self.gives_back = False
+        self.acquire: tuple[int, ...] = ()  # of a task: the constraints that it takes one after the other
         self.after_failure: Step | None = None
         self.laps_left: list[Step] = []  # the repeats that are left on the way there
         self._reach: Reach | None = None

@@ -187,3 +187,65 @@ def test_a_task_is_skipped_by_condition():
 def test_a_task_is_skipped_by_a_cache_hit():
     log = run(scenario(until=None, steps=[task(skip_if={"cache_hit": 1.0})]))
     assert told(log)[0] == "0 TaskSkipped a_0_work#0 cache_hit"
+
+
+def locks(*names):
+    return [{"id": name, "type": "concurrency", "limit": 1} for name in names]
+
+
+def both(*order, **rest):
+    return [{"task": "t", "duration": "1s", "needs": {"a": 1, "b": 1}, "acquire": list(order), **rest}]
+
+
+def test_what_is_acquired_in_order_is_held_while_the_task_waits_for_the_next():
+    fleets = [
+        {"name": "x", "count": 1, "steps": [{"task": "only", "duration": "1s", "needs": {"b": 1}}]},
+        {"name": "y", "count": 1, "steps": both("a", "b")},
+        {"name": "z", "count": 1, "steps": [{"task": "only", "duration": "1s", "needs": {"a": 1}}]},
+    ]
+    assert told(
+        run(scenario(until=None, constraints=[{**row, "scope": None} for row in locks("a", "b")], fleets=fleets))
+    )[:8] == [
+        "0 TaskStarted x_0_only#0 0",
+        "0 ResourceAcquired y_0_t#0 a 1",
+        "0 TaskBlocked y_0_t#0 b 0",
+        "0 TaskBlocked z_0_only#0 a 0",
+        "1 TaskFinished x_0_only#0 succeeded",
+        "1 TaskResumed y_0_t#0 b 1",
+        "1 ResourceAcquired y_0_t#0 b 1",
+        "1 TaskStarted y_0_t#0 1",
+    ]
+
+
+def test_two_locks_in_opposite_order_wait_for_each_other_for_good():
+    steps = [
+        [{"task": "t", "duration": "1s", "needs": {"a": 1, "b": 1, "pace": 1}, "acquire": order}]
+        for order in (["a", "pace", "b"], ["b", "a"])
+    ]
+    pace = {"id": "pace", "type": "rate_limit", "rate": "1/s", "burst": 1}
+    fleets = [
+        {"name": "w", "count": 1, "steps": [{"task": "t", "duration": "0s", "needs": {"pace": 1}}]},
+        {"name": "x", "count": 1, "steps": steps[0]},
+        {"name": "y", "count": 1, "steps": steps[1]},
+    ]
+    rows = [{**row, "scope": None} for row in [*locks("a", "b"), pace]]
+    log = told(run(scenario(until="9s", constraints=rows, fleets=fleets)))
+    assert log[-5:-1] == [
+        "0 TaskBlocked y_0_t#0 a 0",
+        "1 TaskResumed x_0_t#0 pace 1",
+        "1 ResourceAcquired x_0_t#0 pace 1",
+        "1 TaskBlocked x_0_t#0 b 0",
+    ]
+
+
+def test_who_gives_up_in_between_gives_back_what_it_has():
+    fleets = [
+        {"name": "x", "count": 1, "steps": [{"task": "only", "duration": "9s", "needs": {"b": 1}}]},
+        {"name": "y", "count": 1, "steps": both("a", "b", patience="2s")},
+    ]
+    rows = [{**row, "scope": None} for row in locks("a", "b")]
+    assert told(run(scenario(until=None, constraints=rows, fleets=fleets)))[3:6] == [
+        "2 TaskAbandoned y_0_t#0 b 2",
+        "2 TaskFinished y_0_t#0 cancelled",
+        "2 ResourceReleased y_0_t#0 a 1",
+    ]
