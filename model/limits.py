@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from model.schema import Amount, Count, Duration, Flag, Model, Name, RateField, WholeNumber
+from model.schema import Amount, Count, Duration, Flag, Model, Name, Positive, Probability, RateField, WholeNumber
 from model.units import MICRO
 
 SCOPE_HINT = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
@@ -52,6 +52,7 @@ class _Constraint(Model):
     """
 
     scale: ClassVar[int] = 1
+    hears: ClassVar[bool] = False
 
     id: Name
     scope: Scope | None = None
@@ -307,6 +308,85 @@ class Quota(_Constraint):
         return [(time, {"total": in_micro(total), "period_ns": self.period or 0}) for time, total in timed]
 
 
+class Adaptive(_Constraint):
+    """Slots, of which there are more with each success and fewer with each failure or slow task, from `min` to `max`.
+
+    For each `limit` successes it grows by `increase`; a failure, a timeout or a task that lasts longer than `latency`
+    multiplies it by `decrease`, at most once every `cooldown`.
+    """
+
+    hears: ClassVar[bool] = True
+    type: Literal["adaptive"]
+    limit: Count
+    min: Count = 1
+    max: Count = 1000
+    increase: Annotated[Positive, Field(le=1000)] = 1.0
+    decrease: Annotated[Probability, Field(gt=0, lt=1)] = 0.5
+    latency: Duration | None = None
+    cooldown: Duration = 0
+    changes: Annotated[list[_Change], Field(max_length=0)] = []
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        if not self.min <= self.limit <= self.max:
+            message = f"a limit of {self.limit} that is not from {self.min} to {self.max}; allowed: min <= limit <= max"
+            raise PydanticCustomError("bounds", "{message}", {"message": message})
+        return self
+
+    def largest(self, numbers: Settings) -> int:
+        """The most it can become."""
+        return numbers["most"]
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """`limit`, `least` and `most` in slots; `increase` and `decrease` in millionths; `latency_ns`, 0 for none."""
+        numbers = {
+            "limit": self.limit,
+            "least": self.min,
+            "most": self.max,
+            "increase": in_micro(self.increase) * MICRO,
+            "decrease": in_micro(self.decrease),
+            "latency_ns": self.latency or 0,
+            "cooldown_ns": self.cooldown,
+        }
+        return [(self.from_, numbers)]
+
+
+class CircuitBreaker(_Constraint):
+    """Opens when at least `failure_ratio` of at least `min_calls` that ended within `window` failed or timed out.
+
+    Then it admits nobody for `open_for`, after that `probes` tasks: it closes when they all succeed, and opens again when
+    one fails.
+    """
+
+    hears: ClassVar[bool] = True
+    type: Literal["circuit_breaker"]
+    on_limit: Literal["block", "reject"] = "reject"
+    failure_ratio: Annotated[Probability, Field(gt=0)] = 0.5
+    min_calls: Count = 10
+    window: Duration
+    open_for: Duration
+    probes: Count = 1
+    changes: Annotated[list[_Change], Field(max_length=0)] = []
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if not self.window or not self.open_for:
+            message = "a window or an open_for of 0; allowed: times above 0"
+            raise PydanticCustomError("times", "{message}", {"message": message})
+        return self
+
+    def settings(self) -> list[tuple[int, Settings]]:
+        """`ratio` in millionths, `min_calls` and `probes` as numbers of tasks, `window_ns` and `open_ns`."""
+        numbers = {
+            "ratio": in_micro(self.failure_ratio),
+            "min_calls": self.min_calls,
+            "window_ns": self.window,
+            "open_ns": self.open_for,
+            "probes": self.probes,
+        }
+        return [(self.from_, numbers)]
+
+
 class PauseChange(_Change):
     """Paused or not from a time on."""
 
@@ -328,4 +408,7 @@ class Pause(_Constraint):
         ]
 
 
-Constraint = Annotated[Concurrency | Resource | RateLimit | Quota | Pause, Field(discriminator="type")]
+Constraint = Annotated[
+    Concurrency | Adaptive | Resource | RateLimit | Quota | CircuitBreaker | Pause,
+    Field(discriminator="type"),
+]

@@ -277,8 +277,8 @@ class Setting:
 class Discipline:
     """Who of those that a constraint refuses waits, and in which order; the plain one blocks, first come, first served.
 
-    At most `room` wait, None where there is no bound. `shared` says that nobody waits and all share. `share_of` holds for
-    each fleet its group and its weight, where the queue is fair.
+    At most `room` wait, None where there is no bound. `shared` says that nobody waits and all share, `hears` that the limit
+    depends on how tasks end. `share_of` holds for each fleet its group and its weight, where the queue is fair.
     """
 
     queue: str = "fifo"
@@ -288,6 +288,7 @@ class Discipline:
     overflow: str = "newest"
     preempt: str | None = None
     shared: bool = False
+    hears: bool = False
     share_of: tuple[tuple[int, int], ...] = ()
 
 

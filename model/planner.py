@@ -199,6 +199,7 @@ def _settings(constraints: Sequence[Constraint], until: int | None) -> list[tupl
 def _discipline(row: Constraint, scenario: Scenario) -> Discipline:
     return Discipline(
         queue="fifo" if row.behaviour == "processor_sharing" else str(row.queue),
+        hears=row.hears,
         shared=row.behaviour == "processor_sharing",
         strict=row.admission == "strict",
         rejects=row.on_limit == "reject",

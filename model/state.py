@@ -24,7 +24,7 @@ from model.roster import Roster
 from model.units import MICRO, NS_PER_SECOND
 
 _LIMIT_MAX = 2**63 - 1
-_HELD = frozenset({"concurrency", "resource"})
+_HELD = frozenset({"concurrency", "adaptive", "resource"})
 
 
 class Phase(IntEnum):
@@ -278,6 +278,8 @@ def _limit(type_: str, numbers: dict[str, int] | None) -> int:
         return -1
     if type_ == "rate_limit":
         return min(_LIMIT_MAX, numbers["tokens"] * NS_PER_SECOND * MICRO // numbers["period_ns"])
+    if type_ == "circuit_breaker":
+        return -1
     if type_ == "pause":
         return 0 if numbers["paused"] else -1
     return numbers[{"resource": "capacity", "quota": "total"}.get(type_, "limit")]

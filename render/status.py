@@ -155,6 +155,8 @@ def _entries(state: FleetState, theme: Theme) -> list[_Entry]:
 
 def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int) -> str:
     """Say what is in force: the slots used and the limit, the rate, or whether it is open."""
+    if entry.type == "circuit_breaker":
+        return "closed" if limit < 0 else "half-open" if limit else "open"
     if entry.type == "pause":
         return "open" if limit < 0 else "paused"
     if limit < 0:
@@ -190,9 +192,11 @@ def _shape(state: FleetState, entries: list[_Entry], width: int) -> _Shape:
 
 def _widest(entry: ConstraintEntry) -> str:
     """Return the widest text that the limits of a constraint lead to, so that nothing moves when one changes."""
+    if entry.type == "circuit_breaker":
+        return "half-open"
     if entry.type in ("rate_limit", "pause"):
         return max((_value(entry, time, 0, -1) for time, _ in entry.settings), key=len)
-    key = {"resource": "capacity", "quota": "total"}.get(entry.type, "limit")
+    key = {"resource": "capacity", "quota": "total", "adaptive": "most"}.get(entry.type, "limit")
     most = max((numbers[key] for _, numbers in entry.settings if numbers is not None), default=0)
     return f"{_amount(entry, most)}/{_amount(entry, most)}"
 

@@ -147,6 +147,10 @@ def limit(entry: ConstraintEntry) -> str:
         return "never in force"
     if entry.type == "rate_limit":
         text = f"{numbers['tokens']:,}/{format_duration(numbers['period_ns']).removeprefix('1')} {entry.counts}"
+    elif entry.type == "circuit_breaker":
+        text = f"opens at {numbers['ratio'] / MICRO:.0%} failures"
+    elif entry.type == "adaptive":
+        text = f"{numbers['least']:,} to {numbers['most']:,} at once"
     elif entry.type == "concurrency":
         text = f"{numbers['limit']:,} at once"
     elif entry.type == "resource":

@@ -158,6 +158,9 @@ class ConstraintManager:
         """Callback of a constraint that scheduled itself: time has passed, somebody may fit."""
         assert isinstance(event, GlobalConstraint)
         if event.happens():
+            before = event.limit_recorded
+            event.pass_time()
+            self._note_change(event, before)
             self._admit_in_turn([event])
             event.look_ahead()
 
@@ -209,6 +212,12 @@ class ConstraintManager:
         task.callbacks = task.waker
         heappush(self._schedule, (now + task.duration_ns, COMPLETION, next(self._ids), task))
 
+    def _note_change(self, constraint: GlobalConstraint, before: int) -> None:
+        """Record that a constraint changed by itself, if it did."""
+        if constraint.limit_recorded != before:
+            kind = code(Kind.ConstraintChanged) + constraint.code
+            self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
+
     def _state_amounts(self, task: Task, now: int) -> None:
         for constraint, amount in task.drawn:
             self._record((now, _ACQUIRED + task.code + constraint.code, task.who, amount))
@@ -257,11 +266,14 @@ class ConstraintManager:
         """End an attempt at the end of its work, as its status says; `keep` lets it keep its slots for the next."""
         self._record((self._env._now, task.code_finished, task.who, int(task.status)))
         self._forget_holder(task)
+        heard = self._tell(task)
         if keep:
             self._give(task, tuple(demand for demand in task.held if demand[0].settles))
             task.keep()
         else:
             self._give(task, task.held)
+        if heard:
+            self._admit_in_turn(heard)
 
     def give_back(self, task: PolicyTask) -> None:
         """Give back what a task kept from one attempt to the next."""
@@ -304,6 +316,15 @@ class ConstraintManager:
         self._give_up_acquired(task)
         self._admit_in_turn([binding])  # it may have stood in the way of others
 
+    def _tell(self, task: PolicyTask) -> list[GlobalConstraint]:
+        """Tell the constraints that want to know how an attempt ended; return them."""
+        heard = [constraint for constraint, _ in task.whole[0] if constraint.hears]
+        for constraint in heard:
+            before = constraint.limit_recorded
+            constraint.hear(task.status, self._env._now - task.began_ns)
+            self._note_change(constraint, before)
+        return heard
+
     def _forget_holder(self, task: PolicyTask) -> None:
         for constraint, _ in () if task.has_body else task.held:
             if constraint.holders is not None:
@@ -344,6 +365,7 @@ class ConstraintManager:
     def _begin(self, task: PolicyTask) -> None:
         task.binding, task.acquired = None, ()
         task.started = next(self._starts)
+        task.began_ns = self._env._now
         for constraint, amount in task.demands:
             constraint.waiting.served(task, amount)
             if constraint.holders is not None and not task.has_body:
@@ -415,6 +437,7 @@ class ConstraintManager:
         task.status = Status.preempted
         self._record((self._env._now, task.code_finished, task.who, int(task.status)))
         self._forget_holder(task)
+        self._tell(task)
         for constraint, amount in task.held:
             constraint.give(amount)
             if task.states_all:

@@ -50,6 +50,7 @@ class PolicyTask(Task):
         "again",
         "attempt",
         "backoff_ns",
+        "began_ns",
         "binding",
         "body",
         "due_ns",
@@ -100,6 +101,7 @@ class PolicyTask(Task):
         self.again = True  # whether a further attempt may do better
         self.backoff_ns = 0  # the last back-off
         self.ending: Event | None = None  # the end of the work that is going on
+        self.began_ns = 0  # when it began to work
         self.ends_ns = 0
         self.sharing: GlobalConstraint | None = None  # what says how fast it works, while it works
         self.states_all = self.policy.states_all  # whether the log states all that it takes and gives back

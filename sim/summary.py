@@ -27,7 +27,9 @@ Integers = NDArray[np.int64]
 
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _NOBODY = -1
-_HELD = {"concurrency": "limit", "resource": "capacity"}
+_SWITCHES = frozenset({"pause", "circuit_breaker"})
+_CHANGES_BY_ITSELF = frozenset({"adaptive", "circuit_breaker"})
+_HELD = {"concurrency": "limit", "adaptive": "limit", "resource": "capacity"}
 """The types of which a task holds a part while it works, and what their settings call the whole."""
 
 
@@ -136,6 +138,10 @@ class _Use:
         lasted = np.append(0, np.diff(self._times) * self._in_force[:-1])
         self._force_ns = np.cumsum(lasted)  # for how long it was in force before each setting
         self._amounts = _Amounts(header, number)
+        # Of a limit that changes by itself: what it is, since when, and the sum of that times ns.
+        numbers = entry.settings[0][1]
+        self._level = numbers["limit"] if numbers is not None and entry.type == "adaptive" else 0
+        self._level_since = self._level_ns = 0
         self._changes = 0  # how many of its changes have happened
         self._taken = 0  # tokens of a rate limit; slots that are held now
         self._taken_ns = 0  # slots, each times the ns in force before it was taken, less those before it was given back
@@ -143,7 +149,12 @@ class _Use:
     def feed(self, batch: Batch, implied: Integers, stated: Integers, changes: Integers) -> None:
         """Take in the next rows: those with amounts that the header says, with amounts of their own, and the changes."""
         changes = changes[batch.constraint[changes] == self._number]
-        if self._type != "pause":
+        if self._type in _CHANGES_BY_ITSELF:
+            for time, value in zip(batch.time[changes].tolist(), batch.value[changes].tolist(), strict=True):
+                self._level_ns += self._level * (time - self._level_since)
+                self._level_since = time
+                self._level = max(value, 0) if self._type == "adaptive" else int(value == 0)
+        if self._type not in _SWITCHES:
             implied = implied[self._amounts.asked[batch.step[implied]]]
             stated = stated[batch.constraint[stated] == self._number]
             rows = np.concatenate([implied, stated])
@@ -161,8 +172,14 @@ class _Use:
         self._changes += len(changes)
 
     def utilisation(self, now_ns: int) -> float:
-        """What was used of what there was, from 0 to 1; for a pause, the share of the run during which it was paused."""
+        """What was used of what there was, from 0 to 1; of a switch, the share of the run during which it was shut."""
         used, available = 0, Fraction(0)
+        if self._type in _CHANGES_BY_ITSELF:
+            level_ns = self._level_ns + self._level * (now_ns - self._level_since)
+            if self._type == "circuit_breaker":
+                return level_ns / now_ns if now_ns else 0.0
+            used = self._taken * int(self._force(np.array([now_ns]))[0]) - self._taken_ns
+            return used / level_ns if level_ns else 0.0
         happened = self._settings[: self._changes + 1]
         before = None
         for (time, numbers), (until, _) in pairwise([*happened, (now_ns, None)]):

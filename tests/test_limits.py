@@ -131,3 +131,71 @@ def test_changes_come_again_and_again():
         "14 ConstraintChanged slots 2",
         "14 RunFinished",
     ]
+
+
+BREAKER = {"id": "breaker", "type": "circuit_breaker", "scope": "global", "window": "60s", "open_for": "10s"}
+
+
+def calls(*ends):
+    """A fleet for each call: it starts at a time, lasts 1 s, and fails or not."""
+    return [
+        {
+            "name": f"f{number}",
+            "arrivals": at(time),
+            "steps": [{"task": "t", "duration": "1s", "fail": 1.0 if failed else 0.0}],
+        }
+        for number, (time, failed) in enumerate(ends)
+    ]
+
+
+def test_a_circuit_breaker_opens_probes_and_closes():
+    rows = [{**BREAKER, "min_calls": 2, "failure_ratio": 0.5}]
+    fleets = calls((0, False), (1, True), (3, True), (12, False), (12, True), (14, True))
+    # At 2 s one of two has failed: open until 12 s. Then one probe, which succeeds at 13 s.
+    log = told(run(scenario(until=None, constraints=rows, fleets=fleets)))
+    assert [line for line in log if "Changed" in line or "Rejected" in line] == [
+        "2 ConstraintChanged breaker 0",
+        "3 TaskRejected f2_0_t#0 breaker 9",
+        "12 ConstraintChanged breaker 1",
+        "12 TaskRejected f4_0_t#0 breaker never",
+        "13 ConstraintChanged breaker -1",
+    ]
+    assert [line for line in log if "Started" in line][-1] == "14 TaskStarted f5_0_t#0 0"
+
+
+def test_a_circuit_breaker_opens_again_when_its_probe_fails():
+    rows = [{**BREAKER, "min_calls": 1}]
+    log = told(run(scenario(until="30s", constraints=rows, fleets=calls((0, True), (11, True), (12, False)))))
+    assert [line for line in log if "Changed" in line or "Rejected" in line] == [
+        "1 ConstraintChanged breaker 0",
+        "11 ConstraintChanged breaker 1",
+        "12 ConstraintChanged breaker 0",
+        "12 TaskRejected f2_0_t#0 breaker 10",
+        "22 ConstraintChanged breaker 1",
+    ]
+
+
+def test_a_circuit_breaker_forgets_what_is_out_of_its_window():
+    rows = [{**BREAKER, "min_calls": 2, "window": "5s"}]
+    log = told(run(scenario(until=None, constraints=rows, fleets=calls((0, True), (9, True)))))
+    assert not [line for line in log if "Changed" in line]
+
+
+def test_an_adaptive_limit_grows_with_success_and_shrinks_with_failure():
+    rows = [{"id": "slots", "type": "adaptive", "limit": 2, "max": 4, "scope": "global"}]
+    fleets = [{"name": "a", "count": 6, "steps": [{"task": "t", "duration": "1s"}]}, *calls((5, True))]
+    # 2, then 2 + 1/2 = 2.5, 2.5 + 1/2.5 = 2.9 at 1 s; 3.24 and 3.55 at 2 s; 3.83 and 4.09, which is too much, at 3 s.
+    log = told(run(scenario(until=None, constraints=rows, fleets=fleets)))
+    assert [line for line in log if "Changed" in line] == [
+        "2 ConstraintChanged slots 3",
+        "3 ConstraintChanged slots 4",
+        "6 ConstraintChanged slots 2",
+    ]
+    assert starts(run(scenario(until=None, constraints=rows, fleets=fleets))) == [0, 0, 1, 1, 2, 2, 5]
+
+
+def test_an_adaptive_limit_takes_a_slow_task_for_a_failure():
+    rows = [{"id": "slots", "type": "adaptive", "limit": 4, "latency": "500ms", "cooldown": "10s", "scope": "global"}]
+    steps = [{"task": "t", "duration": "1s"}]
+    log = told(run(scenario(until=None, constraints=rows, count=3, steps=steps)))
+    assert [line for line in log if "Changed" in line] == ["1 ConstraintChanged slots 2"]

@@ -231,11 +231,11 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("constraint", "^{id: a, type: concurrency}", f"constraints.a.limit: the key 'limit' is missing; allowed: {COUNT}"),
         ("constraint", "^{id: a, type: rate_limit}", f"constraints.a.rate: the key 'rate' is missing; allowed: {RATE}"),
         ("constraint", "^{type: pause}", f"constraints.0.id: the key 'id' is missing; allowed: a name: {NAME}"),
-        ("constraint", "^{id: a}", "constraints.a.type: the key 'type' is missing; allowed: concurrency, resource, rate_limit, quota, pause"),
-        ("constraint", "{id: a, ^typ: pause}", "constraints.a.typ: unknown key 'typ' (did you mean 'type'?); allowed: concurrency, resource, rate_limit, quota, pause"),
-        ("constraint", "{id: a, type: ^concurency, limit: 5}", "constraints.a.type: unknown type 'concurency' (did you mean 'concurrency'?); allowed: concurrency, resource, rate_limit, quota, pause"),
-        ("constraint", "{id: a, type: ^[pause]}", "constraints.a.type: unknown type a list; allowed: concurrency, resource, rate_limit, quota, pause"),
-        ("constraint", "^funnel", "constraints.0: 'funnel' is not allowed here; allowed: a mapping with type: concurrency or resource or rate_limit or quota or pause"),
+        ("constraint", "^{id: a}", "constraints.a.type: the key 'type' is missing; allowed: concurrency, adaptive, resource, rate_limit, quota, circuit_breaker, pause"),
+        ("constraint", "{id: a, ^typ: pause}", "constraints.a.typ: unknown key 'typ' (did you mean 'type'?); allowed: concurrency, adaptive, resource, rate_limit, quota, circuit_breaker, pause"),
+        ("constraint", "{id: a, type: ^concurency, limit: 5}", "constraints.a.type: unknown type 'concurency' (did you mean 'concurrency'?); allowed: concurrency, adaptive, resource, rate_limit, quota, circuit_breaker, pause"),
+        ("constraint", "{id: a, type: ^[pause]}", "constraints.a.type: unknown type a list; allowed: concurrency, adaptive, resource, rate_limit, quota, circuit_breaker, pause"),
+        ("constraint", "^funnel", "constraints.0: 'funnel' is not allowed here; allowed: a mapping with type: concurrency or adaptive or resource or rate_limit or quota or circuit_breaker or pause"),
         ("fleet", "^cuont: 5", f"fleets.agent.cuont: unknown key 'cuont' (did you mean 'count'?); allowed: {FLEET}"),
         # timelines
         ("constraint", "^{id: a, type: pause, from: 2s, expires: 1s}", "constraints.a: it expires before it begins; allowed: expires after from"),
@@ -317,7 +317,7 @@ def test_a_fleet_is_closed_or_open() -> None:
         ("fleets: ^{a: 1}", [f"fleets: a mapping is not allowed here; allowed: a list, each item a mapping with {FLEET}"]),
         ("fleets: [^3]", [f"fleets.0: 3 is not allowed here; allowed: a mapping with {FLEET}"]),
         ("^^{{ name }}: 1", ["a mapping as a key; allowed: text; '{' and '[' at the start need quotes", f"fleets: the key 'fleets' is missing; allowed: a list, each item a mapping with {FLEET}"]),
-        ("constraints: ^3\nfleets: [{name: a, count: 1, steps: [{task: w, duration: 1, needs: {x: 1}, cost: {y: 1}}]}]", ["constraints: 3 is not allowed here; allowed: a list, each item a mapping with type: concurrency or resource or rate_limit or quota or pause"]),
+        ("constraints: ^3\nfleets: [{name: a, count: 1, steps: [{task: w, duration: 1, needs: {x: 1}, cost: {y: 1}}]}]", ["constraints: 3 is not allowed here; allowed: a list, each item a mapping with type: concurrency or adaptive or resource or rate_limit or quota or circuit_breaker or pause"]),
     ],
 )  # fmt: skip
 def test_a_scenario_of_another_shape(text: str, expected: list[str]) -> None:

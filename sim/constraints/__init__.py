@@ -1,6 +1,8 @@
 """The constraint types: one module each, all listed here and nowhere else."""
 
+from sim.constraints.adaptive import Adaptive
 from sim.constraints.base import GlobalConstraint
+from sim.constraints.circuit_breaker import CircuitBreaker
 from sim.constraints.concurrency import Concurrency
 from sim.constraints.pause import Pause
 from sim.constraints.processor_sharing import ProcessorSharing
@@ -12,6 +14,17 @@ __all__ = ["TYPES", "GlobalConstraint"]
 
 TYPES: dict[str, type[GlobalConstraint]] = {
     kind.type: kind
-    for kind in (Concurrency, ProcessorSharing, Resource, RateLimit, FixedWindow, SlidingWindow, Quota, Pause)
+    for kind in (
+        Concurrency,
+        ProcessorSharing,
+        Adaptive,
+        Resource,
+        RateLimit,
+        FixedWindow,
+        SlidingWindow,
+        Quota,
+        CircuitBreaker,
+        Pause,
+    )
 }
 """Every constraint type by the name that the Plan gives its behaviour."""

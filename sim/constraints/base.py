@@ -21,6 +21,7 @@ from sim.recorder import RESUMED_AND_STARTED, constraint_code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from model.events import Status
     from model.plan import ConstraintPlan, Setting
     from sim.environment import Environment
     from sim.policy import PolicyTask
@@ -42,6 +43,8 @@ class GlobalConstraint(Event, ABC):
     holds: ClassVar[bool] = False
     """Whether a task gives back at its end what it took, so that somebody may fit then."""
 
+    hears: ClassVar[bool] = False
+    """Whether it wants to know how each task ended that it governs."""
     shares: ClassVar[bool] = False
     """Whether it says how fast a task works: then the task does not schedule its own end."""
 
@@ -98,6 +101,12 @@ class GlobalConstraint(Event, ABC):
 
     def take(self, amount: int) -> None:
         """Account for an admitted task."""
+
+    def hear(self, status: "Status", lasted_ns: int) -> None:
+        """Hear how a task ended and how long it worked; only called where the constraint `hears`."""
+
+    def pass_time(self) -> None:
+        """Take in that it is the time for which the constraint has scheduled itself."""
 
     def enter(self, task: "PolicyTask") -> None:
         """Let a task work; only called where the constraint `shares`."""
