@@ -161,6 +161,8 @@ class _GraphRun:
         """Begin all nodes that have nothing more to wait for."""
         while ready := [place for place in range(len(self._plan.nodes)) if self._is_ready(place)]:
             for place in ready:
+                if place in self._begun:  # what began before it was over at once, and began it
+                    continue
                 self._begun.add(place)
                 if all(self._done[other] for other in self._plan.after[place]):
                     self._strand.branch(self._plan.nodes[place], self._over(place), self._judged(place))

@@ -214,3 +214,13 @@ def test_as_many_as_there_are_servers_work_at_full_speed():
         "5 TaskFinished b_0_t#0 succeeded",
         "5 RunFinished",
     ]
+
+
+def test_who_is_called_off_at_the_instant_of_its_end_leaves_the_processor_once():
+    shared = {**SLOT, "limit": 3, "queue": "processor_sharing"}
+    graph = [
+        {"task": "bad", "duration": "1s", "fail": 1.0, "on_failure": "stop"},
+        {"task": "other", "duration": "1s"},
+    ]
+    log = told(run(scenario(until=None, constraints=[shared], steps=[{"graph": graph}])))
+    assert log[-3:] == ["1 TaskFinished a_0_bad#0 failed", "1 TaskFinished a_0_other#0 cancelled", "1 RunFinished"]

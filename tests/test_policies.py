@@ -249,3 +249,12 @@ def test_who_gives_up_in_between_gives_back_what_it_has():
         "2 TaskFinished y_0_t#0 cancelled",
         "2 ResourceReleased y_0_t#0 a 1",
     ]
+
+
+def test_every_attempt_that_waits_has_a_patience_of_its_own():
+    slot = {**SLOT, "on_limit": "block"}
+    steps = [task(fail=1.0, retry={"max_attempts": 3}, patience={"uniform": ["9s", "10s"]})]
+    log = told(run(scenario(until=None, constraints=[slot], count=2, steps=steps)))
+    # They take turns, and each waits before each of its attempts but the very first.
+    assert sum("TaskBlocked" in line for line in log) == 5
+    assert sum("TaskStarted" in line for line in log) == 6

@@ -181,6 +181,17 @@ def test_what_comes_after_a_failure_or_a_skipped_task_is_skipped_and_a_cache_hit
     ]
 
 
+def test_a_task_of_a_graph_begins_once_though_one_before_it_is_over_at_once():
+    graph = [node("cached", skip_if={"cache_hit": 1.0}), node("other"), node("last", "1s", "cached", "other")]
+    log = told(run(scenario(until=None, steps=[{"graph": graph}])))
+    assert log[:3] == [
+        "0 TaskSkipped a_0_cached#0 cache_hit",
+        "0 TaskStarted a_0_other#0 0",
+        "1 TaskFinished a_0_other#0 succeeded",
+    ]
+    assert log[3:] == ["1 TaskStarted a_0_last#0 0", "2 TaskFinished a_0_last#0 succeeded", "2 RunFinished"]
+
+
 CHILD = {"name": "child", "steps": [SUB]}
 
 

@@ -64,9 +64,10 @@ class ProcessorSharing(GlobalConstraint):
 
     def leave(self, task: "PolicyTask") -> int:
         """Let a task go before it is done; return the ns of work that were left, rounded up."""
-        left = self._working.pop(task) - self._settle()
+        now = self._settle()
+        end = self._working.pop(task, now)  # it may be done at this very instant
         self.look_ahead()
-        return max(0, -(-left >> _SHIFT))
+        return max(0, -(-(end - now) >> _SHIFT))
 
     def look_ahead(self) -> None:
         now = self._settle()
