@@ -369,7 +369,7 @@ def happenings(log: Log) -> set[str]:
                 seen.add("blocked by a rate limit")
             if row.kind == Kind.TaskStarted:
                 asked = reading.asked_at[row.task].number
-                if any(w.constraint in reading.amounts(row.task) and w.asked < asked for w in replay.waiting.values()):
+                if any(w.constraint in reading.amounts(row.task) and w.age < asked for w in replay.waiting.values()):
                     seen.add("a smaller request passed")
             if row.kind == Kind.TaskStarted and reading.asked_at[row.task].kind == Kind.TaskBlocked:
                 due = [row.constraint for row in rows if row.kind == Kind.TaskResumed]

@@ -347,7 +347,7 @@ def without(log: Log, fleet: str) -> list[tuple[Any, ...]]:
     reading, header = read(log), log.header
     rows = []
     for row in reading.all_rows:
-        own = header.fleet_of(row.agent) if row.agent >= 0 else None
+        own = reading.fleet(row.agent) if row.agent >= 0 else None
         if row.kind == Kind.RunFinished or (own is not None and own.name == fleet):
             continue
         agent = None if own is None else (own.name, row.agent - own.first)

@@ -12,7 +12,7 @@ from model.events import Kind
 from model.log import Log
 
 from .reading import Reading, Row, read
-from .replay import Replay
+from .replay import Replay, admissions
 
 RULE = "bucket"
 
@@ -28,20 +28,18 @@ def check(log: Log) -> list[str]:
 
 
 def levels(reading: Reading) -> list[str]:
-    replay = Replay(reading)
     found = []
-    for row in reading.rows:
-        replay.apply(row)
-        if row.kind == Kind.TaskStarted:
-            for number, amount in reading.amounts(row.task).items():
-                if replay.types[number] == "rate_limit" and amount and replay.level[number] < 0:
-                    text = f"{reading.constraint(number)} gives {amount} and is left with {replay.level[number]} tokens"
-                    found.append(reading.say(RULE, row, text))
+    for replay, (row, amounts, _) in admissions(reading):
+        for number, amount in amounts.items():
+            if replay.types[number] == "rate_limit" and amount and replay.level[number] < 0:
+                text = f"{reading.constraint(number)} gives {amount} and is left with {replay.level[number]} tokens"
+                found.append(reading.say(RULE, row, text))
     return found
 
 
 def windows(reading: Reading, number: int) -> list[str]:
     numbers = reading.header.constraints[number].settings[0][1]
+    replay = Replay(reading)
     settings = dict(reading.header.constraints[number].settings)
     admitted: list[tuple[Row, int]] = []
     found = []
@@ -49,9 +47,8 @@ def windows(reading: Reading, number: int) -> list[str]:
         if row.kind == Kind.ConstraintChanged and row.constraint == number:
             numbers = settings.get(row.time, numbers)
             admitted = []
-        if row.kind != Kind.TaskStarted or numbers is None:
-            continue
-        amount = reading.amounts(row.task).get(number)
+        admission = replay.apply(row)
+        amount = None if admission is None or numbers is None else admission.amounts.get(number)
         if not amount:
             continue
         admitted.append((row, amount))

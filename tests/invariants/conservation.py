@@ -10,11 +10,16 @@ earned something that is given out after the completions.)
 A bucket also earns between the rows. A task has to be tried in the very nanosecond in which enough is there, and whatever
 comes of that is a row, so until the nanosecond before the next row the bucket must still have too little.
 
+Where the constraint is strict, only the first in its queue has to have been admitted. Where the log does not tell who that
+is, it is enough if there is anybody for whom there is no room.
+
+Within an instant nothing is said between the rows of a pre-emption, which is one event.
+
 Where the wanted amount is drawn and the task never starts, it is not known. It is at most what the constraint can ever
 admit from now on (`refusal`), so a constraint with room for that much is found out even then.
 """
 
-from model.events import Kind
+from model.events import Kind, Status
 from model.log import Log
 
 from .reading import Reading, Row, read
@@ -32,22 +37,39 @@ def check(log: Log) -> list[str]:
     for (_, rows), following in zip(instants, [*instants[1:], None], strict=True):
         for row in rows:
             if row.kind in (Kind.ConstraintChanged, Kind.AgentStarted) or (
-                row.kind == Kind.TaskFinished and row.task in replay.running
+                row.kind == Kind.TaskFinished and row.task in replay.running and row.value != Status.preempted
             ):
                 found += _left(reading, replay, row)
             replay.apply(row)
         last = rows[-1]
-        for waiter in replay.waiting.values():
+        for waiter in _offered(reading, replay):
             found += _waits(reading, replay, waiter, last, None if following is None else following[0] - 1)
+    return found
+
+
+def _offered(reading: Reading, replay: Replay) -> list[Waiter]:
+    """Return those who wait and whom nobody may pass."""
+    found = []
+    for number in range(len(replay.types)):
+        waiters = replay.waiting_for(number)
+        if reading.rule_of(number, "admission") == "strict" and waiters:
+            places = {waiter.task: replay.place(number, waiter.task, waiter.age) for waiter in waiters}
+            if None in places.values():
+                amounts = [waiter.asks.get(number) for waiter in waiters]
+                all_fit = all(amount is not None and replay.admits(number, amount) for amount in amounts)
+                waiters = waiters if all_fit else []
+            else:
+                waiters = [min(waiters, key=lambda waiter, places=places: places[waiter.task])]  # type: ignore[misc]
+        found += waiters
     return found
 
 
 def _left(reading: Reading, replay: Replay, row: Row) -> list[str]:
     """Return who could have been admitted before the event that begins with this row."""
     found = []
-    for waiter in replay.waiting.values():
+    for waiter in _offered(reading, replay):
         number = waiter.constraint
-        amount = reading.amounts(waiter.task).get(number)
+        amount = waiter.asks.get(number)
         if replay.types[number] != "rate_limit" and amount is not None and replay.admits(number, amount):
             text = (
                 f"{reading.who(waiter.task)} waits for {amount} of {reading.constraint(number)} ({replay.room(number)})"
@@ -58,7 +80,7 @@ def _left(reading: Reading, replay: Replay, row: Row) -> list[str]:
 
 def _waits(reading: Reading, replay: Replay, waiter: Waiter, last: Row, until: int | None) -> list[str]:
     number = waiter.constraint
-    amount = reading.amounts(waiter.task).get(number, 0)
+    amount = waiter.asks.get(number, 0)
     wanted = replay.ceiling(number) if amount is None else amount
     if wanted is None:
         wanted = 0  # a pause, or a constraint that will let everybody pass: there is no amount that matters

@@ -2,7 +2,8 @@
 
 Worked out one by one from the rules of sections 4 and 5 (scopes are shell-style patterns over the name of the task, the
 fleet or the tenant; `needs` adds to them; a later constraint with the same scope, type and thing counted replaces the
-earlier one for good), without the planner.
+earlier one for good), without the planner. A hold, and a task that keeps its slots while it backs off, state all amounts;
+a step that spawns names the fleet.
 """
 
 from fnmatch import fnmatchcase
@@ -31,17 +32,27 @@ def check(log: Log) -> list[str]:
     found = []
     for number, entry in enumerate(reading.header.constraints):
         found += _settings(reading, entry, number, rows)
+    names = [fleet.name for fleet in reading.header.fleets]
     first_step = 0
     for fleet, entry in zip(reading.header.scenario["fleets"], reading.header.fleets, strict=True):
+        for number, step, _ in program.flat(fleet["steps"], first_step):
+            stated = reading.header.steps[number]
+            spawned = None if stated.spawned is None else names[stated.spawned]
+            if (stated.states_all, spawned) != (_states_all(step), step.get("spawn")):
+                found.append(f"{RULE}: step {number} states all: {stated.states_all}, spawns: {spawned}; it is {step}")
         for number, task in program.tasks(fleet["steps"], first_step).items():
-            for local in range(entry.count):
+            for local in range(max(1, entry.count)):  # agents that are spawned are all alike
                 expected = _demands(rows, fleet, task, local)
                 actual = _stated(reading, number, local)
                 if actual != expected:
-                    name = f"{fleet['name']}_{local}_{task['task']}"
+                    name = f"{fleet['name']}_{local}_{program.name_of(task)}"
                     found.append(f"{RULE}: {name} asks for {actual} in the header; the scenario says {expected}")
         first_step += program.size(fleet["steps"])
     return found
+
+
+def _states_all(step: dict[str, Any]) -> bool:
+    return "hold" in step or bool((step.get("retry") or {}).get("hold_during_backoff"))
 
 
 def _stated(reading: Reading, number: int, local: int) -> dict[int, int | None]:
@@ -55,7 +66,7 @@ def _demands(
 ) -> dict[int, int | None]:
     demands: dict[int, int | None] = {}
     for number, row in enumerate(rows):
-        if not _governs(row.get("scope"), fleet, f"{fleet['name']}_{local}_{task['task']}") and (
+        if not _governs(row.get("scope"), fleet, f"{fleet['name']}_{local}_{program.name_of(task)}") and (
             row["id"] not in task.get("needs", {})
         ):
             continue

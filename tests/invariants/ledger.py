@@ -1,8 +1,9 @@
 """The wait ledger of each task sums to its wait (contract, sections 5 and 7.9).
 
-From the times of its rows alone, every nanosecond between TaskBlocked and TaskResumed (or TaskRejected) is charged to the
-constraint that the task was bound to. For each task that starts, the charges sum to the wait that TaskStarted states: no
-nanosecond is charged to nobody, none twice.
+From the times of its rows alone, every nanosecond between TaskBlocked and TaskResumed (or TaskRejected, TaskAbandoned) is
+charged to the constraint that the task was bound to. For each attempt that starts or gives up, the charges sum to the wait
+that TaskStarted or TaskAbandoned states: no nanosecond is charged to nobody, none twice. (What a hold waits for when it
+asks again for what it gave back ends with no start; TaskResumed states that wait, by the rule `values`.)
 """
 
 from collections import Counter
@@ -13,6 +14,7 @@ from model.log import Log
 from .reading import Task, read
 
 RULE = "ledger"
+ENDS = (Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned)
 
 
 def check(log: Log) -> list[str]:
@@ -22,12 +24,14 @@ def check(log: Log) -> list[str]:
     bound: dict[Task, tuple[int, int]] = {}
     found = []
     for row in reading.rows:
-        if row.kind in (Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected) and row.task in bound:
+        if row.kind in (Kind.TaskRebound, *ENDS) and row.task in bound:
             constraint, since = bound.pop(row.task)
             charges.setdefault(row.task, Counter())[constraint] += row.time - since
         if row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
             bound[row.task] = (row.constraint, row.time)
-        if row.kind == Kind.TaskStarted:
+        if row.kind == Kind.TaskBlocked:
+            charges.pop(row.task, None)
+        if row.kind in (Kind.TaskStarted, Kind.TaskAbandoned):
             by_constraint = charges.pop(row.task, Counter())
             if sum(by_constraint.values()) != row.value:
                 each = ", ".join(f"{reading.constraint(number)} {ns}" for number, ns in sorted(by_constraint.items()))

@@ -1,31 +1,53 @@
-"""The life of a task (contract, section 7.2).
+"""The life of a task (contract, section 7.2). An attempt is one of
 
-    (Blocked Rebound* Resumed)? Started Finished  |  (Blocked Rebound*)? Rejected Finished
+    (Blocked Rebound* Resumed)? Acquired* Started Finished
+    (Blocked Rebound*)? Rejected Finished
+    Blocked Rebound* Abandoned Finished
 
-An agent has one open task at a time. An agent's visits to a step count up from 0 without a gap; attempts are 0. Each
-amount that is drawn is stated once, right before the start, in the order of the constraints; no other row comes between
-these and `TaskStarted`. A task that was refused ends as failed. An agent does not finish with a task open; at the end
-of the log a task may be blocked or running, and nothing else.
+and a visit one or several of them with Retrying between them, or without it after one that was pre-empted, or one Skipped.
+A hold may give back what it holds between Started and Finished (`Released+`) and then asks for it again
+(`(Blocked Rebound* Resumed)? Acquired+`), is called off, or gives up (`Blocked Rebound* Abandoned Finished`).
+
+- An agent's visits to a step count up from 0 without a gap, over all its strands; attempts count up from 0. An agent that
+  does one thing after another has one open task at a time.
+- Each amount that is drawn is stated once, right before the start, in the order of the constraints; where a step states
+  all, all that it asks for is, with the amounts of the header. No other row comes between these and `TaskStarted`. All
+  attempts of a visit cost the same.
+- What is given back is what is held. A visit that is over, or waits, or backs off and is not to keep its slots meanwhile,
+  holds nothing after the instant.
+- A task that was refused ends as failed, one that gave up as cancelled.
+- An agent does not finish with a task open; at the end of the log a task may be blocked or running, a hold may have given
+  back what it holds, and an attempt may be still to come.
 
 That a resumed task starts at the same instant is left to the rule `ledger`: the time between is charged to nobody.
 """
 
+from dataclasses import dataclass, field
+
 from model.events import Kind, Status
 from model.log import Log
 
-from .reading import TASK_KINDS, Reading, Row, Task, read
+from . import program
+from .reading import TASK_KINDS, Reading, Row, Task, Visit, read
+from .replay import Replay
 
 RULE = "lifecycle"
 
-IDLE, BLOCKED, RESUMED, STATING, RUNNING, REFUSED = (
+IDLE, BLOCKED, RESUMED, STATING, RUNNING, REFUSED, GAVE_UP, ENDED, BACKING_OFF, SKIPPED, LENT = (
     "idle",
     "blocked",
     "resumed",
     "stating its amounts",
     "running",
     "refused",
+    "giving up",
+    "over",
+    "backing off",
+    "skipped",
+    "held without what it gave back",
 )
 NEXT = {
+    (IDLE, Kind.TaskSkipped): SKIPPED,
     (IDLE, Kind.TaskBlocked): BLOCKED,
     (IDLE, Kind.ResourceAcquired): STATING,
     (IDLE, Kind.TaskStarted): RUNNING,
@@ -33,76 +55,194 @@ NEXT = {
     (BLOCKED, Kind.TaskRebound): BLOCKED,
     (BLOCKED, Kind.TaskResumed): RESUMED,
     (BLOCKED, Kind.TaskRejected): REFUSED,
+    (BLOCKED, Kind.TaskAbandoned): GAVE_UP,
     (RESUMED, Kind.ResourceAcquired): STATING,
     (RESUMED, Kind.TaskStarted): RUNNING,
     (STATING, Kind.ResourceAcquired): STATING,
     (STATING, Kind.TaskStarted): RUNNING,
-    (RUNNING, Kind.TaskFinished): IDLE,
-    (REFUSED, Kind.TaskFinished): IDLE,
+    (RUNNING, Kind.TaskFinished): ENDED,
+    (REFUSED, Kind.TaskFinished): ENDED,
+    (GAVE_UP, Kind.TaskFinished): ENDED,
+    (ENDED, Kind.TaskRetrying): BACKING_OFF,
+    (ENDED, Kind.ResourceReleased): ENDED,
+    (BACKING_OFF, Kind.ResourceReleased): BACKING_OFF,
 }
-MAY_STAY_OPEN = (IDLE, BLOCKED, RUNNING)
+OF_HOLDS = {
+    (RUNNING, Kind.ResourceReleased): LENT,
+    (LENT, Kind.ResourceReleased): LENT,
+    (LENT, Kind.TaskBlocked): BLOCKED,
+    (LENT, Kind.ResourceAcquired): STATING,
+    (LENT, Kind.TaskFinished): ENDED,
+}
+"""What may happen to a hold besides. One that has started runs again as soon as it has stated its amounts."""
+MAY_STAY_OPEN = (BLOCKED, RUNNING, ENDED, BACKING_OFF, SKIPPED, LENT)
+OVER = (ENDED, SKIPPED, BACKING_OFF)
+
+
+@dataclass
+class Life:
+    """A visit so far."""
+
+    task: Task
+    at: str = IDLE
+    status: int | None = None
+    started: bool = False
+    costs: dict[int, int] = field(default_factory=dict)
 
 
 def check(log: Log) -> list[str]:
     """Return where a task lives another life."""
     reading = read(log)
+    replay = Replay(reading)
     found: list[str] = []
-    state: dict[int, str] = {}
-    task: dict[int, Task] = {}
+    lives: dict[Visit, Life] = {}
     visits: dict[tuple[int, int], int] = {}
-    stated: dict[int, list[int]] = {}
-    for row in reading.rows:
-        agent = row.agent
-        at = state.get(agent, IDLE)
-        if row.kind == Kind.AgentFinished and at != IDLE:
-            found.append(reading.say(RULE, row, f"its task is {at}"))
-        if row.kind not in TASK_KINDS:
-            continue
-        if at == IDLE:
-            expected = visits.get((agent, row.step), 0)
-            if (row.visit, row.attempt) != (expected, 0):
-                text = f"visit {row.visit}, attempt {row.attempt} begins; the next is visit {expected}, attempt 0"
-                found.append(reading.say(RULE, row, text))
-            visits[agent, row.step] = row.visit + 1
-            task[agent], stated[agent] = row.task, []
-        elif row.task != task[agent]:
-            found.append(reading.say(RULE, row, f"its task {reading.who(task[agent])} is {at}"))
-            continue
-        if (at, Kind(row.kind)) not in NEXT:
-            allowed = ", ".join(kind.name for before, kind in NEXT if before == at)
-            found.append(reading.say(RULE, row, f"the task is {at}; allowed: {allowed}"))
-            continue
-        state[agent] = NEXT[at, Kind(row.kind)]
-        if row.kind == Kind.ResourceAcquired:
-            stated[agent].append(row.constraint)
-        found += _row(reading, row, at, stated[agent])
+    single = _one_at_a_time(reading)
+    for _, rows in reading.instants():
+        for row in rows:
+            if row.kind == Kind.AgentFinished:
+                found += [
+                    reading.say(RULE, row, f"its task {reading.who(life.task)} is {life.at}")
+                    for life in lives.values()
+                    if life.task.agent == row.agent and life.at not in OVER
+                ]
+            if row.kind in TASK_KINDS:
+                found += _begins(reading, row, lives, visits, single)
+                life = lives[row.task.whole]
+                if row.task == life.task:
+                    found += _goes_on(reading, replay, row, life)
+            replay.apply(row)
+        for visit, held in replay.holding.items():
+            life_of = lives.get(visit)
+            at = IDLE if life_of is None else life_of.at
+            keeps = at == BACKING_OFF and _keeps(reading, visit)
+            if held and at != RUNNING and not keeps and not (at == BLOCKED and _keeps(reading, visit)):
+                who = reading.who(Task(*visit, 0))
+                found.append(reading.say(RULE, rows[-1], f"after this instant {who} is {at} and holds {held}"))
     found += [
-        f"{RULE}: at the end {reading.who(task[agent])} is {at}; allowed: {', '.join(MAY_STAY_OPEN)}"
-        for agent, at in state.items()
-        if at not in MAY_STAY_OPEN
+        f"{RULE}: at the end {reading.who(life.task)} is {life.at}; allowed: {', '.join(MAY_STAY_OPEN)}"
+        for life in lives.values()
+        if life.at not in MAY_STAY_OPEN
     ]
     return found
 
 
-def _row(reading: Reading, row: Row, at: str, stated: list[int]) -> list[str]:
-    """What else has to be so at a row that the grammar allows."""
-    if row.kind == Kind.TaskFinished:
-        if row.value not in list(Status):
-            return [reading.say(RULE, row, f"{row.value} is no status")]
-        if at == REFUSED and row.value != Status.failed:
-            return [reading.say(RULE, row, f"it was refused and is {Status(row.value).name}; it has to be failed")]
+def _one_at_a_time(reading: Reading) -> list[bool]:
+    """Return for each fleet whether its agents have one open task at a time."""
+    fleets = reading.header.scenario.get("fleets", [])
+    kinds = [{program.kind_of(step) for _, step, _ in program.flat(fleet["steps"], 0)} for fleet in fleets]
+    return [not each & {"fork", "graph", "hold"} for each in kinds] or [True] * len(reading.header.fleets)
+
+
+def _keeps(reading: Reading, visit: Visit) -> bool:
+    return bool((reading.policy(visit.step).get("retry") or {}).get("hold_during_backoff"))
+
+
+def _begins(
+    reading: Reading,
+    row: Row,
+    lives: dict[Visit, Life],
+    visits: dict[tuple[int, int], int],
+    single: list[bool],
+) -> list[str]:
+    """Check where a visit or an attempt begins; afterwards the visit has a life."""
+    visit, found = row.task.whole, []
+    life = lives.get(visit)
+    if life is None:
+        expected = visits.get((row.agent, row.step), 0)
+        if (row.visit, row.attempt) != (expected, 0):
+            text = f"visit {row.visit}, attempt {row.attempt} begins; the next is visit {expected}, attempt 0"
+            found.append(reading.say(RULE, row, text))
+        visits[row.agent, row.step] = row.visit + 1
+        lives[visit] = Life(row.task)
+        if single[reading.header.steps[row.step].fleet]:
+            others = [other for other in lives.values() if other.task.agent == row.agent and other.at not in OVER]
+            for other in others:
+                if other.task != row.task:
+                    found.append(reading.say(RULE, row, f"its task {reading.who(other.task)} is {other.at}"))
+    elif row.task != life.task:
+        follows = life.at == BACKING_OFF or (life.at == ENDED and life.status == Status.preempted)
+        if row.attempt == life.task.attempt + 1 and follows:
+            life.task, life.at, life.started = row.task, IDLE, False
+        else:
+            found.append(reading.say(RULE, row, f"its task {reading.who(life.task)} is {life.at}"))
+    return found
+
+
+def _goes_on(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
+    is_hold = reading.header.steps[row.step].kind == "hold"
+    allowed = {**NEXT, **(OF_HOLDS if is_hold and life.started else {})}
+    at = life.at
+    if (at, Kind(row.kind)) not in allowed:
+        text = ", ".join(kind.name for before, kind in allowed if before == at)
+        return [reading.say(RULE, row, f"the task is {at}; allowed: {text or 'nothing'}")]
+    life.at = allowed[at, Kind(row.kind)]
+    if row.kind == Kind.ResourceAcquired:
+        if life.started and reading.stated_with(row)[-1] == row:
+            life.at = RUNNING
+        return _stated(reading, replay, row) + _costs(reading, row, life)
     if row.kind == Kind.TaskStarted:
-        step = reading.header.steps[row.step]
-        amounts = reading.amounts(row.task)
-        group = next(g for g in step.demands if {d.constraint for d in g} == set(amounts))
-        drawn = sorted(demand.constraint for demand in group if demand.amount is None)
-        between = {other.task for other in reading.rows[_index(reading, row) - len(drawn) : _index(reading, row)]}
-        if stated != drawn or not between <= {row.task}:
-            text = f"the amounts for constraints {stated} are stated; it has to be {drawn}, right before this"
+        life.started = True
+        return _starts(reading, replay, row)
+    if row.kind == Kind.TaskFinished:
+        life.status = row.value
+        return _ends(reading, row, at)
+    if row.kind == Kind.ResourceReleased:
+        held = replay.holding.get(row.task.whole, {})
+        if held.get(row.constraint) != row.value:
+            text = f"it gives back {row.value} of {reading.constraint(row.constraint)} and holds {held}"
             return [reading.say(RULE, row, text)]
     return []
 
 
-def _index(reading: Reading, row: Row) -> int:
-    """Return the place of the row among those that the header names."""
-    return row.number - sum(1 for other in reading.foreign if other.number < row.number)
+def _ends(reading: Reading, row: Row, at: str) -> list[str]:
+    if row.value not in list(Status):
+        return [reading.say(RULE, row, f"{row.value} is no status")]
+    wanted = {REFUSED: Status.failed, GAVE_UP: Status.cancelled}.get(at)
+    if wanted is not None and row.value != wanted:
+        return [reading.say(RULE, row, f"it is {at} and {Status(row.value).name}; it has to be {wanted.name}")]
+    return []
+
+
+def _due(reading: Reading, replay: Replay, task: Task) -> list[int]:
+    """Return the constraints of which a task that asks now has to state the amount."""
+    step = reading.header.steps[task.step]
+    amounts = replay.asks(task)
+    if step.states_all:
+        return list(amounts)
+    group = next(g for g in step.demands if {d.constraint for d in g} == set(reading.amounts(task)))
+    return sorted(demand.constraint for demand in group if demand.amount is None)
+
+
+def _stated(reading: Reading, replay: Replay, row: Row) -> list[str]:
+    """Where the first of the amounts is stated: they have to be all that are due."""
+    group = reading.stated_with(row)
+    if group[0] != row:
+        return []
+    due = _due(reading, replay, row.task)
+    if [each.constraint for each in group] != due:
+        text = f"the amounts for constraints {[each.constraint for each in group]} are stated; it has to be {due}"
+        return [reading.say(RULE, row, text)]
+    return []
+
+
+def _costs(reading: Reading, row: Row, life: Life) -> list[str]:
+    """Every amount that a visit states of a constraint is the same, and that of the header where it is constant."""
+    wanted = life.costs.setdefault(row.constraint, row.value)
+    if reading.header.steps[row.step].states_all:
+        known = reading.amounts(row.task).get(row.constraint)
+        wanted = wanted if known is None else known
+    if wanted != row.value:
+        text = f"{row.value} of {reading.constraint(row.constraint)} is stated; it has to be {wanted}"
+        return [reading.say(RULE, row, text)]
+    return []
+
+
+def _starts(reading: Reading, replay: Replay, row: Row) -> list[str]:
+    place = reading.place_of[row.number]
+    before = reading.rows[place - 1] if place else row
+    stated = before.kind == Kind.ResourceAcquired and before.task == row.task and before.time == row.time
+    due = [] if reading.header.steps[row.step].states_all and stated else _due(reading, replay, row.task)
+    if bool(due) and not stated:
+        return [reading.say(RULE, row, f"the amounts for constraints {due} have to be stated right before this")]
+    return []

@@ -1,8 +1,8 @@
 """Little's law as an identity on a log (contract, section 7.8), in whole nanoseconds.
 
 The number of agents in the system, integrated over the run, equals the sum over agents of their time in the system;
-the same holds for tasks from asking to ending, where the time in the system is what the rows state as wait plus the time
-from start to end. Those still there at the end have been there until the end.
+the same holds for the attempts of tasks from asking to ending, where the time in the system is what the rows state as wait
+plus the time from start to end. Those still there at the end have been there until the end.
 
 The left side counts rows up and down and never looks at who they are about; the right side looks at each agent and task.
 """

@@ -5,14 +5,15 @@
 - The first row is RunStarted at 0 and the last RunFinished; each is there once. A run with `until` finishes at `until`,
   one without at the time of its last event.
 - An agent starts once, does nothing before that, finishes at most once, and does nothing after that.
-- Agents of a fleet start in the order of their numbers.
+- Agents of a fleet start in the order of their numbers. One that is spawned has its parent for a value, which is there.
 - Within an instant control comes first (a change of a constraint, and what it lets happen), and what began before the
-  instant ends before anybody arrives. More cannot be told without knowing how a request came about.
+  instant ends before anybody arrives who is not spawned. (A hold ends when what it is held for does, and what is called off
+  or pre-empted ends at any time.) More cannot be told without knowing how a request came about.
 """
 
 from itertools import pairwise
 
-from model.events import Kind
+from model.events import Kind, Status
 from model.log import Log
 
 from .reading import Reading, Row, read
@@ -54,7 +55,9 @@ def _ends(reading: Reading) -> list[str]:
     found += [
         reading.say(RULE, row, f"the value is {row.value}; it has to be 0")
         for row in reading.rows
-        if row.kind in (Kind.RunStarted, Kind.RunFinished, Kind.AgentStarted, Kind.AgentFinished) and row.value != 0
+        if row.kind in (Kind.RunStarted, Kind.RunFinished, Kind.AgentStarted, Kind.AgentFinished)
+        and row.value != 0
+        and row.agent not in reading.parents
     ]
     return found
 
@@ -71,9 +74,11 @@ def _agents(reading: Reading) -> list[str]:
         if agent in finished:
             found.append(reading.say(RULE, row, f"the agent has finished at event {finished[agent].number}"))
         if row.kind == Kind.AgentStarted:
-            fleet = reading.header.fleet_of(agent).name
+            fleet = reading.fleet(agent).name
             if agent in started:
                 found.append(reading.say(RULE, row, f"the agent has started at event {started[agent].number}"))
+            elif agent in reading.parents and (row.value not in started or row.value in finished):
+                found.append(reading.say(RULE, row, f"its parent, agent {row.value}, is not there"))
             elif agent < latest.get(fleet, -1):
                 found.append(reading.say(RULE, row, f"agent {latest[fleet]} of the same fleet has started before it"))
             started.setdefault(agent, row)
@@ -88,13 +93,15 @@ def _agents(reading: Reading) -> list[str]:
 def _ranks(reading: Reading, instant: list[Row]) -> list[str]:
     """Completions of what ran before, then arrivals; changes of constraints before both."""
     found = []
-    begun = {row.task for row in instant if row.kind in (Kind.TaskStarted, Kind.TaskRejected)}
+    begun = {row.task for row in instant if row.kind in (Kind.TaskStarted, Kind.TaskRejected, Kind.TaskAbandoned)}
+    held = {number for number, step in enumerate(reading.header.steps) if step.kind == "hold"}
     completed: Row | None = None
     arrived: Row | None = None
     for row in instant:
-        if row.kind == Kind.AgentStarted:
+        if row.kind == Kind.AgentStarted and row.step < 0:
             arrived = arrived or row
-        if row.kind == Kind.TaskFinished and row.task not in begun:
+        worked = row.kind == Kind.TaskFinished and row.task not in begun and row.step not in held
+        if worked and row.value not in (Status.cancelled, Status.preempted):
             completed = completed or row
             if arrived is not None:
                 found.append(reading.say(RULE, row, f"a completion after the arrival at event {arrived.number}"))

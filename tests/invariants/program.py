@@ -2,13 +2,20 @@
 
 This is the one place where the checkers read the scenario (the header carries it as plain data). It knows only how
 times are written (`model.units`); nothing of the planner.
+
+Steps are numbered in the order in which they are written, those within a step after it; a `repeat: forever` has no number.
+What an agent does can be followed where it does one thing after another that the rows tell (`followed`): thinking, tasks
+and repeats, with attempts, skipped visits, jumps and stops, for as long as it likes. Who draws its way, does several things
+at once, holds something meanwhile, spawns others or has a limited life is not followed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 from model.log import Header
 from model.units import parse_duration
+
+Step = dict[str, Any]
 
 
 class Busy(NamedTuple):
@@ -18,10 +25,29 @@ class Busy(NamedTuple):
 
 
 class Work(NamedTuple):
-    """The agent asks for the task of step number `step` and works for `ns`; None where that is drawn."""
+    """The agent comes to the task of step number `step`; whoever follows it answers whether the visit ended well."""
 
     step: int
-    ns: int | None
+    task: Step
+
+
+class Written(NamedTuple):
+    """The constraints, and the tasks and holds by the number of their step, as they are written."""
+
+    constraints: list[Step]
+    steps: dict[int, Step]
+
+
+class _Jump(Exception):
+    """The agent goes on with another step."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.target = target
+
+
+class _Stop(Exception):
+    """The agent stops."""
 
 
 def constant(value: object) -> int | None:
@@ -53,66 +79,129 @@ def same_steps(header: Header) -> bool:
     expected: list[tuple[int, str | None, str]] = []
     fleets = header.scenario["fleets"]
     for number, fleet in enumerate(fleets):
-        expected += [(number, step.get("task"), _kind(step)) for step in _in_order(fleet["steps"])]
-    stated = [(step.fleet, step.name if step.kind == "task" else None, step.kind) for step in header.steps]
+        expected += [(number, name_of(step), kind_of(step)) for _, step, _ in flat(fleet["steps"], 0)]
+    stated = [(step.fleet, step.name if step.kind in ("task", "hold") else None, step.kind) for step in header.steps]
     return stated == expected and [fleet["name"] for fleet in fleets] == [fleet.name for fleet in header.fleets]
 
 
-def _in_order(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+_KINDS = ("think", "task", "repeat", "choose", "fork", "hold", "graph", "spawn")
+
+
+def kind_of(step: Step) -> str:
+    """Return what a step is."""
+    return next(kind for kind in _KINDS if kind in step)
+
+
+def name_of(step: Step) -> str | None:
+    """Return the name of a task or a hold; None for all other steps."""
+    name: str | None = step.get("task", step.get("hold"))
+    return name
+
+
+Numbered = list[tuple[int, Step, list[Any]]]
+"""Steps with their numbers, and with the lists of steps that are within them, numbered likewise."""
+
+
+def _bodies(step: Step) -> list[list[Step]]:
+    if "graph" in step:
+        return [step["graph"]]
+    return [branch["steps"] for branch in step["choose"]] if "choose" in step else [step.get("steps", [])]
+
+
+def numbered(steps: list[Step], number: int) -> tuple[Numbered, int]:
+    """Number the steps, the first with `number`; return them, and the number after the last."""
+    result: Numbered = []
     for step in steps:
-        if step.get("repeat") != "forever":
-            yield step
-        yield from _in_order(step.get("steps", []))
-
-
-def _kind(step: dict[str, Any]) -> str:
-    return next(kind for kind in ("think", "task", "repeat") if kind in step)
-
-
-def walk(steps: list[dict[str, Any]], first: int) -> Iterator[Busy | Work]:
-    """Yield what an agent does, one after another; `first` is the number of the fleet's first step."""
-    yield from _walk(_numbered(steps, first)[0])
-
-
-def tasks(steps: list[dict[str, Any]], first: int) -> dict[int, dict[str, Any]]:
-    """Return the tasks of a fleet by their step number."""
-    found: dict[int, dict[str, Any]] = {}
-
-    def collect(numbered: list[tuple[int, dict[str, Any], Any]]) -> None:
-        for number, step, body in numbered:
-            if "task" in step:
-                found[number] = step
-            collect(body or [])
-
-    collect(_numbered(steps, first)[0])
-    return found
-
-
-def _numbered(steps: list[dict[str, Any]], number: int) -> tuple[list[tuple[int, dict[str, Any], Any]], int]:
-    """Number the steps in the order in which they are written; a `repeat: forever` takes no number."""
-    result: list[tuple[int, dict[str, Any], Any]] = []
-    for step in steps:
-        own, body = number, None
+        own, inner = number, []
         number += 0 if step.get("repeat") == "forever" else 1
-        if "repeat" in step:
-            body, number = _numbered(step["steps"], number)
-        result.append((own, step, body))
+        for body in _bodies(step):
+            within, number = numbered(body, number)
+            inner.append(within)
+        result.append((own, step, inner))
     return result, number
 
 
-def size(steps: list[dict[str, Any]]) -> int:
+def flat(steps: list[Step], first: int) -> Iterator[tuple[int, Step, tuple[str, ...]]]:
+    """Yield all steps that have a number, with it and with the kinds of the steps around them."""
+
+    def each(found: Numbered, around: tuple[str, ...]) -> Iterator[tuple[int, Step, tuple[str, ...]]]:
+        for number, step, bodies in found:
+            if step.get("repeat") != "forever":
+                yield number, step, around
+            for body in bodies:
+                yield from each(body, (*around, kind_of(step)))
+
+    yield from each(numbered(steps, first)[0], ())
+
+
+def tasks(steps: list[Step], first: int) -> dict[int, Step]:
+    """Return the tasks and holds of a fleet by their step number."""
+    return {number: step for number, step, _ in flat(steps, first) if name_of(step) is not None}
+
+
+def size(steps: list[Step]) -> int:
     """Return how many numbers the steps of a fleet take."""
-    return _numbered(steps, 0)[1]
+    return numbered(steps, 0)[1]
 
 
-def _walk(numbered: list[tuple[int, dict[str, Any], Any]]) -> Iterator[Busy | Work]:
-    for number, step, body in numbered:
-        if "think" in step:
-            yield Busy(constant(step["think"]))
-        elif "task" in step:
-            yield Work(number, constant(step["duration"]))
-        else:
-            left = step["repeat"]
-            while left == "forever" or left > 0:
-                yield from _walk(body)
-                left = left if left == "forever" else left - 1
+def written(header: Header) -> Written:
+    """Return the constraints and tasks of the scenario; without one, or with another, nothing is said of any."""
+    steps: dict[int, Step] = {}
+    rows = header.scenario.get("constraints", [])
+    first = 0
+    for fleet in header.scenario.get("fleets", []):
+        steps |= tasks(fleet["steps"], first)
+        first += size(fleet["steps"])
+    return Written(rows if len(rows) == len(header.constraints) else [{}] * len(header.constraints), steps)
+
+
+def followed(fleet: Step) -> bool:
+    """Whether what its agents do can be followed."""
+    kinds = {kind_of(step) for _, step, _ in flat(fleet["steps"], 0)}
+    return kinds <= {"think", "task", "repeat"} and "life" not in fleet
+
+
+Way = Generator[Busy | Work, bool | None, None]
+
+
+def walk(steps: list[Step], first: int) -> Way:
+    """Yield what an agent does, one after another; `first` is the number of the fleet's first step."""
+    try:
+        yield from _walk(numbered(steps, first)[0])
+    except _Stop:
+        return
+
+
+def _walk(steps: Numbered) -> Way:
+    place = 0
+    while place < len(steps):
+        number, step, bodies = steps[place]
+        place += 1
+        try:
+            if "think" in step:
+                yield Busy(constant(step["think"]))
+            elif "task" in step:
+                if not (yield Work(number, step)):
+                    _fail(step.get("on_failure", "continue"))
+            else:
+                left = step["repeat"]
+                while left == "forever" or left > 0:
+                    yield from _walk(bodies[0])
+                    left = left if left == "forever" else left - 1
+        except _Jump as jump:
+            names = [_label(each) for _, each, _ in steps]
+            if jump.target not in names:
+                raise
+            place = names.index(jump.target)
+
+
+def _label(step: Step) -> str | None:
+    label: str | None = step.get("name", name_of(step))
+    return label
+
+
+def _fail(then: object) -> None:
+    if then == "stop":
+        raise _Stop
+    if isinstance(then, dict):
+        raise _Jump(then["goto"])

@@ -4,17 +4,31 @@ Rules:
 
 1. Only `model.log` and `model.events` are known here. What the rows mean is taken from the contract, never from the engine.
 2. Nothing is assumed to be right. A row that numbers something which the header does not name is kept apart in `foreign`:
-   the rule `order` reports it, and all other rules work on the rows that are left.
-3. A drawn amount is stated only when the task starts (`ResourceAcquired`), so the amounts of a task are looked up in the
-   whole log. For a task that never starts a drawn amount is unknown: None, and a rule says nothing about it.
+   the rule `order` reports it, and all other rules work on the rows that are left. An agent that is spawned is named from
+   its `AgentStarted` on, which has to have the next number.
+3. A drawn amount is stated only when a task starts (`ResourceAcquired`), and is the same in all attempts of a visit, so the
+   amounts of a task are looked up in the whole log. For a visit that never starts a drawn amount is unknown: None, and a
+   rule says nothing about it.
+4. What the header does not say of a constraint (its queue, its room, ...) and of a task (its priority, ...) is read from
+   the scenario that it carries.
 """
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from model.events import Kind
-from model.log import Header, Log
+from model.log import FleetEntry, Header, Log
+
+from . import program
+
+
+class Visit(NamedTuple):
+    """One visit of an agent to a step: one attempt or several."""
+
+    agent: int
+    step: int
+    visit: int
 
 
 class Task(NamedTuple):
@@ -24,6 +38,11 @@ class Task(NamedTuple):
     step: int
     visit: int
     attempt: int
+
+    @property
+    def whole(self) -> Visit:
+        """The visit that the attempt belongs to."""
+        return Visit(*self[:3])
 
 
 class Row(NamedTuple):
@@ -62,11 +81,22 @@ TASK_KINDS = frozenset(
 )
 AGENT_KINDS = frozenset({Kind.AgentStarted, Kind.AgentFinished})
 CONSTRAINT_KINDS = frozenset({Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected}) | {
+    Kind.TaskAbandoned,
     Kind.ResourceAcquired,
     Kind.ResourceReleased,
     Kind.ConstraintChanged,
 }
-ASKING_KINDS = frozenset({Kind.TaskBlocked, Kind.TaskStarted, Kind.TaskRejected})
+ASKING_KINDS = frozenset({Kind.TaskBlocked, Kind.TaskStarted, Kind.TaskRejected, Kind.TaskSkipped})
+DEFAULTS = {
+    "on_limit": "block",
+    "queue": "fifo",
+    "fair_by": "tenant",
+    "admission": "first_fit",
+    "room": None,
+    "overflow": "newest",
+    "preempt": None,
+}
+"""What holds where a constraint does not say what becomes of those that it refuses."""
 
 Amounts = dict[int, int | None]
 """What a task asks of each constraint, in the order of the scenario; None where it is not known."""
@@ -82,48 +112,121 @@ class Reading:
             columns = (column.tolist() for column in batch.columns())
             for values in zip(*columns, strict=True):
                 self.all_rows.append(Row(len(self.all_rows), *values))
-        self.foreign = [row for row in self.all_rows if not self.named(row)]
-        strange = {row.number for row in self.foreign}
-        self.rows = [row for row in self.all_rows if row.number not in strange]
+        self._places = {
+            fleet.first + local: (number, local)
+            for number, fleet in enumerate(self.header.fleets)
+            for local in range(fleet.count)
+        }
+        self._counts = [fleet.count for fleet in self.header.fleets]
+        self.parents: dict[int, Row] = {}  # of each spawned agent the row that has it start
+        self.foreign: list[Row] = []
+        self.rows: list[Row] = []
+        for row in self.all_rows:
+            (self.rows if self.named(row) else self.foreign).append(row)
+        self.place_of = {row.number: place for place, row in enumerate(self.rows)}
         self._groups = {
             (number, agent): group
             for number, step in enumerate(self.header.steps)
             for first, last, group in step.groups
             for agent in range(first, last + 1)
         }
-        self._drawn: dict[tuple[Task, int], int] = {}
+        self._drawn: dict[tuple[Visit, int], int] = {}
         self.asked_at: dict[Task, Row] = {}
         for row in self.rows:
             if row.kind == Kind.ResourceAcquired:
-                self._drawn[row.task, row.constraint] = row.value
-            if row.kind in TASK_KINDS:
-                self.asked_at.setdefault(row.task, row)  # the first row of a task is where it asks
+                self._drawn.setdefault((row.task.whole, row.constraint), row.value)
+            if row.kind in TASK_KINDS and row.kind != Kind.TaskSkipped:
+                self.asked_at.setdefault(row.task, row)  # the first row of an attempt is where it asks
+        self.written = program.written(self.header)
+
+    @property
+    def agents(self) -> int:
+        """How many agents there are, those included that are spawned."""
+        return len(self._places)
 
     def named(self, row: Row) -> bool:
-        """Whether all that the row numbers is in the header, and -1 stands exactly where the kind has none."""
+        """Whether all that the row numbers is named, and -1 stands exactly where the kind has none."""
         if row.kind not in list(Kind):
             return False
+        if row.kind == Kind.AgentStarted and row.step != -1:
+            return self._spawns(row)
         about_task = row.kind in TASK_KINDS
-        agent = row.agent in range(self.header.agents) if about_task or row.kind in AGENT_KINDS else row.agent == -1
+        agent = row.agent in self._places if about_task or row.kind in AGENT_KINDS else row.agent == -1
         if not about_task:
             task = (row.step, row.visit, row.attempt) == (-1, -1, -1)
         else:
             task = row.step in range(len(self.header.steps)) and row.visit >= 0 and row.attempt >= 0 and agent
-            task = task and self.header.steps[row.step].kind == "task"
-            task = task and self.header.fleets[self.header.steps[row.step].fleet] == self.header.fleet_of(row.agent)
+            task = task and self.header.steps[row.step].kind in ("task", "hold")
+            task = task and self.header.steps[row.step].fleet == self._places[row.agent][0]
         about_constraint = row.kind in CONSTRAINT_KINDS
         known = row.constraint in range(len(self.header.constraints)) if about_constraint else row.constraint == -1
         return bool(agent and task and known)
 
+    def _spawns(self, row: Row) -> bool:
+        """Take in an agent that is spawned, if it can be."""
+        steps = self.header.steps
+        spawned = steps[row.step].spawned if row.step in range(len(steps)) else None
+        parent = self._places.get(row.value)
+        if spawned is None or parent is None or parent[0] != steps[row.step].fleet:
+            return False
+        if row.agent != len(self._places) or row.visit < 0 or (row.attempt, row.constraint) != (-1, -1):
+            return False
+        self._places[row.agent] = (spawned, self._counts[spawned])
+        self._counts[spawned] += 1
+        self.parents[row.agent] = row
+        return True
+
+    def fleet(self, agent: int) -> FleetEntry:
+        """Return the fleet of an agent."""
+        return self.header.fleets[self._places[agent][0]]
+
+    def local(self, agent: int) -> int:
+        """Return the number of an agent within its fleet."""
+        return self._places[agent][1]
+
+    def name(self, agent: int) -> str:
+        """Return FLEET_NUMBER, the name of an agent."""
+        return f"{self.fleet(agent).name}_{self.local(agent)}"
+
     def amounts(self, task: Task) -> Amounts:
-        """Return what the task asks of each constraint that governs it, in the order of the scenario."""
+        """Return what the visit asks of each constraint that governs it, in the order of the scenario."""
         step = self.header.steps[task.step]
-        local = task.agent - self.header.fleets[step.fleet].first
-        demands = step.demands[self._groups.get((task.step, local), 0)]
+        demands = step.demands[self._groups.get((task.step, self.local(task.agent)), 0)]
+        visit = task.whole
         return {
-            demand.constraint: self._drawn.get((task, demand.constraint)) if demand.amount is None else demand.amount
+            demand.constraint: self._drawn.get((visit, demand.constraint)) if demand.amount is None else demand.amount
             for demand in sorted(demands, key=lambda demand: demand.constraint)
         }
+
+    def holds(self, number: int) -> bool:
+        """Whether what is taken of a constraint is given back."""
+        return self.header.constraints[number].type == "concurrency"
+
+    def rule_of(self, number: int, key: str) -> Any:
+        """Return what the scenario says of a constraint beside its numbers, or what holds where it says nothing."""
+        return self.written.constraints[number].get(key, DEFAULTS[key])
+
+    def policy(self, step: int) -> dict[str, Any]:
+        """Return a task or a hold as the scenario has it written."""
+        return self.written.steps.get(step, {})
+
+    def priority(self, task: Task) -> int:
+        """Return how important a task is."""
+        own = self.policy(task.step).get("priority")
+        return self.fleet(task.agent).priority if own is None else own
+
+    def stated_with(self, row: Row) -> list[Row]:
+        """Return the rows that state amounts of the same attempt, one right after another, this one among them."""
+        first = last = self.place_of[row.number]
+        while first > 0 and self._goes_with(self.rows[first - 1], row):
+            first -= 1
+        while last + 1 < len(self.rows) and self._goes_with(self.rows[last + 1], row):
+            last += 1
+        return self.rows[first : last + 1]
+
+    @staticmethod
+    def _goes_with(other: Row, row: Row) -> bool:
+        return other.kind == row.kind and other.task == row.task and other.time == row.time
 
     def instants(self) -> Iterator[tuple[int, list[Row]]]:
         """Yield each time at which something happened, with its rows."""
@@ -153,17 +256,16 @@ class Reading:
 
     def task_name(self, about: Row | Task) -> str:
         """Return FLEET_NUMBER_STEP, the name of a task."""
-        fleet = self.header.fleet_of(about.agent)
-        return f"{fleet.name}_{about.agent - fleet.first}_{self.header.steps[about.step].name}"
+        return f"{self.name(about.agent)}_{self.header.steps[about.step].name}"
 
     def who(self, about: Row | Task) -> str:
         """Return the name of the agent or the task that a row is about."""
-        if about.agent not in range(self.header.agents):
+        if about.agent not in self._places:
             return f"agent {about.agent}"
-        if about.step not in range(len(self.header.steps)):
-            fleet = self.header.fleet_of(about.agent)
-            return f"agent {about.agent} ({fleet.name}_{about.agent - fleet.first})"
-        return f"agent {about.agent} ({self.task_name(about)}, visit {about.visit})"
+        if about.step not in range(len(self.header.steps)) or about.attempt < 0:
+            return f"agent {about.agent} ({self.name(about.agent)})"
+        again = f", attempt {about.attempt}" if about.attempt else ""
+        return f"agent {about.agent} ({self.task_name(about)}, visit {about.visit}{again})"
 
 
 @lru_cache(maxsize=4)

@@ -3,12 +3,15 @@
 - TaskBlocked: how many tasks were waiting for that constraint already.
 - TaskRebound: the ns since it was bound to the constraint before, which is another one.
 - TaskResumed: the ns since it was blocked; the constraint that it waited for last.
-- TaskStarted: the ns since it first asked.
-- TaskRejected: -1, as it can never be admitted (there is no other reason to refuse yet).
+- TaskStarted: the ns since the attempt first asked.
+- TaskRejected: the ns until a bucket holds what was asked for if nobody takes anything; -1 if it can never, or if what
+  refuses is no bucket.
+- TaskAbandoned: the ns since it asked; the constraint that it waited for last.
+- TaskSkipped: 0 or 1 as `skip_if` is written; 2 only where the task comes after others in a graph.
 - ResourceAcquired: an amount, 0 or more.
 """
 
-from model.events import Kind
+from model.events import Kind, Skip
 from model.log import Log
 
 from .reading import Reading, Row, read
@@ -23,6 +26,7 @@ def check(log: Log) -> list[str]:
     replay = Replay(reading)
     found = []
     for row in reading.rows:
+        replay.advance(row.time)
         expected = _expected(reading, replay, row)
         if expected is not None and row.value != expected:
             found.append(reading.say(RULE, row, f"the value is {row.value}; it has to be {expected}"))
@@ -31,11 +35,13 @@ def check(log: Log) -> list[str]:
             last = waiter.constraint
             if row.kind == Kind.TaskRebound and row.constraint == last:
                 found.append(reading.say(RULE, row, f"it waits for {reading.constraint(last)} already"))
-            if row.kind == Kind.TaskResumed and row.constraint != last:
+            if row.kind in (Kind.TaskResumed, Kind.TaskAbandoned) and row.constraint != last:
                 text = f"it waited for {reading.constraint(last)} last, not for {reading.constraint(row.constraint)}"
                 found.append(reading.say(RULE, row, text))
         if row.kind == Kind.ResourceAcquired and row.value < 0:
             found.append(reading.say(RULE, row, f"the amount is {row.value}; it has to be 0 or more"))
+        if row.kind == Kind.TaskSkipped:
+            found += _skipped(reading, row)
         replay.apply(row)
     return found
 
@@ -43,13 +49,40 @@ def check(log: Log) -> list[str]:
 def _expected(reading: Reading, replay: Replay, row: Row) -> int | None:
     waiter = replay.waiting.get(row.task)
     if row.kind == Kind.TaskBlocked:
-        return sum(1 for other in replay.waiting.values() if other.constraint == row.constraint)
+        return len(replay.waiting_for(row.constraint))
     if row.kind == Kind.TaskRebound and waiter is not None:
         return row.time - waiter.bound_at
     if row.kind == Kind.TaskResumed and waiter is not None:
         return row.time - waiter.blocked_at
+    if row.kind == Kind.TaskAbandoned and waiter is not None:
+        return row.time - waiter.blocked_at
     if row.kind == Kind.TaskStarted:
         return row.time - reading.asked_at[row.task].time
     if row.kind == Kind.TaskRejected:
-        return -1
+        return _until(reading, replay, row)
     return None
+
+
+def _until(reading: Reading, replay: Replay, row: Row) -> int | None:
+    """Return after how many ns the constraint that rejects a task could have admitted it; None if that is not known."""
+    waiter = replay.waiting.get(row.task)
+    asks = replay.asks(row.task) if waiter is None else waiter.asks
+    if replay.types[row.constraint] != "rate_limit" or replay.numbers[row.constraint] is None:
+        return -1
+    amount = asks.get(row.constraint)
+    due = None if amount is None else replay.earned_at(row.constraint, amount)
+    if amount is None:
+        may_be_later = reading.rule_of(row.constraint, "on_limit") == "reject"
+        return None if may_be_later or reading.rule_of(row.constraint, "room") is not None else -1
+    return -1 if due is None else due - replay.now
+
+
+def _skipped(reading: Reading, row: Row) -> list[str]:
+    written = reading.policy(row.step)
+    allowed = {Skip.upstream} if written.get("after") else set[Skip]()
+    condition = written.get("skip_if")
+    if condition:
+        allowed.add(Skip.cache_hit if isinstance(condition, dict) else Skip.condition)
+    if row.value not in allowed:
+        return [reading.say(RULE, row, f"the value is {row.value}; allowed: {sorted(map(int, allowed))}")]
+    return []
