@@ -5,7 +5,10 @@ Rules:
 1. What asks for admission does so at the rank of requests. Whoever goes on at another rank waits for that one.
 2. An agent that is called off calls off its branches first, in the order in which they began; within a strand the inner
    step ends before what is around it.
-3. An agent of which the steps are over is finished at once; whoever waits for branches or other agents goes on at the
+3. The first task after an arrival, thinking or a back-off asks at once. After anything else at the same instant, be it a
+   choice, a task that was skipped or one that was rejected, the next task asks in an event of its own, behind those
+   that are already due. (The documents leave this open.)
+4. An agent of which the steps are over is finished at once; whoever waits for branches or other agents goes on at the
    rank of requests of that instant.
 """
 
@@ -27,10 +30,10 @@ from model.plan import (
     ThinkPlan,
 )
 
-from .clock import COMPLETION, CONTROL, DEADLINE, REQUEST, Clock, Entry
-from .desk import REJECTED, WAITS, Desk, Row
+from .clock import COMPLETION, DEADLINE, REQUEST, Clock, Entry
+from .desk import PREEMPTED, REJECTED, WAITS, Desk, Row
 from .draws import Draws
-from .visits import PREEMPTED, Attempt, Visit
+from .visits import Attempt, Visit
 
 ABANDONED = "abandoned"
 Wait = Generator[None, Any, Any]
@@ -108,8 +111,8 @@ class Agent:
         self.world.row(Kind.AgentStarted, self.number, step, visit, parent)
         if self.fleet.life is not None:
             ends = self.world.clock.now + self.draws.of_visit(self.fleet.life, 0)
-            self._life = self.world.clock.at(ends, CONTROL, self.stop)
-        self._root.begin()
+            self._life = self.world.clock.at(ends, DEADLINE, self.stop)
+        self._root.go_on()
 
     def visit(self, step: int) -> int:
         """Count a visit, over all strands; return how many there were before."""
@@ -140,12 +143,11 @@ class Strand:
         self._desk = agent.world.desk
         self._on_end = on_end
         self._doomed = False
+        self._fresh = True  # whether nothing but the end of a pause has happened at this instant
+        self._new = True  # whether it has only begun, as a branch or with what it does while it holds something
         self._laps: dict[int, int] = {}
         self._holds: list[Attempt] = []
         self._way = self._steps(entry)
-
-    def begin(self) -> None:
-        self.go_on()
 
     def go_on(self, value: Any = None) -> None:
         """Let the strand go on from where it waits."""
@@ -183,11 +185,15 @@ class Strand:
             yield
         finally:
             entry.off = True
+        self._fresh = rank == REQUEST
+        self._new = False
 
     def _requests(self) -> Wait:
         """Wait until the requests of this instant."""
-        if self._clock.rank != REQUEST:
+        at_once = self._new and "branches ask at once" in self._world.known
+        if not self._fresh or (self._clock.rank != REQUEST and not at_once):
             yield from self._pause(self._clock.now, REQUEST)
+        self._fresh = self._new = False
 
     def _steps(self, number: int) -> Wait:
         plan = self._world.plan
@@ -204,15 +210,18 @@ class Strand:
                     self._laps[number] = laps + 1 if laps < step.times else 0
                     number = step.body if laps < step.times else step.next
                 case ChoosePlan():
+                    yield from self._requests()
                     drawn = self.agent.draws.of_visit(step.draw, self.agent.visit(number))
                     body = next(body for body, edge in zip(step.bodies, step.thresholds, strict=True) if drawn < edge)
                     number = step.next if body == GO_ON else body
                 case TaskPlan():
                     number = yield from self._task(step)
                 case ForkPlan():
+                    yield from self._requests()
                     yield from self._fork(step)
                     number = step.next
                 case GraphPlan():
+                    yield from self._requests()
                     yield from self._graph(step)
                     number = step.next
                 case SpawnPlan():
@@ -250,7 +259,6 @@ class Strand:
             try:
                 status = yield from self._attempt(attempt)
                 if status == Status.preempted and task.goes_on_after_preemption():
-                    yield from self._pause(self._clock.now, REQUEST)
                     continue
                 if not task.may_retry(attempt, status):
                     attempt.over()
@@ -264,8 +272,14 @@ class Strand:
 
     def _attempt(self, attempt: Attempt) -> Wait:
         answer = self._desk.ask(attempt.request)
+        if answer == REJECTED:
+            status = attempt.reject()
+            yield from self._pause(self._clock.now, REQUEST)
+            self._fresh = False
+            return status
         if answer == WAITS:
             answer = yield from self._wait(attempt)
+            self._fresh = self._new = True
         if answer == ABANDONED:
             return attempt.abandon()
         if answer == REJECTED:
@@ -278,12 +292,14 @@ class Strand:
             self._holds.append(attempt)
             yield from self._steps(body)
             self._holds.remove(attempt)
+            self._fresh = False
             return attempt.end(Status.succeeded)
         entry = self._clock.at(self._clock.now + attempt.works, COMPLETION, self.go_on)
         try:
             event = yield
         finally:
             entry.off = True
+        self._fresh = self._new = False
         return Status.preempted if event == PREEMPTED else attempt.end(attempt.fate)
 
     def _wait(self, attempt: Attempt) -> Wait:
@@ -316,22 +332,23 @@ class Strand:
                 yield
             attempt.acquire()
 
-    def _until(self, done: Callable[[], bool], watch: list[Callable[[], None]]) -> Wait:
-        """Wait until something is done; who brings it about calls what is put on `watch`."""
-        given = [] if done() else self._give_back()
+    def _through(self, begin: Callable[[Callable[[], None]], None], done: Callable[[], bool]) -> Wait:
+        """Let branches begin and wait until enough is done; whatever may bring that about calls what `begin` is given."""
         entries: list[Entry] = []
 
         def look() -> None:
             if done() and not entries:
                 entries.append(self._clock.at(self._clock.now, REQUEST, self.go_on))
 
-        watch.append(look)
-        look()
         try:
+            begin(look)
+            look()
+            given = [] if done() else self._give_back()
             yield
         finally:
             for entry in entries:
                 entry.off = True
+        self._fresh = False
         yield from self._take_again(given)
 
     def _fork(self, step: ForkPlan) -> Wait:
@@ -339,30 +356,31 @@ class Strand:
         join = copies if step.join is None else min(step.join, copies)
         width = copies if step.width is None else step.width
         branches: list[Strand] = []
-        watch: list[Callable[[], None]] = []
         through: list[str] = []
 
-        def ended(outcome: str) -> None:
+        def ended(outcome: str, look: Callable[[], None]) -> None:
             if outcome in ("called off", "stopped"):
                 return
             through.append(outcome)
             if len(through) < join:
-                start()
-            for look in watch:
-                look()
+                start(look)
+            look()
 
-        def start() -> None:
+        def start(look: Callable[[], None]) -> None:
             if len(branches) < copies:
-                branch = Strand(self.agent, step.body, ended)
+                branch = Strand(self.agent, step.body, lambda outcome: ended(outcome, look))
                 branches.append(branch)
-                branch.begin()
+                branch.go_on()
+
+        def begin(look: Callable[[], None]) -> None:
+            for _ in range(min(width, copies)):
+                if len(through) < join:
+                    start(look)
 
         if not copies:
             return
         try:
-            for _ in range(min(width, copies)):
-                start()
-            yield from self._until(lambda: len(through) >= join, watch)
+            yield from self._through(begin, lambda: len(through) >= join)
         finally:
             for branch in branches:
                 branch.call_off()
@@ -375,7 +393,6 @@ class Strand:
         self.agent.visit(step.number)
         outcomes: dict[int, str] = {}
         branches: dict[int, Strand] = {}
-        watch: list[Callable[[], None]] = []
 
         def ready(node: int) -> bool:
             if node in branches or node in outcomes:
@@ -384,29 +401,26 @@ class Strand:
                 return all(other in outcomes for other in range(count) if depth[other] < depth[node])
             return all(other in outcomes for other in step.after[node])
 
-        def go() -> None:
+        def begin(look: Callable[[], None]) -> None:
             while found := [node for node in range(count) if ready(node)]:
                 node = found[0]
                 if any(outcomes[other] in ("failed", "skipped") for other in step.after[node]):
                     outcomes[node] = "skipped"
                     Visit(self.agent, self._world.plan.steps[step.nodes[node]]).write_skip(Skip.upstream)
                 else:
-                    branches[node] = Strand(
-                        self.agent, step.nodes[node], lambda outcome, node=node: ended(node, outcome)
-                    )
-                    branches[node].begin()
+                    branch = Strand(self.agent, step.nodes[node], lambda outcome, node=node: ended(node, outcome, look))
+                    branches[node] = branch
+                    branch.go_on()
 
-        def ended(node: int, outcome: str) -> None:
+        def ended(node: int, outcome: str, look: Callable[[], None]) -> None:
             if outcome in ("called off", "stopped"):
                 return
             outcomes[node] = outcome
-            go()
-            for look in watch:
-                look()
+            begin(look)
+            look()
 
         try:
-            go()
-            yield from self._until(lambda: len(outcomes) == count, watch)
+            yield from self._through(begin, lambda: len(outcomes) == count)
         finally:
             for node in sorted(branches):
                 branches[node].call_off()
@@ -419,21 +433,25 @@ class Strand:
         if step.depth is not None and agent.generation >= agent.draws.of_visit(step.depth, visit):
             return
         over: list[int] = []
-        watch: list[Callable[[], None]] = []
 
-        def ended() -> None:
-            over.append(1)
-            for look in watch:
-                look()
+        def begin(look: Callable[[], None]) -> None:
+            for copy in range(count):
+                child = self._child(step, visit, copy)
+                child.on_end = lambda: (over.append(1), look())
+                child.begin()
 
-        for copy in range(count):
-            name = streams.spawned(agent.name, step.number, visit, copy)
-            child = Agent(world, step.spawned, world.spawned[step.spawned], world.agents, name)
-            world.agents += 1
-            world.spawned[step.spawned] += 1
-            child.generation = agent.generation + 1
-            child.spawned_at = (agent.number, step.number, visit)
-            child.on_end = ended
-            child.begin()
         if step.waits and count:
-            yield from self._until(lambda: len(over) == count, watch)
+            yield from self._through(begin, lambda: len(over) == count)
+        else:
+            begin(lambda: None)
+
+    def _child(self, step: SpawnPlan, visit: int, copy: int) -> Agent:
+        """Return a new agent."""
+        world, parent = self._world, self.agent
+        name = streams.spawned(parent.name, step.number, visit, copy)
+        child = Agent(world, step.spawned, world.spawned[step.spawned], world.agents, name)
+        world.agents += 1
+        world.spawned[step.spawned] += 1
+        child.generation = parent.generation + 1
+        child.spawned_at = (parent.number, step.number, visit)
+        return child

@@ -19,11 +19,11 @@ from fractions import Fraction
 from model.events import Kind
 from model.plan import Plan
 
-from .clock import COMPLETION, CONTROL, REFILL, Clock, Entry
+from .clock import CONTROL, REFILL, Clock, Entry
 from .limits import Limit, limit
 
 Row = tuple[int, int, int, int, int, int, int, int]
-GRANTED, REJECTED, WAITS = "granted", "rejected", "waits"
+GRANTED, REJECTED, WAITS, PREEMPTED = "granted", "rejected", "waits", "preempted"
 
 
 @dataclass(eq=False)
@@ -66,6 +66,9 @@ class Desk:
         self._known = known
         self._refills: dict[tuple[int, ...], tuple[int | None, Entry | None]] = {}
         self._order = 0
+        self._last_refill: int | None = None
+        self.refills_at_once: int | None = None  # the first instant at which several buckets were refilled
+        self._preempted: list[tuple[list[Request], set[int]]] = []
         self._ages = 0
         times = sorted({change.time_ns for change in plan.changes})
         groups = [[change for change in plan.changes if change.time_ns == time] for time in times]
@@ -134,8 +137,14 @@ class Desk:
                 continue
             if entry is not None:
                 entry.off = True
-            entry = None if due is None else self._clock.at(due, REFILL, lambda numbers=numbers: self.again(numbers))
+            entry = None if due is None else self._clock.at(due, REFILL, lambda numbers=numbers: self._refilled(numbers))
             self._refills[tuple(numbers)] = due, entry
+
+    def _refilled(self, numbers: list[int]) -> None:
+        if self._clock.now == self._last_refill and self.refills_at_once is None:
+            self.refills_at_once = self._clock.now
+        self._last_refill = self._clock.now
+        self.again(numbers)
 
     def _dues(self, bucket: Limit) -> list[int]:
         """Return the times at which a bucket will admit each of those who may be next."""
@@ -261,8 +270,17 @@ class Desk:
         request.holds = list(request.amounts)
         self._order += 1
         request.started = self._order
-        if freed:
-            self._clock.at(self._clock.now, COMPLETION, lambda: self.again(freed))
+        self._preempted.append((victims, freed))
+
+    def settle(self) -> None:
+        """Let those who were pre-empted go on, when the one that took their slots has started; then others are tried."""
+        pending, self._preempted = self._preempted, []
+        for victims, _ in pending:
+            for victim in victims:
+                victim.answer(PREEMPTED)
+        for _, freed in pending:
+            if freed:
+                self.again(freed)
 
     def _refuse(self, request: Request, limit: Limit) -> str:
         now = self._clock.now

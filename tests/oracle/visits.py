@@ -11,7 +11,7 @@ Rules:
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import inf
+from math import floor, inf
 from typing import TYPE_CHECKING, Any
 
 from model.events import Kind, Skip, Status
@@ -23,7 +23,6 @@ from .desk import Desk, Request
 if TYPE_CHECKING:
     from .agents import Agent
 
-PREEMPTED = "preempted"
 BITS = 2**53
 
 
@@ -106,7 +105,8 @@ class Visit:
                 wait = min(Fraction(retry.cap_ns), retry.delay_ns + (3 * before - retry.delay_ns) * share)
             case _:
                 wait = base
-        self.before = round(wait)
+        down = retry.jitter != "none" and "jitter rounds down" in self.agent.world.known
+        self.before = floor(wait) if down else round(wait)
         if retry.retry_after and attempt.rejected:
             return max(self.before, attempt.request.rejected_for)
         return self.before
@@ -128,7 +128,6 @@ class Attempt:
         self.rejected = False
         self.working = False
         self.finished = False
-        self._go_on = go_on
         visit.draw_attempt()
         policy = visit.policy
         limit = None if policy is None else policy.timeout_ns
@@ -167,6 +166,7 @@ class Attempt:
         self.desk.write(Kind.TaskStarted, self.request, -1, self.clock.now - self.request.asked)
         if self.visit.step.body is None:
             self.desk.running.append(self.request)
+        self.desk.settle()
 
     def acquire(self) -> None:
         """State what was taken."""
@@ -238,4 +238,3 @@ class Attempt:
         self.visit.resumes_with = self.visit.duration - (self.clock.now - self.began)
         self.working, self.finished = False, True
         self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.preempted))
-        self._go_on(PREEMPTED)
