@@ -544,7 +544,7 @@ class _FleetPlanner:
             deadline_ns=task.deadline,
             fail=self._fail(task, visits) if isinstance(task, Task) else None,
             timeout_ns=task.timeout if isinstance(task, Task) else None,
-            patience=None if task.patience is None else self._quantity(f"{name}/patience", task.patience, None),
+            patience=None if task.patience is None else self._quantity(f"{name}/patience", task.patience, visits),
             retry=retry,
             skip=self._skip(task, name, visits),
             resample=self._again(task, f"{name}/preempted/duration") if resampled else None,

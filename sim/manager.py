@@ -390,9 +390,8 @@ class ConstraintManager:
             before = constraint.waiting.add(task, amount)
             self._record((now, constraint.code_blocked + task.code, task.who, before))
             constraint.look_ahead()
-            patience_ns = None if task.is_lent else task.patience()
-            if patience_ns is not None:
-                _Patience(self._env, task, now + patience_ns).callbacks.append(self.give_up)
+            if task.patience_ns is not None and not task.is_lent:
+                _Patience(self._env, task, now + task.patience_ns).callbacks.append(self.give_up)
 
     def _makes_room(self, task: PolicyTask, constraint: GlobalConstraint) -> bool:
         """Say whether the task may wait for `constraint`; whoever has to make room for it is refused."""

@@ -65,6 +65,7 @@ class PolicyTask(Task):
         "kept",
         "laps_left",
         "outcome",
+        "patience_ns",
         "policy",
         "priority",
         "refused_ns",
@@ -94,6 +95,7 @@ class PolicyTask(Task):
         self.attempt = 0
         self.binding: GlobalConstraint | None = None  # what it waits for, while it waits
         self.due_ns = NEVER  # its deadline
+        self.patience_ns: int | None = None  # how long each attempt of the visit waits at most; None: for ever
         self.outcome = Status.succeeded  # how the attempt ends, unless something comes in between
         self.status = Status.succeeded  # how the attempt did end
         self.skipped: Skip | None = None  # why the visit was skipped, if it was
@@ -144,6 +146,7 @@ class PolicyTask(Task):
         self.drawn = drawn
         self._line_up()
         self._work(self.visits.draw("duration"), self._fails())
+        self.patience_ns = self.visits.draw("patience") if self.policy.patience is not None else None
         if self.policy.deadline_ns is not None:
             self.due_ns = self.env._now + self.policy.deadline_ns
 
@@ -154,10 +157,6 @@ class PolicyTask(Task):
         chance, reason = self.policy.skip
         self.skipped = Skip(reason) if _happens(chance, 0, self.visits.draw("skip")) else None
         return self.skipped is not None
-
-    def patience(self) -> int | None:
-        """Draw the patience of an attempt that has to wait; None where it has no end."""
-        return self.visits.draw("patience") if self.visits.has("patience") else None
 
     def _fails(self) -> bool:
         chance = self.policy.fail

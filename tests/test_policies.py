@@ -251,7 +251,7 @@ def test_who_gives_up_in_between_gives_back_what_it_has():
     ]
 
 
-def test_every_attempt_that_waits_has_a_patience_of_its_own():
+def test_every_attempt_that_waits_has_the_patience_of_its_visit():
     slot = {**SLOT, "on_limit": "block"}
     steps = [task(fail=1.0, retry={"max_attempts": 3}, patience={"uniform": ["9s", "10s"]})]
     log = told(run(scenario(until=None, constraints=[slot], count=2, steps=steps)))

@@ -427,7 +427,7 @@ class Strand:
 
     def _spawn(self, step: SpawnPlan) -> Wait:
         yield from self._requests()
-        agent, world = self.agent, self._world
+        agent = self.agent
         visit = agent.visit(step.number)
         count = agent.draws.of_visit(step.count, visit)
         if step.depth is not None and agent.generation >= agent.draws.of_visit(step.depth, visit):

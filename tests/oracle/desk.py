@@ -137,7 +137,9 @@ class Desk:
                 continue
             if entry is not None:
                 entry.off = True
-            entry = None if due is None else self._clock.at(due, REFILL, lambda numbers=numbers: self._refilled(numbers))
+            entry = (
+                None if due is None else self._clock.at(due, REFILL, lambda numbers=numbers: self._refilled(numbers))
+            )
             self._refills[tuple(numbers)] = due, entry
 
     def _refilled(self, numbers: list[int]) -> None:

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 Dict = dict[str, Any]
-FEATURES = ("policies", "reject", "queues", "strict", "room", "preempt", "choose", "fork", "hold", "graph", "spawn", "life")
+FEATURES = (
+    "policies",
+    "reject",
+    "queues",
+    "strict",
+    "room",
+    "preempt",
+    "choose",
+    "fork",
+    "hold",
+    "graph",
+    "spawn",
+    "life",
+)
 QUEUES = ("lifo", "priority", "edf", "sjf", "fair")
 SMALL = st.sampled_from([1, 2, 1, 3])
 
@@ -59,7 +72,7 @@ def _asks(draw: DrawFn, rows: list[Dict], features: tuple[str, ...], held: bool)
     buckets = [row for row in rows if row["type"] == "rate_limit"]
     if buckets and draw(st.integers(0, 3)) == 3:
         cost = draw(st.just(1) | st.sampled_from([{"uniform": [0, 3]}, {"uniform": [1, 2]}]))
-        asks["cost"] = {unit: cost for unit in sorted({row["counts"] for row in buckets})}
+        asks["cost"] = dict.fromkeys(sorted({row["counts"] for row in buckets}), cost)
         for row in buckets:
             if row["id"] in asks.get("needs", {}):
                 asks["needs"][row["id"]] = 1
@@ -205,7 +218,9 @@ def rich(draw: DrawFn, *features: str) -> Dict:
         else:
             later = children
             if draw(st.integers(0, 2)) == 2:
-                fleet["arrivals"] = {"at": [_ms(n) for n in sorted(draw(st.lists(st.integers(0, 6), min_size=1, max_size=4)))]}
+                fleet["arrivals"] = {
+                    "at": [_ms(n) for n in sorted(draw(st.lists(st.integers(0, 6), min_size=1, max_size=4)))]
+                }
             else:
                 fleet["count"] = draw(st.integers(1, 3 if children else 4))
         if draw(st.booleans()):
@@ -218,4 +233,11 @@ def rich(draw: DrawFn, *features: str) -> Dict:
         fleet["steps"] = draw(_steps(context))
         fleets.append(fleet)
     tenants = {"tenants": {"red": {"weight": 2}, "blue": {}}} if draw(st.booleans()) else {}
-    return {"name": "rich", "seed": draw(st.integers(0, 3)), "until": "4s", "constraints": rows, "fleets": fleets, **tenants}
+    return {
+        "name": "rich",
+        "seed": draw(st.integers(0, 3)),
+        "until": "4s",
+        "constraints": rows,
+        "fleets": fleets,
+        **tenants,
+    }
