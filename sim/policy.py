@@ -12,6 +12,7 @@ Rules:
 """
 
 from collections.abc import Generator
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from simpy.events import Event
@@ -270,22 +271,23 @@ class PolicyTask(Task):
 
 
 def _back_off(retry: "RetryPlan", attempt: int, before_ns: int, bits: int) -> int:
-    """Return the back-off after an attempt, in whole ns, rounded down; `bits` is a draw of 53 bits."""
+    """Return the back-off after an attempt, to the nearest ns, ties to even; `bits` is a draw of 53 bits."""
+    share = Fraction(bits, 1 << _BITS)
     if retry.jitter == "decorrelated":
         upper = max(retry.delay_ns, 3 * (before_ns or retry.delay_ns))
-        return min(retry.cap_ns, retry.delay_ns + ((upper - retry.delay_ns) * bits >> _BITS))
+        return min(retry.cap_ns, round(retry.delay_ns + (upper - retry.delay_ns) * share))
     # The power is cut off where it is above every cap, so that no number has thousands of digits.
-    base = retry.delay_ns
-    for _ in range(attempt if retry.factor > 1 else 0):
-        base = int(base * retry.factor)
+    base = Fraction(retry.delay_ns)
+    for _ in range(attempt if retry.factor > 1 and base else 0):
+        base *= retry.factor
         if base >= retry.cap_ns:
             break
-    base = min(retry.cap_ns, base)
+    base = min(Fraction(retry.cap_ns), base)
     if retry.jitter == "full":
-        return base * bits >> _BITS
-    if retry.jitter == "equal":
-        return base // 2 + ((base - base // 2) * bits >> _BITS)
-    return base
+        base *= share
+    elif retry.jitter == "equal":
+        base = base / 2 + base / 2 * share
+    return round(base)
 
 
 def _happens(chance: "Chance", attempt: int, bits: int) -> bool:

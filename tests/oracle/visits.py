@@ -11,7 +11,7 @@ Rules:
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import floor, inf
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from model.events import Kind, Skip, Status
@@ -105,8 +105,7 @@ class Visit:
                 wait = min(Fraction(retry.cap_ns), retry.delay_ns + (3 * before - retry.delay_ns) * share)
             case _:
                 wait = base
-        down = retry.jitter != "none" and "jitter rounds down" in self.agent.world.known
-        self.before = floor(wait) if down else round(wait)
+        self.before = round(wait)
         if retry.retry_after and attempt.rejected:
             return max(self.before, attempt.request.rejected_for)
         return self.before
