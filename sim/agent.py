@@ -83,6 +83,11 @@ class Strand:
         env = self.agent.env
         env.at(env._now, REQUEST).callbacks = self.waker
 
+    def later(self, begin: Callable[[], None]) -> None:
+        """Let something begin after all completions of this instant, if the strand is not over then."""
+        env = self.agent.env
+        env.at(env._now, REQUEST).callbacks = [lambda event: None if self.is_over else begin()]
+
     def get_back(self, hold: PolicyTask) -> Generator[Event, Any, None]:
         """Ask again for what was held and is given back."""
         self.agent.manager.ask(hold)

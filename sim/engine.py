@@ -10,7 +10,8 @@ Rules:
 
 import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
-from itertools import compress, count, repeat
+from itertools import compress, count, groupby, repeat
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -143,9 +144,9 @@ class Engine:
         )
 
     def _control(self) -> Generator[Event, Any, None]:
-        for change in self._plan.changes:
-            yield self.env.at(change.time_ns, CONTROL)
-            self._manager.change(change.constraint, change.setting)
+        for time_ns, changes in groupby(self._plan.changes, key=attrgetter("time_ns")):
+            yield self.env.at(time_ns, CONTROL)
+            self._manager.change(list(changes))
 
     def _fleets(self) -> list[Fleet]:
         fleets: list[Fleet] = []

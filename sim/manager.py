@@ -26,14 +26,14 @@ from simpy.events import Event
 
 from model.events import Kind, Status
 from sim.constraints import TYPES, GlobalConstraint
-from sim.environment import COMPLETION, DEADLINE, REQUEST, Environment
+from sim.environment import COMPLETION, DEADLINE, REFILL, REQUEST, Environment
 from sim.policy import PolicyTask
 from sim.queues import EVERYTHING, queue_of
 from sim.recorder import NOBODY, Recorder, code, who
 from sim.task import YOUNGEST, Demands, Task, Waker
 
 if TYPE_CHECKING:
-    from model.plan import Plan, Setting
+    from model.plan import Change, Plan
 
 _REBOUND = int(Kind.TaskRebound)
 _RESUMED = int(Kind.TaskResumed)
@@ -129,40 +129,50 @@ class ConstraintManager:
             record((now, task.code_finished, task.who, _SUCCEEDED))
             constraint.give(amount)
             while (waiter := constraint.next_fitting()) is not None:
-                self._retry(waiter, constraint)
+                self._let_go(waiter, constraint, _refusing(waiter))
         else:
             record((now, task.code_finished, task.who, _SUCCEEDED))
             for constraint, amount in held:
                 constraint.give(amount)
             self._admit_in_turn([constraint for constraint, _ in held])
 
-    def change(self, number: int, setting: "Setting") -> None:
-        """Give a constraint new numbers, and admit those for whom they make room."""
-        constraint = self.constraints[number]
-        changed = {constraint: None}
-        ceiling_before = constraint.ceiling
-        constraint.change(setting)
-        kind = code(Kind.ConstraintChanged) + constraint.code
-        self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
-        if constraint.ceiling < ceiling_before:
+    def change(self, changes: "Sequence[Change]") -> None:
+        """Give constraints their new numbers of this instant, and then admit those for whom they make room."""
+        changed: dict[GlobalConstraint, None] = {}
+        is_ceiling_lower = False
+        for change in changes:
+            constraint = self.constraints[change.constraint]
+            changed[constraint] = None
+            ceiling_before = constraint.ceiling
+            constraint.change(change.setting)
+            is_ceiling_lower |= constraint.ceiling < ceiling_before
+            kind = code(Kind.ConstraintChanged) + constraint.code
+            self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
+        if is_ceiling_lower:
             everybody = [(task, other) for other in self.constraints for task, _ in other.waiting if task.doubtful]
             for task, binding in sorted(everybody, key=lambda pair: pair[0].age):
                 if (never := _never(task)) is not None:
                     binding.waiting.remove(task)
                     self._refuse(task, never)
                     changed[binding] = None  # it may have stood in the way of others
-        self._admit_in_turn(list(changed))
-        constraint.look_ahead()
+        self._admit_anew(list(changed))
 
     def _passed(self, event: Event) -> None:
-        """Callback of a constraint that scheduled itself: time has passed, somebody may fit."""
+        """Callback of a constraint that scheduled itself: time has passed, somebody may fit. So it is for all refills."""
         assert isinstance(event, GlobalConstraint)
-        if event.happens():
-            before = event.limit_recorded
-            event.pass_time()
-            self._note_change(event, before)
-            self._admit_in_turn([event])
-            event.look_ahead()
+        due = [event, *self._env.take_all(REFILL)] if event.rank == REFILL else [event]
+        passed = [constraint for constraint in due if isinstance(constraint, GlobalConstraint) and constraint.happens()]
+        for constraint in passed:
+            before = constraint.limit_recorded
+            constraint.pass_time()
+            self._note_change(constraint, before)
+        self._admit_anew(passed)
+
+    def _admit_anew(self, changed: Sequence[GlobalConstraint]) -> None:
+        """Admit those for whom there is room in constraints that changed by themselves, and see when there is more."""
+        self._admit_in_turn(changed)
+        for constraint in changed:
+            constraint.look_ahead()
 
     def _admit_in_turn(self, changed: Sequence[GlobalConstraint]) -> None:
         """Try those who wait for any of the changed constraints, in one order by age."""
@@ -174,24 +184,20 @@ class ConstraintManager:
                     task, binding = candidate, constraint
             if task is None or binding is None:
                 return
+            refusing = _refusing(task)  # while it has its place, which may depend on who else waits
             binding.waiting.remove(task)
-            self._retry(task, binding)
+            self._let_go(task, binding, refusing)
 
-    def _retry(self, task: Task, binding: GlobalConstraint) -> None:
-        """Admit a task that `binding` would admit and has let go, unless another constraint refuses it."""
-        if type(task) is PolicyTask:
-            refusing = _refusing(task)
-            if refusing is not None:
-                self._turn_away(task, *refusing)
-                return
-        elif len(task.demands) > 1:
+    def _let_go(self, task: Task, binding: GlobalConstraint, refusing: tuple[GlobalConstraint, int] | None) -> None:
+        """Admit a task that does not wait for `binding` any more, unless another constraint is `refusing` it."""
+        if refusing is None:
             for constraint, amount in task.demands:
-                if not constraint.admits(task, amount):
-                    self._rebind(task, constraint, amount)
-                    return
-        for constraint, amount in task.demands:
-            constraint.take(amount)
-        self._resume(task, binding)
+                constraint.take(amount)
+            self._resume(task, binding)
+        elif type(task) is PolicyTask:
+            self._turn_away(task, *refusing)
+        else:
+            self._rebind(task, *refusing)
 
     def _resume(self, task: Task, binding: GlobalConstraint) -> None:
         """Start a task that waited for `binding` last and has all that it asks for."""
@@ -444,7 +450,7 @@ class ConstraintManager:
         return left_ns
 
 
-def _refusing(task: PolicyTask) -> tuple[GlobalConstraint, int] | None:
+def _refusing(task: Task) -> tuple[GlobalConstraint, int] | None:
     """Return the first constraint that does not admit the task, and what the task wants of it."""
     for constraint, amount in task.demands:
         if not constraint.admits(task, amount) or (constraint.discipline.strict and _stands_behind(task, constraint)):
@@ -452,7 +458,7 @@ def _refusing(task: PolicyTask) -> tuple[GlobalConstraint, int] | None:
     return None
 
 
-def _stands_behind(task: PolicyTask, constraint: GlobalConstraint) -> bool:
+def _stands_behind(task: Task, constraint: GlobalConstraint) -> bool:
     first = constraint.waiting.peek(EVERYTHING)
     return first is not None and constraint.waiting.precedes(first, task)
 

@@ -327,10 +327,9 @@ class FairQueue:
         self._queues[self._group(task)].remove(task)
 
     def precedes(self, waiting: "Task", other: "Task") -> bool:
-        def place(task: "Task") -> tuple[int, int]:
-            return max(self._tags[self._group(task)], self._virtual), task.age
-
-        return place(waiting) < place(other)
+        if self._group(waiting) == self._group(other):
+            return waiting.age < other.age
+        return self._place(waiting) < self._place(other)
 
     def served(self, task: "Task", amount: int) -> None:
         group, unit = self._share_of[task.fleet]  # type: ignore[attr-defined] # only tasks with a policy come here
@@ -344,6 +343,14 @@ class FairQueue:
     def least(self) -> int:
         waiting = self._waiting()
         return waiting[0][2].least if self._strict else min(queue.least for _, _, queue in waiting)
+
+    def _place(self, task: "Task") -> tuple[int, int]:
+        """Return the place that the group of a task has or would have in the order of the groups."""
+        group = self._group(task)
+        first = self._queues[group].peek(EVERYTHING)
+        if first is None:
+            return max(self._tags[group], self._virtual), task.age
+        return self._tags[group], min(first.age, task.age)
 
     def _group(self, task: "Task") -> int:
         return self._share_of[task.fleet][0]  # type: ignore[attr-defined]

@@ -5,7 +5,8 @@ Rules:
 1. A fork and a graph give the agent further strands, each a line of doing of its own; the strand that came to the fork
    waits until enough of them are over. Those that are left then are called off, the last to begin first.
 2. All strands of an agent are that agent: their tasks have its number, and visits are counted over all of them.
-3. Going on after a join is a request: it comes after all completions of its instant.
+3. Going on after a join is a request, and so is beginning because others are over: it comes after all completions of its
+   instant.
 4. A spawned agent is an agent of its own. What it draws depends on who spawned it at which visit, not on when.
 """
 
@@ -111,7 +112,8 @@ class Fork(WorkflowStep):
 
         def over() -> None:
             join.over()
-            begin(1)
+            if left and not join.reached:
+                strand.later(lambda: begin(1))
 
         def begin(most: int) -> None:
             nonlocal left
@@ -159,18 +161,15 @@ class _GraphRun:
 
     def begin(self) -> None:
         """Begin all nodes that have nothing more to wait for."""
-        while ready := [place for place in range(len(self._plan.nodes)) if self._is_ready(place)]:
-            for place in ready:
-                if place in self._begun:  # what began before it was over at once, and began it
-                    continue
-                self._begun.add(place)
-                if all(self._done[other] for other in self._plan.after[place]):
-                    self._strand.branch(self._plan.nodes[place], self._over(place), self._judged(place))
-                else:
-                    agent = self._strand.agent
-                    skip(agent, agent.fleet.steps[self._plan.nodes[place] - agent.fleet.first_step], Skip.upstream)
-                    self._done[place] = False
-                    self.join.over()
+        for place in [place for place in range(len(self._plan.nodes)) if self._is_ready(place)]:
+            self._begun.add(place)
+            if all(self._done[other] for other in self._plan.after[place]):
+                self._strand.branch(self._plan.nodes[place], self._over, self._judged(place))
+            else:
+                agent = self._strand.agent
+                skip(agent, agent.fleet.steps[self._plan.nodes[place] - agent.fleet.first_step], Skip.upstream)
+                self._done[place] = False
+                self._over()
 
     def _is_ready(self, place: int) -> bool:
         if place in self._begun:
@@ -186,12 +185,10 @@ class _GraphRun:
 
         return judged
 
-    def _over(self, place: int) -> Callable[[], None]:
-        def over() -> None:
-            self.join.over()
-            self.begin()
-
-        return over
+    def _over(self) -> None:
+        self.join.over()
+        if len(self._begun) < len(self._plan.nodes):
+            self._strand.later(self.begin)
 
 
 class Spawn(WorkflowStep):

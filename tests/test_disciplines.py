@@ -224,3 +224,21 @@ def test_who_is_called_off_at_the_instant_of_its_end_leaves_the_processor_once()
     ]
     log = told(run(scenario(until=None, constraints=[shared], steps=[{"graph": graph}])))
     assert log[-3:] == ["1 TaskFinished a_0_bad#0 failed", "1 TaskFinished a_0_other#0 cancelled", "1 RunFinished"]
+
+
+@pytest.mark.parametrize("seed", [0, 5, 11])
+def test_a_fair_queue_for_drawn_costs_has_one_order(seed):
+    """A task that was passed over keeps its place while it is tried: these runs once went round for ever."""
+    limit = {"id": "c", "type": "rate_limit", "scope": "tenant:red", "rate": "5/s", "queue": "fair", "fair_by": "fleet"}
+    drawn = {"task": "drawn", "duration": "300ms", "cost": {"requests": {"uniform": [1, 2]}}}
+    held = {"hold": "held", "steps": [{"task": "inner", "duration": "101653615ns"}]}
+    inner = {"hold": "held", "steps": [{"task": "inner", "duration": {"exponential": "200ms"}}]}
+    tasks = [
+        {"task": f"t{n}", "duration": duration} for n, duration in enumerate(["213952025ns", "100000001ns", "100ms"])
+    ]
+    fleets = [
+        {"name": "a", "count": 2, "tenant": "red", "steps": [{"repeat": 2, "steps": [drawn]}, held]},
+        {"name": "b", "count": 1, "tenant": "red", "steps": [inner, *tasks]},
+    ]
+    log = run(scenario(until=None, seed=seed, constraints=[limit], fleets=fleets))
+    assert sum("TaskFinished" in line for line in told(log)) == 13

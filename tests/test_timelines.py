@@ -502,3 +502,44 @@ def test_a_log_holds_the_rate_and_the_depth_that_the_scenario_meant(rate):
         scenario(until="3s", constraints=[{"id": "r", "type": "rate_limit", "rate": rate}], count=20, steps=[WORK])
     )
     assert run(log.header.scenario).digest() == log.digest()
+
+
+def test_changes_of_one_instant_are_made_before_anybody_is_tried():
+    pauses = [{"id": "first", "type": "pause"}, {"id": "second", "type": "pause", "from": "2s", "expires": "4s"}]
+    steps = [{"task": "t", "duration": "1s"}]
+    assert told(run(scenario(until=None, constraints=pauses, arrivals={"at": ["1s"]}, steps=steps))) == [
+        "1 TaskBlocked a_0_t#0 first 0",
+        "2 ConstraintChanged first -1",
+        "2 ConstraintChanged second 0",
+        "2 TaskRebound a_0_t#0 second 1",
+        "4 ConstraintChanged second -1",
+        "4 TaskResumed a_0_t#0 second 3",
+        "4 TaskStarted a_0_t#0 3",
+        "5 TaskFinished a_0_t#0 succeeded",
+        "5 RunFinished",
+    ]
+
+
+def test_buckets_that_refill_at_one_instant_let_the_oldest_go_first():
+    buckets = [
+        {"id": bucket, "type": "rate_limit", "rate": "1/s", "scope": f"task:*_{bucket}"} for bucket in ("one", "two")
+    ]
+    slot = {"id": "slot", "type": "concurrency", "limit": 1, "scope": "task:*"}
+    now, work = {"duration": "0s"}, {"duration": "1s"}
+    fleets = [
+        {"name": "empty", "count": 1, "steps": [{"task": "one", **now}, {"task": "two", **now}]},
+        {"name": "early", "arrivals": {"at": ["0.1s"]}, "steps": [{"task": "one", **work, "patience": "400ms"}]},
+        {"name": "older", "arrivals": {"at": ["0.2s"]}, "steps": [{"task": "two", **work}]},
+        {"name": "younger", "arrivals": {"at": ["0.3s"]}, "steps": [{"task": "one", **work}]},
+    ]
+    log = run(scenario(until=None, constraints=[*buckets, slot], fleets=fleets))
+    assert [line for line in told(log) if float(line.split()[0]) >= 1] == [
+        "1 TaskResumed older_0_two#0 two 0.8",
+        "1 TaskStarted older_0_two#0 0.8",
+        "1 TaskRebound younger_0_one#0 slot 0.7",
+        "2 TaskFinished older_0_two#0 succeeded",
+        "2 TaskResumed younger_0_one#0 slot 1.7",
+        "2 TaskStarted younger_0_one#0 1.7",
+        "3 TaskFinished younger_0_one#0 succeeded",
+        "3 RunFinished",
+    ]

@@ -174,9 +174,9 @@ def test_what_comes_after_a_failure_or_a_skipped_task_is_skipped_and_a_cache_hit
         "0 TaskSkipped a_0_cached#0 cache_hit",
         "0 TaskStarted a_0_after_cached#0 0",
         "1 TaskFinished a_0_bad#0 failed",
+        "1 TaskFinished a_0_after_cached#0 succeeded",
         "1 TaskSkipped a_0_after_bad#0 upstream",
         "1 TaskSkipped a_0_after_that#0 upstream",
-        "1 TaskFinished a_0_after_cached#0 succeeded",
         "1 RunFinished",
     ]
 
@@ -295,4 +295,23 @@ def test_a_branch_that_stops_its_agent_stops_all_branches():
         "1 TaskFinished a_0_long#0 cancelled",
         "1 AgentFinished 0",
         "1 RunFinished",
+    ]
+
+
+def test_what_begins_because_another_is_over_asks_when_all_completions_of_the_instant_are_over():
+    graph = {"graph": [{"task": "x", "duration": "1s"}, {**SUB, "after": ["x"]}]}
+    fork = {"fork": 2, "width": 1, "steps": [{"task": "copy", "duration": "1s"}]}
+    fleets = [{"name": name, "count": 1, "steps": [step]} for name, step in (("a", graph), ("b", fork), ("c", SUB))]
+    assert told(run(scenario(until=None, constraints=[SLOT], fleets=fleets))) == [
+        "0 TaskStarted a_0_x#0 0",
+        "0 TaskStarted b_0_copy#0 0",
+        "0 TaskStarted c_0_sub#0 0",
+        "1 TaskFinished a_0_x#0 succeeded",
+        "1 TaskFinished b_0_copy#0 succeeded",
+        "1 TaskFinished c_0_sub#0 succeeded",
+        "1 TaskStarted a_0_sub#0 0",
+        "1 TaskStarted b_0_copy#1 0",
+        "2 TaskFinished a_0_sub#0 succeeded",
+        "2 TaskFinished b_0_copy#1 succeeded",
+        "2 RunFinished",
     ]

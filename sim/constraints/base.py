@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from simpy.events import Event
 
 from model.events import Kind
+from sim.environment import REFILL
 from sim.queues import SizedQueue
 from sim.recorder import RESUMED_AND_STARTED, constraint_code
 
@@ -47,6 +48,9 @@ class GlobalConstraint(Event, ABC):
     """Whether it wants to know how each task ended that it governs."""
     shares: ClassVar[bool] = False
     """Whether it says how fast a task works: then the task does not schedule its own end."""
+
+    rank: ClassVar[int] = REFILL
+    """When among the events of an instant it happens."""
 
     settles = False
     """Whether a task settles at its end what it took at its start, whatever it keeps for its next attempt."""
@@ -136,12 +140,12 @@ class GlobalConstraint(Event, ABC):
     def look_ahead(self) -> None:
         """Schedule this event for the next time at which a waiting task can fit by the passing of time."""
 
-    def schedule(self, due_ns: int, rank: int) -> None:
+    def schedule(self, due_ns: int) -> None:
         """Let this event happen at `due_ns`, unless it is due before. An earlier time overrules a later one."""
         if self.due_ns is None or due_ns < self.due_ns:
             self.due_ns = due_ns
             self.callbacks = self.armed
-            self.env.push(due_ns, rank, self)
+            self.env.push(due_ns, self.rank, self)
 
     def happens(self) -> bool:
         """Say, when the event is processed, whether it is still the one that is due."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from model.events import Status
 from model.units import MICRO
 from sim.constraints.base import UNLIMITED, GlobalConstraint
-from sim.environment import REFILL
 
 if TYPE_CHECKING:
     from model.plan import ConstraintPlan
@@ -107,4 +106,4 @@ class CircuitBreaker(GlobalConstraint):
         self._outcomes.clear()
         self._failures, self._probes = 0, None
         self._opens_again_ns = self.env._now + self._numbers["open_ns"]
-        self.schedule(self._opens_again_ns, REFILL)
+        self.schedule(self._opens_again_ns)

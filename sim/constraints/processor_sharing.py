@@ -33,6 +33,7 @@ class ProcessorSharing(GlobalConstraint):
     type = "processor_sharing"
     holds = True
     shares = True
+    rank = COMPLETION
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
         self.env: Environment = env
@@ -85,7 +86,7 @@ class ProcessorSharing(GlobalConstraint):
                 number, wait = len(self._working), end - now
                 if number > self.limit:
                     wait = -(-wait * number // self.limit)
-                self.schedule(self.env._now + -(-wait >> _SHIFT), COMPLETION)
+                self.schedule(self.env._now + -(-wait >> _SHIFT))
                 return
 
     def _settle(self) -> int:

@@ -12,7 +12,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from sim.constraints.base import GlobalConstraint
-from sim.environment import REFILL
 
 if TYPE_CHECKING:
     from model.plan import ConstraintPlan
@@ -61,4 +60,4 @@ class TimedConstraint(GlobalConstraint):
             return
         wait_ns = self.available_in(self.waiting.least)
         if wait_ns is not None:
-            self.schedule(self.env._now + wait_ns, REFILL)
+            self.schedule(self.env._now + wait_ns)

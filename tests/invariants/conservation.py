@@ -5,7 +5,8 @@ has room, the task should have been admitted, or been bound to another one that 
 
 Within an instant, a completion or a change admits whom it can before anything else happens (section 4), so right before
 the next completion, change or arrival nobody waits for a slot that is free or a pause that is over. (A bucket may have
-earned something that is given out after the completions.)
+earned something that is given out after the completions.) Changes of one instant are made together, before anybody is
+tried.
 
 A bucket also earns between the rows. A task has to be tried in the very nanosecond in which enough is there, and whatever
 comes of that is a row, so until the nanosecond before the next row the bucket must still have too little.
@@ -35,9 +36,12 @@ def check(log: Log) -> list[str]:
     found = []
     instants = list(reading.instants())
     for (_, rows), following in zip(instants, [*instants[1:], None], strict=True):
-        for row in rows:
-            if row.kind in (Kind.ConstraintChanged, Kind.AgentStarted) or (
-                row.kind == Kind.TaskFinished and row.task in replay.running and row.value != Status.preempted
+        for before, row in zip([None, *rows], rows, strict=False):
+            goes_on = before is not None and before.kind == row.kind == Kind.ConstraintChanged
+            if (
+                (row.kind == Kind.ConstraintChanged and not goes_on)
+                or row.kind == Kind.AgentStarted
+                or (row.kind == Kind.TaskFinished and row.task in replay.running and row.value != Status.preempted)
             ):
                 found += _left(reading, replay, row)
             replay.apply(row)
