@@ -4,7 +4,7 @@ Rules:
 
 1. A fixed window begins at every multiple of its period. What was left of the one before is gone.
 2. A sliding window holds what was taken in the period before now: what was taken at t counts until just before t + period.
-3. A change keeps what was used.
+3. A change keeps what is used at that time by the numbers before it.
 """
 
 from collections import deque
@@ -33,6 +33,7 @@ class FixedWindow(TimedConstraint):
         super().__init__(env, plan, waiting)
 
     def apply(self, numbers: dict[str, int] | None) -> None:
+        self._settled()
         self.in_force = numbers is not None
         if numbers is not None:
             self.limit, self.period_ns = self.numbers(numbers)
@@ -99,6 +100,7 @@ class SlidingWindow(TimedConstraint):
         super().__init__(env, plan, waiting)
 
     def apply(self, numbers: dict[str, int] | None) -> None:
+        self._settled()
         self.in_force = numbers is not None
         if numbers is not None:
             self.limit, self.period_ns = numbers["tokens"], numbers["period_ns"]
