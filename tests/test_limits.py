@@ -35,6 +35,17 @@ def test_a_fixed_window_rejects_until_the_next():
     ]
 
 
+def test_a_change_of_a_fixed_window_knows_nothing_of_the_window_before():
+    rows = [limit(rate="2/10s", algorithm="fixed_window", changes=[{"at": "15s", "rate": "3/10s"}])]
+    log = run(scenario(until=None, constraints=rows, arrivals=at(0, 0, 16, 16, 16, 16), steps=NOW))
+    assert starts(log) == [0, 0, 16, 16, 16, 20]
+
+
+def test_a_change_of_a_sliding_window_does_not_count_again_what_was_gone():
+    rows = [limit(rate="1/2s", algorithm="sliding_window", changes=[{"at": "5s", "rate": "1/10s"}])]
+    assert starts(run(scenario(until=None, constraints=rows, arrivals=at(0, 6, 7), steps=NOW))) == [0, 6, 16]
+
+
 def test_a_sliding_window_admits_so_many_in_any_window():
     rows = [limit(rate="2/10s", algorithm="sliding_window")]
     log = run(scenario(until=None, constraints=rows, arrivals=at(0, 9, 9, 9, 9), steps=NOW))
@@ -172,6 +183,20 @@ def test_a_circuit_breaker_opens_again_when_its_probe_fails():
         "12 ConstraintChanged breaker 0",
         "12 TaskRejected f2_0_t#0 breaker 10",
         "22 ConstraintChanged breaker 1",
+    ]
+
+
+def test_a_circuit_breaker_that_expires_while_it_is_open_stays_out_of_force():
+    rows = [{**BREAKER, "min_calls": 1, "expires": "5s"}]
+    steps = [{"task": "t", "duration": "1s", "fail": 1.0}]
+    log = told(run(scenario(until="20s", constraints=rows, arrivals=at(0, 2, 6), steps=steps)))
+    assert [line for line in log if "Task" not in line or "Started" in line or "Rejected" in line] == [
+        "0 TaskStarted a_0_t#0 0",
+        "1 ConstraintChanged breaker 0",
+        "2 TaskRejected a_1_t#0 breaker 9",
+        "5 ConstraintChanged breaker -1",
+        "6 TaskStarted a_2_t#0 0",
+        "20 RunFinished",
     ]
 
 

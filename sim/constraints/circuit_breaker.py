@@ -43,6 +43,8 @@ class CircuitBreaker(GlobalConstraint):
 
     def apply(self, numbers: dict[str, int] | None) -> None:
         self._numbers = numbers
+        if numbers is None:  # it may be open, and is not to be half-open later
+            self._opens_again_ns = self._probes = None
 
     @property
     def limit_recorded(self) -> int:
