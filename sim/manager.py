@@ -345,8 +345,10 @@ class ConstraintManager:
         self._admit_in_turn([constraint for constraint, _ in held])
 
     def _start(self, task: PolicyTask) -> None:
-        """Start a task that has all that it asks for."""
+        """Start a task that has all that it asks for, or let it ask for the rest."""
         now = self._env._now
+        for constraint, amount in task.demands:
+            constraint.waiting.served(task, amount)
         if task.drawn:
             self._state_amounts(task, now)
         if task.stages:
@@ -369,12 +371,13 @@ class ConstraintManager:
             self._give(task, acquired)
 
     def _begin(self, task: PolicyTask) -> None:
-        task.binding, task.acquired = None, ()
+        task.binding = None
         task.started = next(self._starts)
-        task.began_ns = self._env._now
-        for constraint, amount in task.demands:
-            constraint.waiting.served(task, amount)
-            if constraint.holders is not None and not task.has_body:
+        if not task.is_lent:
+            task.began_ns = self._env._now
+        task.hold_all()
+        for constraint, amount in () if task.has_body else task.demands:
+            if constraint.holders is not None:
                 constraint.holders.add(task, amount)
         task.begin(next((constraint for constraint, _ in task.demands if constraint.shares), None))
 

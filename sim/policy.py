@@ -208,10 +208,18 @@ class PolicyTask(Task):
 
     def keep(self) -> None:
         """Hold on to the slots, and ask for the rest alone next time."""
-        self.kept += tuple(demand for demand in self.held if demand[0].holds)
+        self.kept = tuple(demand for demand in self.held if demand[0].holds)
         self.held = ()
         self.demands = tuple(demand for demand in self.whole[0] if not demand[0].holds)
-        self.drawn = tuple(demand for demand in self.drawn if not demand[0].holds)
+        self._state()
+
+    def hold_all(self) -> None:
+        """Hold all that it asked for: what it has taken now, one after the other, or kept from the attempt before."""
+        if self.is_lent:
+            self.held, self.is_lent = self.held + self.demands, False
+        else:
+            self.kept = self.acquired = ()
+            self.demands, self.held, _ = self.whole
 
     def resume_later(self, mode: str, left_ns: int) -> None:
         """Begin the next attempt after a pre-emption that left this much to do."""
@@ -223,8 +231,6 @@ class PolicyTask(Task):
 
     def begin(self, sharing: "GlobalConstraint | None") -> None:
         """Start to work: schedule the end of it, or let the constraint do so that the work shares."""
-        if self.is_lent:
-            self.held, self.is_lent = self.held + self.demands, False
         if sharing is not None and not self.has_body:
             self.sharing = sharing
             self.ending = Event(self.env)

@@ -258,3 +258,52 @@ def test_every_attempt_that_waits_has_the_patience_of_its_visit():
     # They take turns, and each waits before each of its attempts but the very first.
     assert sum("TaskBlocked" in line for line in log) == 5
     assert sum("TaskStarted" in line for line in log) == 6
+
+
+def test_all_that_was_acquired_in_order_goes_to_a_more_important_task():
+    slot = {"id": "a", "type": "concurrency", "limit": 1, "queue": "priority", "preempt": "restart", "scope": None}
+    fleets = [
+        {"name": "low", "count": 1, "steps": [{**both("a", "b")[0], "duration": "2s"}]},
+        {"name": "high", "arrivals": {"at": ["1s"]}, "priority": 5, "steps": [task(needs={"a": 1})]},
+    ]
+    constraints = [slot, {**locks("b")[0], "scope": None}]
+    assert told(run(scenario(until=None, constraints=constraints, fleets=fleets))) == [
+        "0 ResourceAcquired low_0_t#0 a 1",
+        "0 ResourceAcquired low_0_t#0 b 1",
+        "0 TaskStarted low_0_t#0 0",
+        "1 TaskFinished low_0_t#0 preempted",
+        "1 ResourceReleased low_0_t#0 a 1",
+        "1 ResourceReleased low_0_t#0 b 1",
+        "1 TaskStarted high_0_work#0 0",
+        "1 TaskBlocked low_0_t#0.1 a 0",
+        "2 TaskFinished high_0_work#0 succeeded",
+        "2 TaskResumed low_0_t#0.1 a 1",
+        "2 ResourceAcquired low_0_t#0.1 a 1",
+        "2 ResourceAcquired low_0_t#0.1 b 1",
+        "2 TaskStarted low_0_t#0.1 1",
+        "4 TaskFinished low_0_t#0.1 succeeded",
+        "4 ResourceReleased low_0_t#0.1 a 1",
+        "4 ResourceReleased low_0_t#0.1 b 1",
+        "4 RunFinished",
+    ]
+
+
+def test_a_processor_that_was_acquired_first_is_shared():
+    constraints = [{**locks("a")[0], "queue": "processor_sharing", "scope": None}, {**locks("b")[0], "limit": 2}]
+    log = told(run(scenario(until=None, constraints=constraints, count=2, steps=both("a", "b"))))
+    assert [line for line in log if "Finished" in line][:2] == [
+        "2 TaskFinished a_0_t#0 succeeded",
+        "2 TaskFinished a_1_t#0 succeeded",
+    ]
+
+
+def test_an_attempt_that_keeps_its_slot_is_charged_at_its_end_like_all_others():
+    budget = {"id": "budget", "type": "quota", "total": 10, "charge": "on_finish"}
+    retry = {"max_attempts": 2, "delay": "1s", "hold_during_backoff": True}
+    log = told(run(scenario(until=None, constraints=[*locks("a"), budget], steps=[task(fail=[1, 0], retry=retry)])))
+    assert [line for line in log if "Acquired" in line or "Released" in line] == [
+        "0 ResourceAcquired a_0_work#0 a 1",
+        "1 ResourceReleased a_0_work#0 budget -1000000",
+        "3 ResourceReleased a_0_work#0.1 a 1",
+        "3 ResourceReleased a_0_work#0.1 budget -1000000",
+    ]
