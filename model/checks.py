@@ -310,6 +310,16 @@ class Checks:
             for row in self._rows
             if row.queue == "processor_sharing" and (row.id in step.needs or self._may_govern(row, fleet, number, name))
         ]
+        produced = [
+            row.id
+            for row in self._rows
+            if row.produced_every and (row.id in step.needs or self._may_govern(row, fleet, number, name))
+        ]
+        if produced and (shared or isinstance(step, Hold)):
+            problem = (
+                f"{produced[0]} charges what it costs as it is produced, and how long it works is not known before"
+            )
+            self._found.report(path, problem, "charge: on_finish or settle, or a task that shares no processor")
         if len(shared) > 1:
             problem = f"it shares {' and '.join(shared)}, and can go at the speed of one only"
             self._found.report(path, problem, "one constraint with queue: processor_sharing")
@@ -441,21 +451,24 @@ class Checks:
             self._found.report(at, problem, f"1, or no cost of {row.counted}")
 
     def _check_cost(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
-        path = (*path, "cost")
-        if task.cost is None:
-            return
         limits = self._rate_limits(fleet, number, task)
-        if isinstance(task.cost, dict):
-            for unit, cost in task.cost.items():
+        rows = [row for row, _ in limits]
+        for key, by_unit in (("cost", task.cost), ("reserve", task.reserve), ("cached", task.cached)):
+            for unit, amount in by_unit.items() if isinstance(by_unit, dict) else ():
+                at: Path = (*path, key, unit)
                 if self._units is not None and unit not in self._units:
                     problem = f"no rate limit counts {shown(unit)}{did_you_mean(unit, self._units)}"
-                    allowed = listed(self._units, "a cost where there is a rate limit")
-                    self._found.report((*path, unit), problem, allowed, key=True)
-                self._check_quantity(fleet, number, (*path, unit), cost)
-                self._check_burst(cost, (*path, unit), [row for row, _ in limits if row.counted == unit])
+                    self._found.report(
+                        at, problem, listed(self._units, f"a {key} where there is a rate limit"), key=True
+                    )
+                if key != "cached":
+                    self._check_quantity(fleet, number, at, amount)
+                    self._check_burst(task, key, amount, at, [row for row in rows if row.counted == unit])
+        if task.cost is None or isinstance(task.cost, dict):
             return
+        path = (*path, "cost")
         self._check_quantity(fleet, number, path, task.cost)
-        units = {str(row.counted): row.id for row, _ in reversed(limits)}
+        units = {str(row.counted): row.id for row in reversed(rows)}
         governing = [
             sum((flags for row, flags in limits if row.counted == unit), start=np.zeros(1)) > 0 for unit in units
         ]
@@ -464,15 +477,23 @@ class Checks:
             allowed = f"a cost for each: {{{', '.join(f'{unit}: COST' for unit in sorted(units))}}}"
             self._found.report(path, f"one cost, though the rate limits of this task count {counted}", allowed)
         else:
-            self._check_burst(task.cost, path, [row for row, _ in limits])
+            self._check_burst(task, "cost", task.cost, path, rows)
 
-    def _check_burst(self, cost: object, path: Path, rows: Sequence[Constraint]) -> None:
-        bounds = [(most, row) for row in rows if (most := _most(row)) is not None]
-        # Where a cost is charged at the end alone, any cost can be.
-        bursts = [(most / row.scale, row.id) for most, row in bounds if row.charge != "on_finish"]
-        if bursts and isinstance(cost, (int, float)) and cost > min(bursts)[0] + 0.5:
-            least, name = min(bursts)
-            problem = f"{cost:,.12g}, more than {name} can ever hold: its burst is {least:,.12g}"
+    def _check_burst(self, task: Task | Hold, key: str, amount: object, path: Path, rows: Sequence[Constraint]) -> None:
+        """Check that what a task asks for when it starts, its cost or what it reserves, can ever be had."""
+        if not isinstance(amount, (int, float)):
+            return
+        too_small = []
+        for row in rows:
+            most, share = _most(row), task.cached.get(str(row.counted), 0.0) if row.exempts_cached else 0.0
+            reserves = row.charge == "settle" and row.counted in task.reserve
+            asks = key == "reserve" if reserves else key == "cost" and row.charge in ("on_start", "settle")
+            wanted = amount * (1 - share) if key == "cost" else amount
+            if asks and most is not None and wanted > most / row.scale + 0.5:
+                too_small.append((most / row.scale, row.id, wanted))
+        if too_small:
+            least, name, wanted = min(too_small)
+            problem = f"{wanted:,.12g}, more than {name} can ever hold: its burst is {least:,.12g}"
             self._found.report(path, problem, f"at most {least:,.12g}")
 
     # Distributions
@@ -648,5 +669,5 @@ def _most(row: Constraint) -> int | None:
 
 def _replaces(later: Constraint, row: Constraint) -> bool:
     """Say whether `later`, further down the list, takes the place of `row` at the very time at which `row` begins."""
-    same = (later.scope, later.type, later.counted, later.from_) == (row.scope, row.type, row.counted, row.from_)
+    same = all(getattr(later, key) == getattr(row, key) for key in ("scope", "type", "counted", "over", "from_"))
     return same and row.scope is not None

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from model.schema import Amount, Count, Duration, Flag, Model, Name, Positive, Probability, RateField, WholeNumber
-from model.units import MICRO
+from model.units import MICRO, NS_PER_SECOND, Rate, format_duration
+
+_GROWTH = 1.5
+_RETRY_AFTER = ("exact", "seconds", "none")
 
 SCOPE_HINT = "global, task:PATTERN, fleet:PATTERN or tenant:PATTERN"
 
@@ -49,6 +52,9 @@ class _Constraint(Model):
     in the queue. At most `room` wait; then `overflow` says who is refused: the `newest`, the `oldest`, or `all`.
 
     The changes come again `every` so often. Amounts are kept in whole numbers, `scale` to the unit.
+
+    `retry_after` is what a refusal says: `exact`, after how long there would have been room if nothing else had
+    happened; `seconds`, the same in whole seconds, rounded up, as a header says it; `none`; or always the same time.
     """
 
     scale: ClassVar[int] = 1
@@ -66,6 +72,10 @@ class _Constraint(Model):
     admission: Literal["first_fit", "strict"] = "first_fit"
     room: Annotated[WholeNumber, Field(ge=0)] | None = None
     overflow: Literal["newest", "oldest", "all"] = "newest"
+    retry_after: Annotated[
+        Annotated[Literal["exact", "seconds", "none"], Tag("rule")] | Annotated[Duration, Tag("time")],
+        Discriminator(lambda value: "rule" if value in _RETRY_AFTER else "time"),
+    ] = "exact"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -113,6 +123,24 @@ class _Constraint(Model):
     def counted(self) -> str | None:
         """What a limit with a cost counts; None for a type without a cost."""
         return None
+
+    @property
+    def over(self) -> int | None:
+        """The time in ns over which it counts, None where there is no such time.
+
+        Two limits that count the same over different times both hold: a limit a minute does not replace one a day.
+        """
+        return None
+
+    @property
+    def exempts_cached(self) -> bool:
+        """Whether what came from a cache costs nothing."""
+        return False
+
+    @property
+    def produced_every(self) -> int:
+        """Every how many ns what a task has produced is charged; 0 where it is not charged so."""
+        return 0
 
     def largest(self, numbers: Settings) -> int | None:
         """Return the largest amount that can be admitted under these numbers, or None where there is no bound."""
@@ -169,6 +197,57 @@ class Concurrency(_Constraint):
         return [(self.from_, {"limit": self.limit}), *((c.at, {"limit": c.limit}) for c in self.changes)]
 
 
+class _Counting(_Constraint):
+    """What all limits that count something share.
+
+    A task costs 1 of everything unless its `cost` says otherwise. The cost is charged when the task starts or when it ends
+    (`on_finish`: then a task starts while anything is left, and the level may go below 0), or what the task reserves is
+    charged when it starts and settled when it ends, or it is charged as it is produced, evenly over the work of the task,
+    every `chunk` (1s) of it (a task then starts as `on_finish`). What the task says is `cached` is charged like the rest
+    (`counts`) or not at all (`exempt`).
+
+    A window `begins` at every multiple of its period (`calendar`), or with the first cost after the end of the one
+    before (`first_use`).
+    """
+
+    counts: Name = "requests"
+    charge_: Annotated[Literal["on_start", "on_finish", "settle", "as_produced"], Field(alias="charge")] = "on_start"
+    chunk: Annotated[Duration, Field(gt=0)] | None = None
+    cached: Literal["counts", "exempt"] = "counts"
+    begins: Literal["calendar", "first_use"] = "calendar"
+
+    @property
+    def charge(self) -> str:
+        """`charge`."""
+        return self.charge_
+
+    @property
+    def counted(self) -> str:
+        """What this limit counts."""
+        return self.counts
+
+    @property
+    def exempts_cached(self) -> bool:
+        """`cached: exempt`."""
+        return self.cached == "exempt"
+
+    @property
+    def produced_every(self) -> int:
+        """`chunk`, where it matters."""
+        return (self.chunk or NS_PER_SECOND) if self.charge_ == "as_produced" else 0
+
+    def _refuse_unless(self, allowed: bool, key: str, where: str) -> None:
+        """Refuse a key that is given where it means nothing."""
+        if not allowed and getattr(self, key) != type(self).model_fields[key].default:
+            message = f"{key} without {where}; allowed: {key} with {where}"
+            raise PydanticCustomError("key", "{message}", {"message": message})
+
+    @model_validator(mode="after")
+    def _check_chunk(self) -> Self:
+        self._refuse_unless(self.charge_ == "as_produced", "chunk", "charge: as_produced")
+        return self
+
+
 class RateLimitChange(_Change):
     """A new rate, a new burst or both from a time on."""
 
@@ -183,23 +262,20 @@ class RateLimitChange(_Change):
         return self
 
 
-class RateLimit(_Constraint):
+class RateLimit(_Counting):
     """A token bucket: `rate` earns tokens up to `burst`, which it starts with; by default `10/m` is ten deep.
 
-    Or a window: at most the tokens of the `rate` in each period of it that begins at a multiple of the period
-    (`fixed_window`), or in any such period (`sliding_window`).
-
-    `counts` says what it counts. A task costs 1 of everything unless its `cost` says otherwise. The cost is charged when
-    the task starts or when it ends (`on_finish`: then a task starts while anything is left, and the level may go below 0),
-    or what the task reserves is charged when it starts and settled when it ends.
+    Or a window: at most the tokens of the `rate` in each period of it (`fixed_window`), or in any such period
+    (`sliding_window`); or `ramp`, a fixed window in which there is `growth` (1.5) times what was used in the one before,
+    and always what the rate says. A fixed window of a minute may be enforced in each `slice` of, say, a second.
     """
 
     type: Literal["rate_limit"]
     rate: RateField
     burst: Count | None = None
-    counts: Name = "requests"
-    algorithm: Literal["token_bucket", "fixed_window", "sliding_window"] = "token_bucket"
-    charge_: Annotated[Literal["on_start", "on_finish", "settle"], Field(alias="charge")] = "on_start"
+    algorithm: Literal["token_bucket", "fixed_window", "sliding_window", "ramp"] = "token_bucket"
+    slice: Annotated[Duration, Field(gt=0)] | None = None
+    growth: Annotated[Positive, Field(ge=1, le=1000)] | None = None
     changes: Annotated[list[RateLimitChange], Field(max_length=10_000)] = []
 
     @model_validator(mode="after")
@@ -208,7 +284,23 @@ class RateLimit(_Constraint):
         if self.algorithm != "token_bucket" and any(burst is not None for burst in bursts):
             message = f"a burst with {self.algorithm}; allowed: burst with algorithm: token_bucket"
             raise PydanticCustomError("burst", "{message}", {"message": message})
+        self._refuse_unless(self.algorithm == "fixed_window", "slice", "algorithm: fixed_window")
+        self._refuse_unless(self.algorithm == "fixed_window", "begins", "algorithm: fixed_window")
+        self._refuse_unless(self.algorithm == "ramp", "growth", "algorithm: ramp")
+        for rate in [self.rate, *(change.rate for change in self.changes if change.rate is not None)]:
+            if self.slice is not None and (rate.period_ns % self.slice or not self._in_a_window(rate)[0]):
+                message = (
+                    f"a slice of {format_duration(self.slice)} of {rate}; "
+                    "allowed: a time that divides the period, and in which the rate has a whole token"
+                )
+                raise PydanticCustomError("slice", "{message}", {"message": message})
         return self
+
+    def _in_a_window(self, rate: Rate) -> tuple[int, int]:
+        """Return how many whole tokens a window has, and how many ns it is long."""
+        if self.slice is None:
+            return rate.tokens, rate.period_ns
+        return rate.tokens * self.slice // rate.period_ns, self.slice
 
     @property
     def behaviour(self) -> str:
@@ -216,26 +308,30 @@ class RateLimit(_Constraint):
         return self.type if self.algorithm == "token_bucket" else self.algorithm
 
     @property
-    def charge(self) -> str:
-        """`charge`."""
-        return self.charge_
-
-    @property
-    def counted(self) -> str:
-        """What this limit counts."""
-        return self.counts
+    def over(self) -> int:
+        """The period of its rate as it is written, or of a slice."""
+        return self.rate.period_ns if self.slice is None else self.slice
 
     def largest(self, numbers: Settings) -> int:
-        """The burst: a cost above it is never earned."""
+        """The burst, or what a window has: a cost above it is never earned."""
         return numbers["burst"]
 
     def settings(self) -> list[tuple[int, Settings]]:
-        """`tokens` earned every `period_ns`, `burst` in tokens. What a change leaves out stays as it was."""
+        """`tokens` earned every `period_ns`, `burst` in tokens; `growth` in millionths, `first_use` 1 or 0.
+
+        What a change leaves out stays as it was.
+        """
         rate, burst, settings = self.rate, self.burst, []
         for time, change in ((self.from_, None), *((change.at, change) for change in self.changes)):
             if change is not None:
                 rate, burst = change.rate or rate, change.burst or burst
-            numbers = {"tokens": rate.tokens, "period_ns": rate.period_ns, "burst": burst or rate.depth}
+            tokens, period_ns = self._in_a_window(rate)
+            depth = burst or rate.depth if self.algorithm == "token_bucket" else tokens
+            numbers = {"tokens": tokens, "period_ns": period_ns, "burst": depth}
+            if self.algorithm == "ramp":
+                numbers["growth"] = in_micro(self.growth or _GROWTH)
+            elif self.begins == "first_use":
+                numbers["first_use"] = 1
             settings.append((time, numbers))
         return settings
 
@@ -270,15 +366,13 @@ class QuotaChange(_Change):
     total: Amount
 
 
-class Quota(_Constraint):
-    """A `total` of what it `counts` that does not come back, or comes back at every multiple of `period`."""
+class Quota(_Counting):
+    """A `total` of what it `counts` that does not come back, or comes back with each `period`."""
 
     scale: ClassVar[int] = MICRO
     type: Literal["quota"]
     total: Amount
     period: Duration | None = None
-    counts: Name = "requests"
-    charge_: Annotated[Literal["on_start", "on_finish", "settle"], Field(alias="charge")] = "on_start"
     changes: Annotated[list[QuotaChange], Field(max_length=10_000)] = []
 
     @model_validator(mode="after")
@@ -286,26 +380,23 @@ class Quota(_Constraint):
         if self.period == 0:
             message = "a period of 0; allowed: a time above 0, or none"
             raise PydanticCustomError("period", "{message}", {"message": message})
+        self._refuse_unless(self.period is not None, "begins", "a period")
         return self
 
     @property
-    def charge(self) -> str:
-        """`charge`."""
-        return self.charge_
-
-    @property
-    def counted(self) -> str:
-        """What this limit counts."""
-        return self.counts
+    def over(self) -> int | None:
+        """The period."""
+        return self.period
 
     def largest(self, numbers: Settings) -> int:
         """The total."""
         return numbers["total"]
 
     def settings(self) -> list[tuple[int, Settings]]:
-        """`total` in millionths of a unit, and `period_ns`, 0 where it does not come back."""
+        """`total` in millionths of a unit, `period_ns`, 0 where it does not come back, and `first_use` 1 or 0."""
         timed = [(self.from_, self.total), *((change.at, change.total) for change in self.changes)]
-        return [(time, {"total": in_micro(total), "period_ns": self.period or 0}) for time, total in timed]
+        first_use = {"first_use": 1} if self.begins == "first_use" else {}
+        return [(time, {"total": in_micro(total), "period_ns": self.period or 0} | first_use) for time, total in timed]
 
 
 class Adaptive(_Constraint):

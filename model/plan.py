@@ -299,7 +299,8 @@ PLAIN = Discipline()
 class ConstraintPlan:
     """A constraint and its settings in time order, the first at 0.
 
-    `behaviour` is the name under which the engine knows it, `charge` when a cost is charged.
+    `behaviour` is the name under which the engine knows it, `charge` when a cost is charged, `produced_ns` every how many
+    ns of work where it is charged as it is produced, else 0. `retry_after` is what a refusal says: a rule, or so many ns.
 
     `amount` is what every task asks of it where that is the same constant for all, else None. `exclusive` says that
     they all ask for that and for nothing else.
@@ -312,6 +313,8 @@ class ConstraintPlan:
     counts: str | None
     behaviour: str
     charge: str
+    produced_ns: int
+    retry_after: str | int
     settings: tuple[Setting, ...]
     discipline: Discipline
     amount: int | None
@@ -319,12 +322,12 @@ class ConstraintPlan:
 
     @property
     def defers(self) -> bool:
-        """Whether nothing is charged before the end of a task."""
-        return self.charge == "on_finish"
+        """Whether nothing is charged when a task starts."""
+        return self.charge in ("on_finish", "as_produced")
 
     @property
     def settles(self) -> bool:
-        """Whether something is charged or handed back at the end of a task."""
+        """Whether something is charged or handed back after the start of a task."""
         return self.charge != "on_start"
 
 

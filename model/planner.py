@@ -2,8 +2,9 @@
 
 Rules:
 
-1. A constraint is in force from `from` until it expires, or until a later one with the same scope, type and thing
-   counted comes into force and replaces it for good. Later means a later `from`, or the same and further down the list.
+1. A constraint is in force from `from` until it expires, or until a later one with the same scope and type, that counts
+   the same over the same time if it counts anything, comes into force and replaces it for good. Later means a later `from`,
+   or the same and further down the list.
 2. What a task asks of a constraint: its `cost` where the constraint counts something and the task says what that costs,
    else what its `needs` say, else 1.
 3. A random variable is called `fleet/step/what`; beside the seed, the agent and the visit its draws depend on nothing
@@ -128,6 +129,8 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
                 row.counted,
                 row.behaviour,
                 row.charge,
+                row.produced_every,
+                row.retry_after,
                 settings[number],
                 discipline,
                 amount,
@@ -154,7 +157,7 @@ def replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
         row = constraints[number]
         if row.scope is None:
             continue
-        key = (row.scope, row.type, row.counted)
+        key = (row.scope, row.type, row.counted, row.over)
         if key in latest:
             replaced[latest[key]] = row.from_
         latest[key] = number
@@ -309,6 +312,21 @@ def _check_size(fleet: Fleet, arrivals: float) -> None:
 def _thresholds(probabilities: Sequence[float]) -> tuple[int, ...]:
     """Return for each probability the number of 53-bit draws that lie below it."""
     return tuple(round(Fraction(probability) * 2**53) for probability in probabilities)
+
+
+def _without(quantity: Quantity, share: float) -> Quantity:
+    """Return what is left of a cost without this share of it, to the nearest whole number, ties to even."""
+    left = np.float64(1 - Fraction(str(share)))
+    match quantity:
+        case _ if not share:
+            return quantity
+        case Constant():
+            return Constant(round(quantity.value * float(left)))
+        case PerAgent():
+            return PerAgent(streams.rounded(quantity.values.astype(np.float64) * left))
+        case Drawn():
+            transform = quantity.transform
+            return replace(quantity, transform=lambda u: streams.rounded(transform(u).astype(np.float64) * left))
 
 
 @dataclass
@@ -495,7 +513,8 @@ class _FleetPlanner:
         self, task: Task | Hold, name: str, visits: int | None
     ) -> tuple[tuple[tuple[Demand, ...], ...], NDArray[np.int64] | None]:
         """Return what the task asks for, one tuple a group of agents, and each agent's group."""
-        amounts: dict[tuple[str, int], Quantity] = {}  # one variable a thing counted, however many limits count it
+        # One variable a thing counted, however many limits count it.
+        amounts: dict[tuple[str, int, float], Quantity] = {}
         demands, flags = [], []
         for number, row in enumerate(self._constraints):
             governs = row.id in task.needs or governed(row.scope, self._fleet, self._agents, name)
@@ -506,9 +525,10 @@ class _FleetPlanner:
                 amount = self._quantity(f"{name}/needs/{row.id}", task.needs.get(row.id, 1.0), visits, row.scale)
             else:
                 what = f"{name}/cost" + (f"/{row.counted}" if isinstance(task.cost, dict) else "")
-                quantity = self._quantity(what, cost, visits, row.scale)
-                amount = amounts.setdefault((row.counted, row.scale), quantity)
-            if row.charge == "on_finish":
+                share = task.cached.get(row.counted, 0.0) if row.exempts_cached else 0.0
+                quantity = _without(self._quantity(what, cost, visits, row.scale), share)
+                amount = amounts.setdefault((row.counted, row.scale, share), quantity)
+            if row.charge in ("on_finish", "as_produced"):
                 demands.append(Demand(number, Constant(1), amount))
             elif row.charge == "settle" and row.counted in task.reserve:
                 what, reserve = f"{name}/reserve/{row.counted}", task.reserve[row.counted]

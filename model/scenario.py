@@ -98,7 +98,8 @@ class _Asking(Model):
 
     With `acquire: [a, b]` it takes these constraints in that order, and holds what it has while it waits for the next; the
     rest it takes at once at the end. `reserve` says what is charged when the task starts, by what is counted, where a limit
-    settles the cost when it ends.
+    settles the cost when it ends. `cached` is the share of a cost that came from a cache, by what is counted: some limits
+    do not charge it.
 
     Who still waits after `patience` gives up. `deadline`, from when it asks, orders a queue by earliest deadline. After
     the last attempt `on_failure` says how the agent goes on.
@@ -107,6 +108,7 @@ class _Asking(Model):
     needs: dict[Name, AmountDistribution] = {}
     cost: Cost | None = None
     reserve: dict[Name, AmountDistribution] = {}
+    cached: dict[Name, Probability] = {}
     acquire: Annotated[list[Name], Field(min_length=1, max_length=1000)] | Literal["atomic"] = "atomic"
     priority: WholeNumber | None = None
     deadline: Duration | None = None

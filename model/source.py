@@ -46,7 +46,7 @@ NESTING_MAX = 50
 DIGITS_MAX = 20
 """The largest whole number that a scenario can hold, a seed, has twenty digits."""
 
-_NAMED_BY = ("id", "name", "task")
+_NAMED_BY = ("id", "name", "task", "hold")
 _STEPS_OF_A_FLEET = len(("fleets", 0, "steps"))
 _SETTING_MAX = 100
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -327,9 +327,19 @@ def _members(items: list[Any], deep: bool) -> Iterator[tuple[Path, dict[str, Any
     for number, member in enumerate(items):
         if isinstance(member, dict):
             yield (number,), member
-            inner = member.get("steps")
-            if deep and isinstance(inner, list):
-                yield from (((number, "steps", *path), step) for path, step in _members(inner, deep))
+            for keys, inner in _inner(member) if deep else ():
+                yield from (((number, *keys, *path), step) for path, step in _members(inner, deep))
+
+
+def _inner(step: dict[str, Any]) -> Iterator[tuple[Path, list[Any]]]:
+    """Yield the lists of steps within a step, each with the keys that lead to it."""
+    for key in ("steps", "graph"):
+        if isinstance(step.get(key), list):
+            yield (key,), step[key]
+    branches = step.get("choose")
+    for number, branch in enumerate(branches if isinstance(branches, list) else ()):
+        if isinstance(branch, dict) and isinstance(branch.get("steps"), list):
+            yield ("choose", number, "steps"), branch["steps"]
 
 
 def _refuse(place: Place, problem: str, allowed: str) -> NoReturn:

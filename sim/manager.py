@@ -58,6 +58,18 @@ class _Patience(Event):
         env.push(due_ns, DEADLINE, self)
 
 
+class _Chunk(Event):
+    """The next time at which what a task has produced is charged, if it works then as it did when this was scheduled."""
+
+    def __init__(self, env: Environment, task: PolicyTask, constraint: GlobalConstraint, due_ns: int) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = None
+        self.task, self.constraint = task, constraint
+        self.started = task.started
+        env.push(due_ns, COMPLETION, self)
+
+
 class _Refusal(Event):
     """Tells an agent that its request was refused, or is given up."""
 
@@ -274,10 +286,10 @@ class ConstraintManager:
         self._forget_holder(task)
         heard = self._tell(task)
         if keep:
-            self._give(task, tuple(demand for demand in task.held if demand[0].settles))
+            self._give(task, tuple(demand for demand in task.gives() if demand[0].settles))
             task.keep()
         else:
-            self._give(task, task.held)
+            self._give(task, task.gives())
         if heard:
             self._admit_in_turn(heard)
 
@@ -380,6 +392,27 @@ class ConstraintManager:
             if constraint.holders is not None:
                 constraint.holders.add(task, amount)
         task.begin(next((constraint for constraint, _ in task.demands if constraint.shares), None))
+        for constraint, _ in task.held:
+            if constraint.plan.produced_ns:
+                task.produced[constraint] = 0
+                self._produce_next(task, constraint)
+
+    def _produce_next(self, task: PolicyTask, constraint: GlobalConstraint) -> None:
+        due_ns = self._env._now + constraint.plan.produced_ns
+        if due_ns < task.ends_ns:
+            _Chunk(self._env, task, constraint, due_ns).callbacks.append(self._produced)
+
+    def _produced(self, event: Event) -> None:
+        """Callback: charge what a task has produced since the last time."""
+        assert isinstance(event, _Chunk)
+        task, constraint = event.task, event.constraint
+        if task.ending is None or task.started != event.started:
+            return  # that attempt is over
+        produced = task.produce(constraint)
+        if produced:
+            constraint.give(-produced)
+            self._record((self._env._now, _RELEASED + task.code + constraint.code, task.who, -produced))
+        self._produce_next(task, constraint)
 
     def _turn_away(self, task: PolicyTask, constraint: GlobalConstraint, amount: int) -> None:
         """Pre-empt for a task that `constraint` refuses, refuse it, or let it wait."""
@@ -446,7 +479,7 @@ class ConstraintManager:
         self._record((self._env._now, task.code_finished, task.who, int(task.status)))
         self._forget_holder(task)
         self._tell(task)
-        for constraint, amount in task.held:
+        for constraint, amount in task.gives():
             constraint.give(amount)
             if task.states_all:
                 self._record((self._env._now, _RELEASED + task.code + constraint.code, task.who, amount))

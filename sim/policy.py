@@ -69,6 +69,7 @@ class PolicyTask(Task):
         "patience_ns",
         "policy",
         "priority",
+        "produced",
         "refused_ns",
         "sharing",
         "skipped",
@@ -80,6 +81,7 @@ class PolicyTask(Task):
         "stops",
         "visits",
         "whole",
+        "work_ns",
     )
 
     env: "Environment"
@@ -106,6 +108,8 @@ class PolicyTask(Task):
         self.ending: Event | None = None  # the end of the work that is going on
         self.began_ns = 0  # when it began to work
         self.ends_ns = 0
+        self.work_ns = 0  # how long it would work if nothing came in between
+        self.produced: dict[GlobalConstraint, int] = {}  # what was charged of what is charged as it is produced
         self.sharing: GlobalConstraint | None = None  # what says how fast it works, while it works
         self.states_all = self.policy.states_all  # whether the log states all that it takes and gives back
         self.started = 0  # place in the order of starts, where others may pre-empt it
@@ -179,6 +183,7 @@ class PolicyTask(Task):
 
     def _work(self, duration_ns: int, fails: bool) -> None:
         timeout_ns = self.policy.timeout_ns
+        self.work_ns = duration_ns
         self.again = True
         self.refused_ns = -1
         if timeout_ns is not None and duration_ns > timeout_ns:
@@ -225,6 +230,7 @@ class PolicyTask(Task):
         """Begin the next attempt after a pre-emption that left this much to do."""
         self.number_attempt()
         if mode == "resume":
+            self.work_ns -= self.duration_ns - left_ns
             self.duration_ns = left_ns
         elif mode == "resample":
             self._work(self.visits.draw("preempted"), self.outcome is Status.failed)
@@ -240,6 +246,23 @@ class PolicyTask(Task):
         self.ends_ns = self.env._now + self.duration_ns
         self.ending = self.env.at(self.ends_ns, REQUEST if self.has_body else COMPLETION)
         self.ending.callbacks = self.waker
+
+    def produce(self, constraint: "GlobalConstraint") -> int:
+        """Return what was produced since the last time of what `constraint` counts, and is to be charged now."""
+        cost = next(-amount for other, amount in self.held if other is constraint)
+        worked_ns = self.env._now - self.began_ns
+        produced = cost if worked_ns >= self.work_ns else cost * worked_ns // self.work_ns
+        charged, self.produced[constraint] = self.produced[constraint], produced
+        return produced - charged
+
+    def gives(self) -> Demands:
+        """Return what the attempt gives back at its end."""
+        if not self.produced:
+            return self.held
+        return tuple(
+            (constraint, -self.produce(constraint) if constraint in self.produced else amount)
+            for constraint, amount in self.held
+        )
 
     def lend(self) -> None:
         """Give up what it holds for a while: what it asks for then is that."""

@@ -477,6 +477,50 @@ def test_a_step_and_the_constraints_agree(step: str) -> None:
     assert loaded(LIMITS.replace("STEP", step)).scenario.until == 3600 * 10**9
 
 
+SETTLED = around(
+    "constraint", "{id: a, type: rate_limit, rate: 9/s, scope: global, charge: settle, cached: exempt}"
+).replace("{think: 1s}", "{task: w, duration: 1, STEP}")
+PRODUCED = around("constraint", "{id: a, type: rate_limit, rate: 9/s, scope: global, charge: as_produced}")
+NOT_KNOWN = "a charges what it costs as it is produced, and how long it works is not known before; allowed: charge: on_finish or settle, or a task that shares no processor"
+
+
+def test_what_is_reserved_or_left_uncached_must_fit_and_what_is_settled_need_not() -> None:
+    loaded(SETTLED.replace("STEP", "cost: {requests: 50}, reserve: {requests: 9}"))
+    loaded(SETTLED.replace("STEP", "cost: {requests: 45}, cached: {requests: 0.8}"))
+    check(
+        SETTLED.replace("STEP", "cost: {requests: ^50}, cached: {requests: 0.8}"),
+        "fleets.agent.steps.w.cost.requests: 10, more than a can ever hold: its burst is 9; allowed: at most 9",
+    )
+    check(
+        SETTLED.replace("STEP", "reserve: {requests: ^10}"),
+        "fleets.agent.steps.w.reserve.requests: 10, more than a can ever hold: its burst is 9; allowed: at most 9",
+    )
+    check(
+        SETTLED.replace("STEP", "reserve: {^request: 1}"),
+        "fleets.agent.steps.w.reserve.request: no rate limit counts 'request' (did you mean 'requests'?); allowed: requests",
+    )
+    check(
+        SETTLED.replace("STEP", "cached: {^tokens: 0.5}"),
+        "fleets.agent.steps.w.cached.tokens: no rate limit counts 'tokens'; allowed: requests",
+    )
+
+
+def test_steps_within_any_step_are_found_by_name() -> None:
+    steps = "{fork: 2, steps: [{choose: [{steps: [{hold: h, steps: [{graph: [{task: inner, duration: 1}]}]}]}]}]}"
+    task = loaded(around("step", steps), "fleets.agent.steps.inner.duration=2s", "fleets.agent.steps.h.patience=1s")
+    assert '"duration":"2s"' in task.scenario.model_dump_json()
+    assert '"patience":"1s"' in task.scenario.model_dump_json()
+
+
+def test_what_is_charged_as_it_is_produced_needs_a_known_duration() -> None:
+    loaded(PRODUCED.replace("{think: 1s}", "{task: w, duration: 1, cost: 50}"))
+    check(PRODUCED.replace("{think: 1s}", "^{hold: w, steps: [{think: 1s}]}"), f"fleets.agent.steps.w: {NOT_KNOWN}")
+    shared = PRODUCED.replace(
+        "[{id: a", "[{id: p, type: concurrency, limit: 1, scope: global, queue: processor_sharing}, {id: a"
+    )
+    check(shared.replace("{think: 1s}", "^{task: w, duration: 1}"), f"fleets.agent.steps.w: {NOT_KNOWN}")
+
+
 def test_agents_of_one_fleet_may_have_different_rate_limits() -> None:
     limits = "{id: a, type: rate_limit, rate: 9/s, scope: 'task:agent_0_*'}, {id: b, type: rate_limit, rate: 5/s, counts: t, scope: 'task:agent_[1-9]_*'}"
     text = around("constraint", limits).replace("{think: 1s}", "{task: w, duration: 1, cost: ^6}")

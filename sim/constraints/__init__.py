@@ -8,7 +8,7 @@ from sim.constraints.pause import Pause
 from sim.constraints.processor_sharing import ProcessorSharing
 from sim.constraints.rate_limit import RateLimit
 from sim.constraints.resource import Resource
-from sim.constraints.windows import FixedWindow, Quota, SlidingWindow
+from sim.constraints.windows import FixedWindow, Quota, Ramp, SlidingWindow
 
 __all__ = ["TYPES", "GlobalConstraint"]
 
@@ -22,6 +22,7 @@ TYPES: dict[str, type[GlobalConstraint]] = {
         RateLimit,
         FixedWindow,
         SlidingWindow,
+        Ramp,
         Quota,
         CircuitBreaker,
         Pause,

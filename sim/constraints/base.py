@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from simpy.events import Event
 
 from model.events import Kind
+from model.units import NS_PER_SECOND
 from sim.environment import REFILL
 from sim.queues import SizedQueue
 from sim.recorder import RESUMED_AND_STARTED, constraint_code
@@ -99,9 +100,17 @@ class GlobalConstraint(Event, ABC):
         """Say whether the task may take this amount now."""
         return amount <= self.free()
 
+    def available_in(self, amount: int) -> int | None:
+        """Return the ns until this amount could be taken if nothing else happened, None where that is not known."""
+        return None
+
     def retry_after(self, amount: int) -> int:
-        """Return the ns after which this amount could be admitted if nothing else happened; -1 where that is unknown."""
-        return -1
+        """Return what a refusal says: the ns after which to ask for this amount again; -1 where it says nothing."""
+        rule = self.plan.retry_after
+        wait_ns = self.available_in(amount) if isinstance(rule, str) else rule
+        if wait_ns is None or rule == "none":
+            return -1
+        return -(-wait_ns // NS_PER_SECOND) * NS_PER_SECOND if rule == "seconds" else wait_ns
 
     def take(self, amount: int) -> None:
         """Account for an admitted task."""

@@ -66,8 +66,8 @@ class CircuitBreaker(GlobalConstraint):
         if self._probes is not None:
             self._probes -= amount
 
-    def retry_after(self, amount: int) -> int:
-        return -1 if self._opens_again_ns is None else self._opens_again_ns - self.env._now
+    def available_in(self, amount: int) -> int | None:
+        return None if self._opens_again_ns is None else self._opens_again_ns - self.env._now
 
     def hear(self, status: Status, lasted_ns: int) -> None:
         if self._numbers is None or self._opens_again_ns is not None:

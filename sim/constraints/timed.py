@@ -30,10 +30,6 @@ class TimedConstraint(GlobalConstraint):
         self.settles = plan.settles
 
     @abstractmethod
-    def available_in(self, amount: int) -> int | None:
-        """Return the ns until this amount could be taken if nothing else happened, None where that is never."""
-
-    @abstractmethod
     def spend(self, amount: int) -> None:
         """Account for what was charged, or for what is handed back if it is below 0; only called while in force."""
 
@@ -50,10 +46,6 @@ class TimedConstraint(GlobalConstraint):
     def give(self, amount: int) -> None:
         if self.in_force:
             self.spend(-amount)
-
-    def retry_after(self, amount: int) -> int:
-        wait_ns = self.available_in(amount)
-        return -1 if wait_ns is None else wait_ns
 
     def look_ahead(self) -> None:
         if not len(self.waiting) or not self.in_force:

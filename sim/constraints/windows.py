@@ -2,9 +2,12 @@
 
 Rules:
 
-1. A fixed window begins at every multiple of its period. What was left of the one before is gone.
+1. A fixed window begins at every multiple of its period, or with the first cost after the end of the one before. What was
+   left of the one before is gone.
 2. A sliding window holds what was taken in the period before now: what was taken at t counts until just before t + period.
 3. A change keeps what is used at that time by the numbers before it.
+4. A ramp is a fixed window whose limit is what was used in the window just before, times `growth`, and at least what the
+   rate says: load may grow by so much a window. (Google's 500/50/5 rule for Firestore is one of 5 minutes, and 1.5.)
 """
 
 from collections import deque
@@ -29,15 +32,20 @@ class FixedWindow(TimedConstraint):
         self.limit = 0
         self.period_ns = 0  # 0: the window has no end
         self.used = 0  # in the window that began last
-        self.window = 0  # its number
+        self.window = 0  # its number; where windows begin with a first use, the time of that, -1 before it
+        self.first_use = False
         super().__init__(env, plan, waiting)
 
     def apply(self, numbers: dict[str, int] | None) -> None:
         self._settled()
         self.in_force = numbers is not None
         if numbers is not None:
+            began, self.first_use = self.first_use, "first_use" in numbers
             self.limit, self.period_ns = self.numbers(numbers)
-            self.window = self._number()
+            if not self.first_use:
+                self.window = self._number()
+            elif not began:
+                self.window = -1
 
     def numbers(self, numbers: dict[str, int]) -> tuple[int, int]:
         """Return the limit and the period in ns."""
@@ -53,6 +61,8 @@ class FixedWindow(TimedConstraint):
 
     def spend(self, amount: int) -> None:
         self.used = max(0, self._settled() + amount)
+        if self.first_use and self.window < 0 and self.used:
+            self.window = self.env._now
 
     def available_in(self, amount: int) -> int | None:
         if amount <= self.free():
@@ -60,17 +70,58 @@ class FixedWindow(TimedConstraint):
         if not self.period_ns or amount > self.limit:
             return None
         # What was spent beyond the limit is not carried over.
-        return (self._number() + 1) * self.period_ns - self.env._now
+        return self._end() - self.env._now
+
+    def _end(self) -> int:
+        """Return the time in ns at which the window that goes on ends."""
+        return self.window + self.period_ns if self.first_use else (self.window + 1) * self.period_ns
 
     def _number(self) -> int:
         return self.env._now // self.period_ns if self.period_ns else 0
 
     def _settled(self) -> int:
         """Begin a new window if it is time; return what is used of the one that goes on."""
+        if self.first_use:
+            if 0 <= self.window <= self.env._now - self.period_ns:
+                self.window, self.used = -1, 0
+            return self.used
         number = self._number()
         if number != self.window:
-            self.window, self.used = number, 0
+            self.renew(number)
         return self.used
+
+    def renew(self, number: int) -> None:
+        """Begin the window of this number."""
+        self.window, self.used = number, 0
+
+
+class Ramp(FixedWindow):
+    """At most `growth` times as much in each window as in the one before."""
+
+    type = "ramp"
+
+    def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
+        self._least = 0  # what is always to be had
+        self._growth = 0  # in millionths
+        self._before = 0  # what was used in the window before
+        super().__init__(env, plan, waiting)
+
+    def numbers(self, numbers: dict[str, int]) -> tuple[int, int]:
+        self._least, self._growth = numbers["tokens"], numbers["growth"]
+        return self._ramped(), numbers["period_ns"]
+
+    @property
+    def limit_recorded(self) -> int:
+        """What is always to be had, in millionths of a token a second."""
+        return min(self._least * NS_PER_SECOND * MICRO // self.period_ns, 2**63 - 1) if self.in_force else -1
+
+    def renew(self, number: int) -> None:
+        self._before = self.used if number == self.window + 1 else 0
+        super().renew(number)
+        self.limit = self._ramped()
+
+    def _ramped(self) -> int:
+        return max(self._least, self._before * self._growth // MICRO)
 
 
 class Quota(FixedWindow):

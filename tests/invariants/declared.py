@@ -145,4 +145,6 @@ def _in_force(rows: list[dict[str, Any]], number: int, time: int) -> dict[str, i
 
 
 def _kin(row: dict[str, Any]) -> tuple[object, ...]:
-    return row.get("scope"), row["type"], row.get("counts", "requests") if row["type"] == "rate_limit" else None
+    if row["type"] != "rate_limit":
+        return row.get("scope"), row["type"]
+    return row.get("scope"), row["type"], row.get("counts", "requests"), parse_rate(row["rate"]).period_ns
