@@ -3,8 +3,8 @@
 At each TaskBlocked and TaskRebound, with usage, levels and numbers as the rows before it leave them: the constraint that
 the row names governs the task and refuses it, and no governing constraint before it in the order refuses.
 
-A constraint refuses where it has too little room; where it is strict and somebody comes before the task; and where it is a
-bucket that has earned what it has for somebody who comes before the task and wants no more, who gets it later in the same
+A constraint refuses where it has too little room; where it is strict and somebody comes before the task; and where time
+makes room in it, as in a bucket, and what it has is for somebody who comes before the task and wants no more, who gets it later in the same
 instant (section 4, rank 2).
 
 A task stays with its constraint for as long as that one refuses it. So at a TaskRebound the constraint that it leaves
@@ -43,9 +43,8 @@ def check(log: Log) -> list[str]:
 def bound(reading: Reading, replay: Replay, row: Row, rule: str) -> list[str]:
     """Check that the row names the first constraint that refuses the task."""
     waiter = replay.waiting.get(row.task)
-    amounts = replay.asks(row.task) if waiter is None else waiter.asks
-    lent = row.task in replay.running and waiter is None
-    age = row.number if lent else replay.age(row) if waiter is None else waiter.age
+    amounts = replay.asks(row.task, row.constraint) if waiter is None else waiter.asks
+    age = replay.age_at(row) if waiter is None else waiter.age
     name = reading.constraint(row.constraint)
     if row.constraint not in amounts:
         return [reading.say(rule, row, f"{name} does not govern it")]

@@ -1,9 +1,11 @@
-"""A token bucket never gives what it has not earned (contract, sections 5 and 7.4), worked out in two ways.
+"""What is counted over time is never given before it is there (contract, sections 5 and 7.4), worked out in two ways.
 
-1. Windows: while the same numbers are in force, any two admissions and all between them, `w` ns apart, cost at most
-   burst + rate * w together. Windows that begin and end with an admission are the tightest, so no others are tried.
-2. Levels: with the level kept as an exact fraction over changes (clamped to a new burst, full where the limit comes
-   into force), no admission leaves it below 0. This bounds windows that span a change, too.
+1. Sums: while the same numbers are in force, and costs are charged at the start, any two admissions and all between them,
+   `w` ns apart, cost at most burst + rate * w together in a token bucket; in a sliding window at most its tokens if `w` is
+   less than the period; in a fixed window or a quota at most its tokens if both are in one window. Spans that begin and end
+   with an admission are the tightest, so no others are tried.
+2. Levels: with the level kept exactly over changes, charges at the end and what is handed back, each admission finds room
+   for what it takes, or for what it reserves. This bounds spans over a change, too.
 """
 
 from fractions import Fraction
@@ -15,26 +17,26 @@ from .reading import Reading, Row, read
 from .replay import Replay, admissions
 
 RULE = "bucket"
+COUNTING = ("rate_limit", "quota")
 
 
 def check(log: Log) -> list[str]:
-    """Return the admissions that a bucket could not pay for."""
+    """Return the admissions that a limit could not pay for."""
     reading = read(log)
-    buckets = [n for n, entry in enumerate(reading.header.constraints) if entry.type == "rate_limit"]
     found = levels(reading)
-    for number in buckets:
-        found += windows(reading, number)
+    for number, entry in enumerate(reading.header.constraints):
+        if entry.type in COUNTING and reading.rule_of(number, "charge") == "on_start":
+            found += windows(reading, number)
     return found
 
 
 def levels(reading: Reading) -> list[str]:
-    found = []
-    for replay, (row, amounts, _) in admissions(reading):
-        for number, amount in amounts.items():
-            if replay.types[number] == "rate_limit" and amount and replay.level[number] < 0:
-                text = f"{reading.constraint(number)} gives {amount} and is left with {replay.level[number]} tokens"
-                found.append(reading.say(RULE, row, text))
-    return found
+    return [
+        reading.say(RULE, row, f"of {reading.constraint(number)} {text}")
+        for replay, (row, _, _, _, short) in admissions(reading)
+        for number, text in short.items()
+        if replay.types[number] in COUNTING
+    ]
 
 
 def windows(reading: Reading, number: int) -> list[str]:
@@ -55,10 +57,23 @@ def windows(reading: Reading, number: int) -> list[str]:
         total = 0
         for first, cost in reversed(admitted):
             total += cost
-            width = row.time - first.time
-            allowed = numbers["burst"] + Fraction(width * numbers["tokens"], numbers["period_ns"])
-            if total > allowed:
-                text = f"{reading.constraint(number)} gives {total} in {width} ns since event {first.number}"
-                found.append(reading.say(RULE, row, f"{text}; allowed: {allowed}"))
+            allowed = _allowed(reading.rule_of(number, "algorithm"), numbers, first.time, row.time)
+            if allowed is not None and total > allowed:
+                text = f"{reading.constraint(number)} gives {total} in {row.time - first.time} ns"
+                found.append(reading.say(RULE, row, f"{text} since event {first.number}; allowed: {allowed}"))
                 break
     return found
+
+
+def _allowed(algorithm: str, numbers: dict[str, int] | None, first: int, last: int) -> Fraction | int | None:
+    """Return how much may be taken from one time to the other; None where that is not known from this alone."""
+    assert numbers is not None
+    if numbers.get("first_use") or "growth" in numbers:
+        return None
+    if "total" in numbers or algorithm == "fixed_window":
+        period = numbers["period_ns"]
+        apart = period and first // period != last // period
+        return None if apart else numbers.get("total", numbers.get("tokens"))
+    if algorithm == "sliding_window":
+        return numbers["tokens"] if last - first < numbers["period_ns"] else None
+    return numbers["burst"] + Fraction((last - first) * numbers["tokens"], numbers["period_ns"])

@@ -39,7 +39,7 @@ def check(log: Log) -> list[str]:
         for before, row in zip([None, *rows], rows, strict=False):
             goes_on = before is not None and before.kind == row.kind == Kind.ConstraintChanged
             if (
-                (row.kind == Kind.ConstraintChanged and not goes_on)
+                (row.kind == Kind.ConstraintChanged and not goes_on and not reading.hears(row.constraint))
                 or row.kind == Kind.AgentStarted
                 or (row.kind == Kind.TaskFinished and row.task in replay.running and row.value != Status.preempted)
             ):
@@ -74,7 +74,7 @@ def _left(reading: Reading, replay: Replay, row: Row) -> list[str]:
     for waiter in _offered(reading, replay):
         number = waiter.constraint
         amount = waiter.asks.get(number)
-        if replay.types[number] != "rate_limit" and amount is not None and replay.admits(number, amount):
+        if not replay.levels[number].timed and amount is not None and replay.admits(number, amount):
             text = (
                 f"{reading.who(waiter.task)} waits for {amount} of {reading.constraint(number)} ({replay.room(number)})"
             )
@@ -88,7 +88,7 @@ def _waits(reading: Reading, replay: Replay, waiter: Waiter, last: Row, until: i
     wanted = replay.ceiling(number) if amount is None else amount
     if wanted is None:
         wanted = 0  # a pause, or a constraint that will let everybody pass: there is no amount that matters
-        if replay.types[number] == "rate_limit" and replay.numbers[number] is not None:
+        if replay.levels[number].timed and replay.numbers[number] is not None:
             return []
     who, what = reading.who(waiter.task), reading.constraint(number)
     text = f"{who} waits for {wanted} of {what} ({replay.room(number)})"

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from model.log import ConstraintEntry, Log
-from model.units import parse_amount, parse_duration, parse_rate
+from model.units import MICRO, parse_amount, parse_duration, parse_rate
 
 from . import program
 from .reading import Reading, read
@@ -38,7 +38,8 @@ def check(log: Log) -> list[str]:
         for number, step, _ in program.flat(fleet["steps"], first_step):
             stated = reading.header.steps[number]
             spawned = None if stated.spawned is None else names[stated.spawned]
-            if (stated.states_all, spawned) != (_states_all(step), step.get("spawn")):
+            states_all = _states_all(reading, number, step)
+            if (stated.states_all, spawned) != (states_all, step.get("spawn")):
                 found.append(f"{RULE}: step {number} states all: {stated.states_all}, spawns: {spawned}; it is {step}")
         for number, task in program.tasks(fleet["steps"], first_step).items():
             for local in range(max(1, entry.count)):  # agents that are spawned are all alike
@@ -51,8 +52,16 @@ def check(log: Log) -> list[str]:
     return found
 
 
-def _states_all(step: dict[str, Any]) -> bool:
-    return "hold" in step or bool((step.get("retry") or {}).get("hold_during_backoff"))
+def _states_all(reading: Reading, number: int, step: dict[str, Any]) -> bool:
+    governing = {demand.constraint for group in reading.header.steps[number].demands for demand in group}
+    drawn = {row.id for row in reading.header.constraints if program.is_drawn(step.get("needs", {}).get(row.id))}
+    return (
+        "hold" in step
+        or bool((step.get("retry") or {}).get("hold_during_backoff"))
+        or step.get("acquire", "atomic") != "atomic"
+        or any(reading.settles(number, each) for each in governing)
+        or bool(drawn)
+    )
 
 
 def _stated(reading: Reading, number: int, local: int) -> dict[int, int | None]:
@@ -70,24 +79,16 @@ def _demands(
             row["id"] not in task.get("needs", {})
         ):
             continue
-        cost = task.get("cost")
-        counts = row.get("counts", "requests")
-        if isinstance(cost, dict) and not _is_drawn(cost):
-            cost = cost.get(counts)
-        if row["type"] != "rate_limit" or cost is None:
-            demands[number] = task.get("needs", {}).get(row["id"], 1)
-        else:
-            demands[number] = None if isinstance(cost, dict) else round(parse_amount(cost))
+        charge, counts = row.get("charge", "on_start"), row.get("counts", "requests")
+        cost = program.cost_of(task, counts) if row["type"] in ("rate_limit", "quota") else None
+        amount = task.get("needs", {}).get(row["id"], 1) if cost is None else cost
+        if charge == "settle" and counts in (task.get("reserve") or {}):
+            amount = task["reserve"][counts]
+        drawn = isinstance(amount, dict)
+        demands[number] = None if drawn else round(parse_amount(amount) * program.scale(row["type"]))
+        if charge in ("on_finish", "as_produced"):
+            demands[number] = 1  # it starts while anything is left
     return demands
-
-
-_DISTRIBUTIONS = {
-    "uniform", "exponential", "lognormal", "gamma", "erlang", "weibull", "pareto", "triangular", "empirical", "mixture"
-}  # fmt: skip
-
-
-def _is_drawn(cost: dict[str, Any]) -> bool:
-    return len(cost) == 1 and set(cost) <= _DISTRIBUTIONS
 
 
 def _governs(scope: str | None, fleet: dict[str, Any], task: str) -> bool:
@@ -103,12 +104,12 @@ def _settings(reading: Reading, entry: ConstraintEntry, number: int, rows: list[
     times = {0} | {time for time, _ in entry.settings}
     for row in rows:
         times |= {parse_duration(row[key]) for key in ("from", "expires") if key in row}
-        times |= {parse_duration(change["at"]) for change in row.get("changes", [])}
+        times |= {time for time, _ in _changes(row, reading.header.until_ns)}
     stated = [time for time, _ in entry.settings]
     if stated != sorted(set(stated)) or stated[0] != 0:
         return [f"{RULE}: {entry.id} has settings at {stated} ns; they have to begin at 0 and go up"]
     for time in sorted(times):
-        expected = _in_force(rows, number, time)
+        expected = _in_force(rows, number, time, reading.header.until_ns)
         actual = [numbers for since, numbers in entry.settings if since <= time][-1]
         if _comparable(actual) != _comparable(expected):
             return [f"{RULE}: {entry.id} is {actual} at {time} ns in the header; the scenario says {expected}"]
@@ -119,10 +120,22 @@ def _comparable(numbers: dict[str, int] | None) -> object:
     """Return the numbers so that 2 a second and 4 in 2 seconds are the same rate."""
     if numbers is None or "tokens" not in numbers:
         return numbers
-    return numbers["burst"], Fraction(numbers["tokens"], numbers["period_ns"])
+    rate = Fraction(numbers["tokens"], numbers["period_ns"])
+    return rate, {key: value for key, value in numbers.items() if key not in ("tokens", "period_ns")}
 
 
-def _in_force(rows: list[dict[str, Any]], number: int, time: int) -> dict[str, int] | None:
+def _changes(row: dict[str, Any], until: int | None) -> list[tuple[int, dict[str, Any]]]:
+    """Return the changes of a constraint in order, as often as they come again before the end."""
+    first = [(parse_duration(change["at"]), change) for change in row.get("changes", [])]
+    if row.get("every") is None:
+        return first
+    assert until is not None
+    every = parse_duration(row["every"])
+    laps = range(until // every + 1)
+    return [(at + lap * every, change) for lap in laps for at, change in first if at + lap * every <= until]
+
+
+def _in_force(rows: list[dict[str, Any]], number: int, time: int, until: int | None) -> dict[str, int] | None:
     row = rows[number]
     begins = parse_duration(row.get("from", 0))
     if time < begins or ("expires" in row and time >= parse_duration(row["expires"])):
@@ -132,19 +145,59 @@ def _in_force(rows: list[dict[str, Any]], number: int, time: int) -> dict[str, i
         replaces = row.get("scope") is not None and _kin(row) == _kin(later) and (since, other) > (begins, number)
         if replaces and since <= time:
             return None
-    values = {key: row[key] for key in ("limit", "rate", "burst", "paused") if key in row}
-    for change in row.get("changes", []):
-        if parse_duration(change["at"]) <= time:
+    values = dict(row)
+    for at, change in _changes(row, until):
+        if at <= time:
             values.update({key: value for key, value in change.items() if key != "at"})
-    if row["type"] == "concurrency":
-        return {"limit": values["limit"]}
-    if row["type"] == "pause":
-        return {"paused": int(values.get("paused", True))}
-    rate = parse_rate(values["rate"])
-    return {"tokens": rate.tokens, "period_ns": rate.period_ns, "burst": values.get("burst", rate.depth)}
+    return _numbers(values)
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, int]:
+    """Return the whole numbers for what is written."""
+    match values["type"]:
+        case "concurrency":
+            return {"limit": values["limit"]}
+        case "pause":
+            return {"paused": int(values.get("paused", True))}
+        case "resource":
+            return {"capacity": round(parse_amount(values["capacity"]) * MICRO)}
+        case "quota":
+            period = parse_duration(values.get("period", 0))
+            return {"total": round(parse_amount(values["total"]) * MICRO), "period_ns": period} | _begins(values)
+        case "adaptive":
+            return {
+                "limit": values["limit"],
+                "least": values.get("min", 1),
+                "most": values.get("max", 1000),
+                "increase": round(values.get("increase", 1) * MICRO) * MICRO,
+                "decrease": round(values.get("decrease", 0.5) * MICRO),
+                "latency_ns": parse_duration(values.get("latency", 0)),
+                "cooldown_ns": parse_duration(values.get("cooldown", 0)),
+            }
+        case "circuit_breaker":
+            return {
+                "ratio": round(values.get("failure_ratio", 0.5) * MICRO),
+                "min_calls": values.get("min_calls", 10),
+                "window_ns": parse_duration(values["window"]),
+                "open_ns": parse_duration(values["open_for"]),
+                "probes": values.get("probes", 1),
+            }
+    rate, algorithm = parse_rate(values["rate"]), values.get("algorithm", "token_bucket")
+    tokens, period = rate.tokens, rate.period_ns
+    if "slice" in values:
+        tokens, period = tokens * parse_duration(values["slice"]) // period, parse_duration(values["slice"])
+    depth = values.get("burst", rate.depth) if algorithm == "token_bucket" else tokens
+    more = {"growth": round(values.get("growth", 1.5) * MICRO)} if algorithm == "ramp" else _begins(values)
+    return {"tokens": tokens, "period_ns": period, "burst": depth} | more
+
+
+def _begins(values: dict[str, Any]) -> dict[str, int]:
+    return {"first_use": 1} if values.get("begins") == "first_use" else {}
 
 
 def _kin(row: dict[str, Any]) -> tuple[object, ...]:
-    if row["type"] != "rate_limit":
-        return row.get("scope"), row["type"]
-    return row.get("scope"), row["type"], row.get("counts", "requests"), parse_rate(row["rate"]).period_ns
+    kin = row.get("scope"), row["type"]
+    if row["type"] not in ("rate_limit", "quota"):
+        return kin
+    over = row.get("period") if row["type"] == "quota" else row.get("slice") or parse_rate(row["rate"]).period_ns
+    return *kin, row.get("counts", "requests"), None if over is None else parse_duration(over)

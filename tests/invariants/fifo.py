@@ -34,10 +34,9 @@ def check(log: Log) -> list[str]:
     """Return the admissions that overtook somebody for no reason."""
     reading = read(log)
     found = []
-    for replay, (row, amounts, waited) in admissions(reading):
-        lent = row.kind == Kind.ResourceAcquired and row.task in replay.running
-        age = row.number if lent else replay.ages[row.task]
+    for replay, (row, amounts, waited, ages, _) in admissions(reading):
         for number, amount in amounts.items():
+            age = ages[number]
             if amount is None or replay.numbers[number] is None:
                 continue  # what is not in force makes nobody wait; a waiter that it still has is tried by `conservation`
             strict = reading.rule_of(number, "admission") == "strict"

@@ -2,7 +2,8 @@
 
 From the times of its rows alone, every nanosecond between TaskBlocked and TaskResumed (or TaskRejected, TaskAbandoned) is
 charged to the constraint that the task was bound to. For each attempt that starts or gives up, the charges sum to the wait
-that TaskStarted or TaskAbandoned states: no nanosecond is charged to nobody, none twice. (What a hold waits for when it
+that TaskStarted or TaskAbandoned states: no nanosecond is charged to nobody, none twice. (Who acquires one thing after another
+has an episode for each: the start states the whole wait, giving up that of the last. What a hold waits for when it
 asks again for what it gave back ends with no start; TaskResumed states that wait, by the rule `values`.)
 """
 
@@ -21,18 +22,22 @@ def check(log: Log) -> list[str]:
     """Return the tasks whose charges do not sum to their wait."""
     reading = read(log)
     charges: dict[Task, Counter[int]] = {}
+    episode: dict[Task, Counter[int]] = {}
     bound: dict[Task, tuple[int, int]] = {}
     found = []
     for row in reading.rows:
         if row.kind in (Kind.TaskRebound, *ENDS) and row.task in bound:
             constraint, since = bound.pop(row.task)
-            charges.setdefault(row.task, Counter())[constraint] += row.time - since
+            for each in (charges, episode):
+                each.setdefault(row.task, Counter())[constraint] += row.time - since
         if row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
             bound[row.task] = (row.constraint, row.time)
         if row.kind == Kind.TaskBlocked:
-            charges.pop(row.task, None)
+            episode.pop(row.task, None)
         if row.kind in (Kind.TaskStarted, Kind.TaskAbandoned):
             by_constraint = charges.pop(row.task, Counter())
+            if row.kind == Kind.TaskAbandoned:
+                by_constraint = episode.pop(row.task, Counter())
             if sum(by_constraint.values()) != row.value:
                 each = ", ".join(f"{reading.constraint(number)} {ns}" for number, ns in sorted(by_constraint.items()))
                 text = f"it waited {row.value} ns; charged: {each or 'nothing'}"

@@ -5,7 +5,8 @@
     Blocked Rebound* Abandoned Finished
 
 and a visit one or several of them with Retrying between them, or without it after one that was pre-empted, or one Skipped.
-A hold may give back what it holds between Started and Finished (`Released+`) and then asks for it again
+Who acquires one thing after another goes through `(Blocked Rebound* Resumed)? Acquired+` for each before it starts, and is
+refused or gives up at any of them. A hold may give back what it holds between Started and Finished (`Released+`) and then asks for it again
 (`(Blocked Rebound* Resumed)? Acquired+`), is called off, or gives up (`Blocked Rebound* Abandoned Finished`).
 
 - An agent's visits to a step count up from 0 without a gap, over all its strands; attempts count up from 0. An agent that
@@ -13,7 +14,8 @@ A hold may give back what it holds between Started and Finished (`Released+`) an
 - Each amount that is drawn is stated once, right before the start, in the order of the constraints; where a step states
   all, all that it asks for is, with the amounts of the header. No other row comes between these and `TaskStarted`. All
   attempts of a visit cost the same.
-- What is given back is what is held. A visit that is over, or waits, or backs off and is not to keep its slots meanwhile,
+- What is given back is what is held. What is charged at the end, or was reserved, is settled once for each attempt that has
+  started, with the cost that the scenario says. A visit that is over, or waits, or backs off and is not to keep its slots meanwhile,
   holds nothing after the instant.
 - A task that was refused ends as failed, one that gave up as cancelled.
 - An agent does not finish with a task open; at the end of the log a task may be blocked or running, a hold may have given
@@ -75,6 +77,8 @@ OF_HOLDS = {
     (LENT, Kind.TaskFinished): ENDED,
 }
 """What may happen to a hold besides. One that has started runs again as soon as it has stated its amounts."""
+ACQUIRING = {(STATING, Kind.TaskBlocked): BLOCKED, (STATING, Kind.TaskRejected): REFUSED}
+"""What may happen besides to who acquires one thing after another."""
 MAY_STAY_OPEN = (BLOCKED, RUNNING, ENDED, BACKING_OFF, SKIPPED, LENT)
 OVER = (ENDED, SKIPPED, BACKING_OFF)
 
@@ -88,6 +92,7 @@ class Life:
     status: int | None = None
     started: bool = False
     costs: dict[int, int] = field(default_factory=dict)
+    settled: dict[int, int] = field(default_factory=dict)
 
 
 def check(log: Log) -> list[str]:
@@ -115,10 +120,16 @@ def check(log: Log) -> list[str]:
         for visit, held in replay.holding.items():
             life_of = lives.get(visit)
             at = IDLE if life_of is None else life_of.at
-            keeps = at == BACKING_OFF and _keeps(reading, visit)
-            if held and at != RUNNING and not keeps and not (at == BLOCKED and _keeps(reading, visit)):
+            keeps = at in (BACKING_OFF, BLOCKED) and _keeps(reading, visit)
+            acquires = at == BLOCKED and life_of is not None and len(reading.stages(life_of.task)) > 1
+            if held and at != RUNNING and not keeps and not acquires:
                 who = reading.who(Task(*visit, 0))
                 found.append(reading.say(RULE, rows[-1], f"after this instant {who} is {at} and holds {held}"))
+        for visit, owed in replay.owing.items():
+            over = visit in lives and (lives[visit].at in OVER or not lives[visit].started)
+            if owed and over:
+                who = reading.who(Task(*visit, 0))
+                found.append(reading.say(RULE, rows[-1], f"after this instant {who} has not settled {sorted(owed)}"))
     found += [
         f"{RULE}: at the end {reading.who(life.task)} is {life.at}; allowed: {', '.join(MAY_STAY_OPEN)}"
         for life in lives.values()
@@ -172,6 +183,8 @@ def _begins(
 def _goes_on(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
     is_hold = reading.header.steps[row.step].kind == "hold"
     allowed = {**NEXT, **(OF_HOLDS if is_hold and life.started else {})}
+    if len(reading.stages(row.task)) > 1 and not life.started:
+        allowed |= ACQUIRING
     at = life.at
     if (at, Kind(row.kind)) not in allowed:
         text = ", ".join(kind.name for before, kind in allowed if before == at)
@@ -188,10 +201,7 @@ def _goes_on(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str
         life.status = row.value
         return _ends(reading, row, at)
     if row.kind == Kind.ResourceReleased:
-        held = replay.holding.get(row.task.whole, {})
-        if held.get(row.constraint) != row.value:
-            text = f"it gives back {row.value} of {reading.constraint(row.constraint)} and holds {held}"
-            return [reading.say(RULE, row, text)]
+        return _returned(reading, replay, row, life)
     return []
 
 
@@ -204,25 +214,15 @@ def _ends(reading: Reading, row: Row, at: str) -> list[str]:
     return []
 
 
-def _due(reading: Reading, replay: Replay, task: Task) -> list[int]:
-    """Return the constraints of which a task that asks now has to state the amount."""
-    step = reading.header.steps[task.step]
-    amounts = replay.asks(task)
-    if step.states_all:
-        return list(amounts)
-    group = next(g for g in step.demands if {d.constraint for d in g} == set(reading.amounts(task)))
-    return sorted(demand.constraint for demand in group if demand.amount is None)
-
-
 def _stated(reading: Reading, replay: Replay, row: Row) -> list[str]:
-    """Where the first of the amounts is stated: they have to be all that are due."""
-    group = reading.stated_with(row)
-    if group[0] != row:
+    """Where the first of the amounts is stated: they have to be all that are due, of one thing after another or of several."""
+    group = [each.constraint for each in reading.stated_with(row)]
+    if reading.stated_with(row)[0] != row:
         return []
-    due = _due(reading, replay, row.task)
-    if [each.constraint for each in group] != due:
-        text = f"the amounts for constraints {[each.constraint for each in group]} are stated; it has to be {due}"
-        return [reading.say(RULE, row, text)]
+    due = replay.to_state(row.task)
+    together = [sum(due[: number + 1], []) for number in range(len(due))]
+    if group not in together:
+        return [reading.say(RULE, row, f"the amounts for constraints {group} are stated; it has to be {together}")]
     return []
 
 
@@ -242,7 +242,27 @@ def _starts(reading: Reading, replay: Replay, row: Row) -> list[str]:
     place = reading.place_of[row.number]
     before = reading.rows[place - 1] if place else row
     stated = before.kind == Kind.ResourceAcquired and before.task == row.task and before.time == row.time
-    due = [] if reading.header.steps[row.step].states_all and stated else _due(reading, replay, row.task)
-    if bool(due) and not stated:
+    due = sum(replay.to_state(row.task), [])
+    if due and not (stated and not reading.header.steps[row.step].states_all):
         return [reading.say(RULE, row, f"the amounts for constraints {due} have to be stated right before this")]
+    return []
+
+
+def _returned(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
+    """What is given back is what is held, or settles what was reserved, at each attempt alike."""
+    name, visit = reading.constraint(row.constraint), row.task.whole
+    if not reading.settles(row.step, row.constraint):
+        held = replay.holding.get(visit, {})
+        if held.get(row.constraint) != row.value:
+            return [reading.say(RULE, row, f"it gives back {row.value} of {name} and holds {held}")]
+        return []
+    if row.constraint not in replay.owing.get(visit, set()):
+        return [reading.say(RULE, row, f"it has nothing to settle of {name}")]
+    wanted = life.settled.setdefault(row.constraint, row.value)
+    cost = program.constant_cost(reading.policy(row.step), reading.header.constraints[row.constraint])
+    reserved = 0 if reading.defers(row.constraint) else reading.amounts(row.task)[row.constraint]
+    if cost is not None and reserved is not None:
+        wanted = reserved - cost
+    if wanted != row.value:
+        return [reading.say(RULE, row, f"it settles {row.value} of {name}; it has to be {wanted}")]
     return []

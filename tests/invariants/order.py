@@ -6,7 +6,7 @@
   one without at the time of its last event.
 - An agent starts once, does nothing before that, finishes at most once, and does nothing after that.
 - Agents of a fleet start in the order of their numbers. One that is spawned has its parent for a value, which is there.
-- Within an instant control comes first (a change of a constraint, and what it lets happen), and what began before the
+- Within an instant control comes first (a change of a constraint that is not one by itself, and what it lets happen), and what began before the
   instant ends before anybody arrives who is not spawned. (A hold ends when what it is held for does, and what is called off
   or pre-empted ends at any time.) More cannot be told without knowing how a request came about.
 """
@@ -105,7 +105,7 @@ def _ranks(reading: Reading, instant: list[Row]) -> list[str]:
             completed = completed or row
             if arrived is not None:
                 found.append(reading.say(RULE, row, f"a completion after the arrival at event {arrived.number}"))
-        if row.kind == Kind.ConstraintChanged:
+        if row.kind == Kind.ConstraintChanged and not reading.hears(row.constraint):
             late = completed or arrived
             if late is not None:
                 found.append(reading.say(RULE, row, f"a change of a constraint after event {late.number}"))

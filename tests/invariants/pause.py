@@ -12,7 +12,7 @@ def check(log: Log) -> list[str]:
     """Return the admissions during a pause."""
     reading = read(log)
     found = []
-    for replay, (row, amounts, _) in admissions(reading):
+    for replay, (row, amounts, *_) in admissions(reading):
         for number in amounts:
             numbers = replay.numbers[number]
             if replay.types[number] == "pause" and numbers is not None and numbers["paused"]:

@@ -12,8 +12,8 @@ at once, holds something meanwhile, spawns others or has a limited life is not f
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
-from model.log import Header
-from model.units import parse_duration
+from model.log import ConstraintEntry, Header
+from model.units import MICRO, parse_amount, parse_duration
 
 Step = dict[str, Any]
 
@@ -55,12 +55,42 @@ def constant(value: object) -> int | None:
     return None if isinstance(value, dict) else parse_duration(value)
 
 
+_DISTRIBUTIONS = {
+    "uniform", "exponential", "lognormal", "gamma", "erlang", "weibull", "pareto", "triangular", "empirical", "mixture"
+}  # fmt: skip
+
+
+def is_drawn(value: object) -> bool:
+    """Whether an amount is drawn."""
+    return isinstance(value, dict) and len(value) == 1 and set(value) <= _DISTRIBUTIONS
+
+
+def scale(kind: str) -> int:
+    """Return how many of the whole numbers in a log make up a unit."""
+    return MICRO if kind in ("resource", "quota") else 1
+
+
+def cost_of(task: Step, counts: str | None) -> Any:
+    """Return what a task costs of what is counted; None where it does not say."""
+    cost = task.get("cost")
+    return cost.get(counts) if isinstance(cost, dict) and not is_drawn(cost) else cost
+
+
+def constant_cost(task: Step, entry: ConstraintEntry) -> int | None:
+    """Return what a task is charged by a limit, None where that is drawn."""
+    cost = cost_of(task, entry.counts)
+    amount = task.get("needs", {}).get(entry.id, 1) if cost is None else cost
+    return None if isinstance(amount, dict) else round(parse_amount(amount) * scale(entry.type))
+
+
 def starts(fleet: dict[str, Any], until: int | None) -> list[int | None] | None:
     """Return when each agent starts (None where that is drawn), or None where even their number is drawn.
 
     Agents of a closed fleet are there whether or not their time comes before the end; arrivals end with the run.
     """
     arrivals = fleet.get("arrivals")
+    if arrivals is None and "count" not in fleet:
+        return []
     if arrivals is None:
         gap = constant(fleet.get("stagger", 0))
         return [0 if i == 0 else None if gap is None else i * gap for i in range(fleet["count"])]

@@ -95,6 +95,8 @@ DEFAULTS = {
     "room": None,
     "overflow": "newest",
     "preempt": None,
+    "charge": "on_start",
+    "algorithm": "token_bucket",
 }
 """What holds where a constraint does not say what becomes of those that it refuses."""
 
@@ -200,7 +202,35 @@ class Reading:
 
     def holds(self, number: int) -> bool:
         """Whether what is taken of a constraint is given back."""
-        return self.header.constraints[number].type == "concurrency"
+        return self.header.constraints[number].type in ("concurrency", "resource", "adaptive")
+
+    def hears(self, number: int) -> bool:
+        """Whether a constraint changes by itself when it hears how tasks end."""
+        return self.header.constraints[number].type in ("adaptive", "circuit_breaker")
+
+    def shares(self, number: int) -> bool:
+        """Whether it is a processor that those who work share."""
+        return bool(self.rule_of(number, "queue") == "processor_sharing")
+
+    def defers(self, number: int) -> bool:
+        """Whether nothing is charged before the end of a task."""
+        return self.rule_of(number, "charge") in ("on_finish", "as_produced")
+
+    def settles(self, step: int, number: int) -> bool:
+        """Whether something is charged or handed back at the end of a task of this step."""
+        reserve = self.policy(step).get("reserve") or {}
+        counts = self.header.constraints[number].counts
+        return self.defers(number) or (self.rule_of(number, "charge") == "settle" and counts in reserve)
+
+    def stages(self, task: Task) -> list[Amounts]:
+        """Return what a visit takes one after the other: all at once, unless it says in which order it acquires."""
+        amounts = self.amounts(task)
+        order = self.policy(task.step).get("acquire", "atomic")
+        if order == "atomic":
+            return [amounts]
+        numbers = [number for name in order for number in amounts if self.constraint(number) == name]
+        rest = {number: amount for number, amount in amounts.items() if number not in numbers}
+        return [{number: amounts[number]} for number in numbers] + ([rest] if rest else [])
 
     def rule_of(self, number: int, key: str) -> Any:
         """Return what the scenario says of a constraint beside its numbers, or what holds where it says nothing."""

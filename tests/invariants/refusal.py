@@ -70,7 +70,7 @@ def _enters(reading: Reading, replay: Replay, row: Row) -> list[str]:
 def _refused(reading: Reading, replay: Replay, row: Row) -> list[str]:
     waiter = replay.waiting.get(row.task)
     number, name = row.constraint, reading.constraint(row.constraint)
-    amounts = replay.asks(row.task) if waiter is None else waiter.asks
+    amounts = replay.asks(row.task, number) if waiter is None else waiter.asks
     if number not in amounts:
         return [reading.say(RULE, row, f"{name} does not govern it")]
     if _lent(replay, row.task):

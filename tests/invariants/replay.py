@@ -1,22 +1,23 @@
 """The state of every limit at each row, worked out again from the log: brute force, whole numbers and fractions.
 
-A limit takes what a task asks for at its `TaskStarted`; of a step that states all amounts, at each `ResourceAcquired`. A
-concurrency limit gets it back at the `TaskFinished`, or at the `ResourceReleased` of such a step; a token bucket earns
-`tokens` every `period_ns` up to `burst`. A `ConstraintChanged` takes on the header's numbers of that time.
+A limit takes what a task asks for at its `TaskStarted`; of a step that states all amounts, at each `ResourceAcquired`. What
+holds gets it back at the `TaskFinished`, or at the `ResourceReleased` of such a step, which also settles what is charged at
+the end. What that is in numbers is in `levels`. A `ConstraintChanged` takes on the header's numbers of that time; of a
+constraint that hears how tasks end, any other says what it has become.
 
 A task that is pre-empted asks again with the age of the attempt before. What a visit holds already, because it kept it, it
-does not ask for again; a hold that gave back what it held asks for that alone.
+does not ask for again; a hold that gave back what it held asks for that alone. Who acquires in an order asks for one after
+the other, each time anew.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from math import ceil
 from typing import Any, NamedTuple
 
 from model.events import Kind, Status
 from model.units import parse_duration
 
+from .levels import Breaker, Slots, capacity, level_of
 from .program import constant
 from .reading import Amounts, Reading, Row, Task, Visit
 
@@ -35,15 +36,20 @@ class Waiter:
 
 
 class Admission(NamedTuple):
-    """A task takes at `row` what it asks for; `waited` is the constraint that it waited for last, if it did."""
+    """A task takes at `row` what it asks for; `waited` is the constraint that it waited for last, if it did.
+
+    `ages` has its age for each constraint, `short` those that had no room for it, with how much they had.
+    """
 
     row: Row
     amounts: Amounts
     waited: int | None
+    ages: dict[int, int]
+    short: dict[int, str]
 
 
 class Replay:
-    """What is held, what the buckets hold, what is in force and who waits, after the rows applied so far."""
+    """What is held, what there is room for, what is in force and who waits, after the rows applied so far."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
@@ -52,29 +58,34 @@ class Replay:
         self.types = [entry.type for entry in entries]
         self.numbers = [entry.settings[0][1] for entry in entries]
         self.since = [entry.settings[0][0] for entry in entries]  # when the numbers in force came
-        self.held = [0] * len(entries)
-        self.level = [Fraction((numbers or {}).get("burst", 0)) for numbers in self.numbers]
+        self.levels = [
+            level_of(
+                entry.type, reading.rule_of(number, "algorithm"), reading.rule_of(number, "queue"), self.numbers[number]
+            )
+            for number, entry in enumerate(entries)
+        ]
         self.waiting: dict[Task, Waiter] = {}
         self.running: dict[Task, int] = {}  # who has started and not finished: the number of the row of the start
         self.holding: dict[Visit, dict[int, int]] = {}  # what each visit holds of the limits that get it back
+        self.taken: dict[Task, dict[int, int]] = {}  # of what each attempt has taken something, and when
+        self.owing: dict[Visit, set[int]] = {}  # what a visit has to settle for the attempt that started last
         self.ages: dict[Task, int] = {}
         self.ended: dict[Visit, int] = {}  # how the last attempt ended, until the next is to come
         self.preempted: set[Visit] = set()  # which have been pre-empted ever
+        self._kept: dict[Visit, set[int]] = {}  # what a visit keeps while it backs off and asks again
+        self._stage: dict[Task, int] = {}  # what it asks for, where that is one after the other
         self._waited: dict[Task, int] = {}
+        self._group: tuple[Amounts, dict[int, int], dict[int, str]] = ({}, {}, {})  # what is being taken
+        self._changed: set[tuple[int, int]] = set()  # which changes of the header have come
+
+    @property
+    def held(self) -> list[int]:
+        """How much is held of each constraint that gets it back."""
+        return [level.held if isinstance(level, Slots) else 0 for level in self.levels]
 
     def advance(self, time: int) -> None:
-        """Let the buckets earn until `time`."""
-        for number in range(len(self.types)):
-            self.level[number] = self.level_at(number, time)
+        """Let time pass until `time`."""
         self.now = time
-
-    def level_at(self, number: int, time: int) -> Fraction:
-        """Return the tokens in a bucket at `time`, if nothing happens until then."""
-        numbers = self.numbers[number]
-        if self.types[number] != "rate_limit" or numbers is None:
-            return self.level[number]
-        earned = Fraction((time - self.now) * numbers["tokens"], numbers["period_ns"])
-        return min(Fraction(numbers["burst"]), self.level[number] + earned)
 
     def apply(self, row: Row) -> Admission | None:
         """Take in the next row; return the admission that it completes, if it does."""
@@ -82,9 +93,11 @@ class Replay:
         if row.kind == Kind.ConstraintChanged:
             self._change(row)
         elif row.kind == Kind.TaskBlocked:
-            age = row.number if row.task in self.running else self.age(row)
-            asks, is_lent = self.asks(row.task), row.task in self.running
+            is_lent = row.task in self.running
+            age, asks = self.age_at(row), self.asks(row.task, row.constraint)
+            self._go_on(row)
             self.waiting[row.task] = Waiter(row.task, row.constraint, row.time, row.time, age, asks, is_lent)
+            self._waited.pop(row.task, None)
         elif row.kind == Kind.TaskRebound and row.task in self.waiting:
             self.waiting[row.task].constraint = row.constraint
             self.waiting[row.task].bound_at = row.time
@@ -93,12 +106,14 @@ class Replay:
             if waiter is not None and row.kind == Kind.TaskResumed:
                 self._waited[row.task] = waiter.constraint
         elif row.kind == Kind.ResourceReleased:
-            amount = self.holding.get(row.task.whole, {}).pop(row.constraint, 0)
-            self.held[row.constraint] -= amount
+            self._give(row)
         elif row.kind == Kind.TaskRetrying:
             self.ended.pop(row.task.whole, None)
+            self._kept[row.task.whole] = set(self.holding.get(row.task.whole, {}))
         elif row.kind == Kind.TaskFinished:
             self._finish(row)
+        elif row.kind == Kind.ResourceAcquired:
+            self._go_on(row)
         self.age(row)
         return self._admission(row) if row.kind in (Kind.TaskStarted, Kind.ResourceAcquired) else None
 
@@ -111,39 +126,96 @@ class Replay:
             self.ages[task] = before if again and before is not None else self.reading.asked_at[task].number
         return self.ages.get(task, row.number)
 
-    def asks(self, task: Task) -> Amounts:
-        """Return what a task asks for that is about to ask."""
+    def age_at(self, row: Row) -> int:
+        """Return the age with which a task asks at a row: a hold for what it gave back, and what is next, anew."""
+        anew = row.task in self.running or self._stage_at(row) > self._stage.get(row.task, 0)
+        return row.number if anew else self.age(row)
+
+    def stages(self, task: Task) -> list[Amounts]:
+        """Return what an attempt asks for, one after the other."""
         amounts = self.reading.amounts(task)
         if task in self.running:
-            return {number: amount for number, amount in amounts.items() if self.reading.holds(number)}
-        kept = self.holding.get(task.whole, {})
-        return {number: amount for number, amount in amounts.items() if number not in kept}
+            return [{number: amount for number, amount in amounts.items() if self.reading.holds(number)}]
+        kept = self._kept.get(task.whole, set())
+        if kept:
+            return [{number: amount for number, amount in amounts.items() if number not in kept}]
+        return self.reading.stages(task)
+
+    def asks(self, task: Task, about: int | None = None) -> Amounts:
+        """Return what a task asks for at a row that is `about` this constraint."""
+        stages = self.stages(task)
+        found = [place for place, stage in enumerate(stages) if about in stage]
+        at = 0 if task in self.running else self._stage.get(task, 0)
+        return stages[min(max([at, *found[:1]]), len(stages) - 1)] if stages else {}
+
+    def to_state(self, task: Task) -> list[list[int]]:
+        """Return the constraints of which the amounts have yet to be stated, one list for each that come at once."""
+        if not self.reading.header.steps[task.step].states_all:
+            group = next(
+                group
+                for group in self.reading.header.steps[task.step].demands
+                if {demand.constraint for demand in group} == set(self.reading.amounts(task))
+            )
+            return [sorted(demand.constraint for demand in group if demand.amount is None)]
+        taken = set(self.holding.get(task.whole, {})) if task in self.running else self.taken.get(task, set())
+        each = [[n for n in stage if not self.reading.defers(n) and n not in taken] for stage in self.stages(task)]
+        return [numbers for numbers in each if numbers]
+
+    def _stage_at(self, row: Row) -> int:
+        if row.task in self.running:
+            return 0
+        found = [place for place, stage in enumerate(self.stages(row.task)) if row.constraint in stage]
+        return found[0] if found else 0
+
+    def _go_on(self, row: Row) -> None:
+        """Take in that a task asks for what comes next."""
+        self.age(row)
+        stage = self._stage_at(row)
+        if stage > self._stage.get(row.task, 0):
+            self._stage[row.task], self.ages[row.task] = stage, row.number
 
     def _admission(self, row: Row) -> Admission | None:
-        states_all = self.reading.header.steps[row.step].states_all
-        taken: Amounts = {}
+        task, states_all = row.task, self.reading.header.steps[row.step].states_all
         if row.kind == Kind.TaskStarted:
-            self.running[row.task] = row.number
-            taken = {} if states_all else self.reading.amounts(row.task)
+            taken = self.reading.amounts(task)
+            if states_all:  # what is charged at the end has to have room, and takes none yet
+                last = self.stages(task)[-1]
+                taken = {number: amount for number, amount in last.items() if self.reading.defers(number)}
+            for number, amount in taken.items():
+                self._take(row, number, amount or 0, 0 if states_all else amount or 0)
+            self.running[task] = row.number
+            self._kept.pop(task.whole, None)
+            self.owing[task.whole] = {n for n in self.reading.amounts(task) if self.reading.settles(row.step, n)}
         elif states_all:
-            taken = {row.constraint: row.value}
-        for number, amount in taken.items():
-            self._take(row.task, number, amount or 0)
-        if states_all and row.kind == Kind.ResourceAcquired:
-            group = self.reading.stated_with(row)
-            if group[-1] != row:
+            self._take(row, row.constraint, row.value, row.value)
+            if self.reading.stated_with(row)[-1] != row:
                 return None
-            taken = {each.constraint: each.value for each in group}
-        elif states_all or row.kind != Kind.TaskStarted:
+        else:
             return None
-        return Admission(row, taken, self._waited.pop(row.task, None))
+        (amounts, ages, short), self._group = self._group, ({}, {}, {})
+        over = row.kind == Kind.TaskStarted or task in self.running and not amounts
+        waited = self._waited.pop(task, None) if over else self._waited.get(task)
+        return Admission(row, amounts, waited, ages, short)
 
-    def _take(self, task: Task, number: int, amount: int) -> None:
-        if self.types[number] == "concurrency":
-            self.held[number] += amount  # counted even while the limit is not in force
-            self.holding.setdefault(task.whole, {})[number] = amount
-        elif self.types[number] == "rate_limit" and self.numbers[number] is not None:
-            self.level[number] -= amount
+    def _take(self, row: Row, number: int, amount: int, charged: int) -> None:
+        level, (amounts, ages, short) = self.levels[number], self._group
+        if not self.admits(number, amount):
+            short[number] = f"{amount} is taken ({level.room(row.time)})"
+        amounts[number], ages[number] = amount, row.number if row.task in self.running else self.ages[row.task]
+        level.take(charged, row.time)
+        self.taken.setdefault(row.task, {})[number] = row.time
+        if self.reading.holds(number):
+            self.holding.setdefault(row.task.whole, {})[number] = amount
+
+    def _give(self, row: Row) -> None:
+        visit, number = row.task.whole, row.constraint
+        if self.reading.settles(row.step, number):
+            self.owing.get(visit, set()).discard(number)
+            since = self.taken.get(row.task, {}).get(number, row.time)
+            self.levels[number].give(row.value, row.time, since)
+        else:
+            amount = self.holding.get(visit, {}).pop(number, 0)
+            self.levels[number].give(amount, row.time, row.time)
 
     def _finish(self, row: Row) -> None:
         started = self.running.pop(row.task, None)
@@ -151,47 +223,44 @@ class Replay:
         self.ended[row.task.whole] = row.value
         if row.value == Status.preempted:
             self.preempted.add(row.task.whole)
-        if started is not None and not self.reading.header.steps[row.step].states_all:
+        if started is None:
+            return
+        if row.value in (Status.cancelled, Status.preempted):
+            for number in self.reading.amounts(row.task):
+                level = self.levels[number]
+                if isinstance(level, Breaker):
+                    level.call_off(self.reading.rows[self.reading.place_of[started]].time)
+        if not self.reading.header.steps[row.step].states_all:
             for number, amount in self.holding.pop(row.task.whole, {}).items():
-                self.held[number] -= amount
+                self.levels[number].give(amount, row.time, row.time)
 
     def _change(self, row: Row) -> None:
-        settings = dict(self.reading.header.constraints[row.constraint].settings)
-        if row.time not in settings:
-            return  # the rule `changes` says so
-        before, after = self.numbers[row.constraint], settings[row.time]
-        self.numbers[row.constraint], self.since[row.constraint] = after, row.time
-        if self.types[row.constraint] == "rate_limit" and after is not None:
-            burst = Fraction(after["burst"])
-            self.level[row.constraint] = burst if before is None else min(burst, self.level[row.constraint])
+        number, settings = row.constraint, dict(self.reading.header.constraints[row.constraint].settings)
+        if row.time in settings and (number, row.time) not in self._changed:
+            self._changed.add((number, row.time))
+            self.numbers[number], self.since[number] = settings[row.time], row.time
+            self.levels[number].change(settings[row.time], row.time)
+        elif self.reading.hears(number):  # of others the rule `changes` says that there is no such change
+            self.levels[number].tell(row.value, row.time)
 
     def admits(self, number: int, amount: int, time: int | None = None) -> bool:
         """Whether constraint `number` has room for `amount` at `time` (now, unless said), by its own numbers alone."""
-        numbers = self.numbers[number]
-        if numbers is None:
-            return True
-        if self.types[number] == "concurrency":
-            return self.held[number] + amount <= numbers["limit"]
-        if self.types[number] == "rate_limit":
-            return self.level_at(number, self.now if time is None else time) >= amount
-        return not numbers["paused"]
+        if time is not None:
+            due = self.levels[number].due(amount, self.now)
+            return due is not None and due <= time
+        free = self.levels[number].free(self.now)
+        return free is None or amount <= free
 
     def room(self, number: int) -> str:
         """Say how much room there is, for a message."""
-        numbers = self.numbers[number]
-        if numbers is None:
-            return "not in force"
-        if self.types[number] == "concurrency":
-            return f"{self.held[number]} of {numbers['limit']} held"
-        if self.types[number] == "rate_limit":
-            return f"{self.level[number]} of {numbers['burst']} tokens"
-        return "paused" if numbers["paused"] else "not paused"
+        return self.levels[number].room(self.now)
 
     def ceiling(self, number: int) -> int | None:
         """Return the most that the constraint can ever admit at once from now on, or None where there is no bound."""
         later = [n for time, n in self.reading.header.constraints[number].settings if time > self.since[number]]
-        capacities = [_capacity(self.types[number], numbers) for numbers in (self.numbers[number], *later)]
-        known = [capacity for capacity in capacities if capacity is not None]
+        queue = self.reading.rule_of(number, "queue")
+        capacities = [capacity(self.types[number], queue, numbers) for numbers in (self.numbers[number], *later)]
+        known = [each for each in capacities if each is not None]
         return max(known) if len(known) == len(capacities) else None
 
     def waiting_for(self, number: int) -> list[Waiter]:
@@ -238,8 +307,8 @@ class Replay:
     def refuses(self, number: int, amount: int | None, task: Task, age: int) -> bool | None:
         """Whether a constraint refuses a task what it asks for; None where the log does not tell.
 
-        It does where it has too little room, where it is strict and somebody comes before the task, and where it is a
-        bucket and has earned what it has for somebody who comes before and wants no more.
+        It does where it has too little room, where it is strict and somebody comes before the task, and where time makes
+        room in it and it has what it has for somebody who comes before and wants no more.
         """
         if self.numbers[number] is None:
             return False
@@ -248,7 +317,7 @@ class Replay:
         if not self.admits(number, amount):
             return True
         strict = self.reading.rule_of(number, "admission") == "strict"
-        if not strict and self.types[number] != "rate_limit":
+        if not strict and not self.levels[number].timed:
             return False
         unsure = False
         for waiter in self.waiting_for(number):
@@ -263,15 +332,6 @@ class Replay:
             unsure = unsure or before is not False
         return None if unsure else False
 
-    def earned_at(self, number: int, amount: int) -> int | None:
-        """Return the first whole nanosecond at which a bucket that nobody takes from holds `amount`, or None if never."""
-        numbers = self.numbers[number]
-        assert numbers is not None
-        missing = amount - self.level[number]
-        if amount > numbers["burst"]:
-            return None
-        return self.now + max(0, ceil(missing * numbers["period_ns"] / numbers["tokens"]))
-
 
 def admissions(reading: Reading) -> Iterator[tuple[Replay, Admission]]:
     """Yield each admission, with the state right after it."""
@@ -280,9 +340,3 @@ def admissions(reading: Reading) -> Iterator[tuple[Replay, Admission]]:
         admission = replay.apply(row)
         if admission is not None:
             yield replay, admission
-
-
-def _capacity(kind: str, numbers: dict[str, int] | None) -> int | None:
-    if numbers is None:
-        return None
-    return {"concurrency": numbers.get("limit"), "rate_limit": numbers.get("burst")}.get(kind)

@@ -161,7 +161,8 @@ class _Follower:
                 self._ready += following.value
                 left = self._length(do.task)
             elif ends.value == Status.preempted and self._modes != {"fail"}:
-                if len(self._modes) != 1 or isinstance(do.task["duration"], dict):
+                shared = any(self._reading.shares(number) for number in self._reading.amounts(ends.task))
+                if shared or len(self._modes) != 1 or isinstance(do.task["duration"], dict):
                     left = None
                 elif self._modes == {"resume"} and left is not None and begins is not None:
                     left -= ends.time - begins.time
@@ -193,6 +194,8 @@ class _Follower:
         timeout = None if task.get("timeout") is None else parse_duration(task["timeout"])
         in_time = None if ns is None else timeout is None or ns <= timeout
         length = None if ns is None else ns if in_time or timeout is None else timeout
+        if any(self._reading.shares(number) for number in self._reading.amounts(asks.task)):
+            length = timeout = None  # how long that takes depends on who shares the processor: the rule `sharing`
         self._ready, self._exact = begins.time + (0 if cut else length or 0), length is not None and not cut
         ends = self._next({Kind.TaskFinished}, f"end {self._reading.who(asks.task)}")
         longest = timeout if length is None else length

@@ -4,8 +4,8 @@
 - TaskRebound: the ns since it was bound to the constraint before, which is another one.
 - TaskResumed: the ns since it was blocked; the constraint that it waited for last.
 - TaskStarted: the ns since the attempt first asked.
-- TaskRejected: the ns until a bucket holds what was asked for if nobody takes anything; -1 if it can never, or if what
-  refuses is no bucket.
+- TaskRejected: the ns until there is room for what was asked for if nobody takes or gives back anything; -1 where time alone
+  never makes room.
 - TaskAbandoned: the ns since it asked; the constraint that it waited for last.
 - TaskSkipped: 0 or 1 as `skip_if` is written; 2 only where the task comes after others in a graph.
 - ResourceAcquired: an amount, 0 or more.
@@ -66,15 +66,21 @@ def _expected(reading: Reading, replay: Replay, row: Row) -> int | None:
 def _until(reading: Reading, replay: Replay, row: Row) -> int | None:
     """Return after how many ns the constraint that rejects a task could have admitted it; None if that is not known."""
     waiter = replay.waiting.get(row.task)
-    asks = replay.asks(row.task) if waiter is None else waiter.asks
-    if replay.types[row.constraint] != "rate_limit" or replay.numbers[row.constraint] is None:
+    asks = replay.asks(row.task, row.constraint) if waiter is None else waiter.asks
+    level = replay.levels[row.constraint]
+    if level.numbers is None or any(_never(replay, number, amount) for number, amount in asks.items()):
         return -1
     amount = asks.get(row.constraint)
-    due = None if amount is None else replay.earned_at(row.constraint, amount)
-    if amount is None:
+    if amount is None and level.timed:
         may_be_later = reading.rule_of(row.constraint, "on_limit") == "reject"
         return None if may_be_later or reading.rule_of(row.constraint, "room") is not None else -1
+    due = level.due(amount or 0, replay.now)
     return -1 if due is None else due - replay.now
+
+
+def _never(replay: Replay, number: int, amount: int | None) -> bool:
+    ceiling = replay.ceiling(number)
+    return amount is not None and ceiling is not None and amount > ceiling
 
 
 def _skipped(reading: Reading, row: Row) -> list[str]:
