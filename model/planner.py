@@ -166,18 +166,19 @@ def replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
 
 def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, int]]]:
     """Return a constraint's numbers from each time on, its changes as often as they come again before the run ends."""
-    first, *changes = row.settings()
     if row.every is None:
-        return [first, *changes]
+        return row.settings()
     assert until is not None
     rounds = max(0, until - row.from_) // row.every + 1
-    if rounds * len(changes) > CHANGES_MAX:
+    if rounds * len(row.changes) > CHANGES_MAX:
         raise PlanError(
-            f"constraints.{row.id}.every: {rounds * len(changes):,} changes before the run ends; "
+            f"constraints.{row.id}.every: {rounds * len(row.changes):,} changes before the run ends; "
             f"allowed: at most {CHANGES_MAX:,}"
         )
-    again = [(time + lap * row.every, numbers) for lap in range(rounds) for time, numbers in changes]
-    return [first, *((time, numbers) for time, numbers in again if time <= until)]
+    again = [
+        change.model_copy(update={"at": change.at + lap * row.every}) for lap in range(rounds) for change in row.changes
+    ]
+    return row.model_copy(update={"changes": [change for change in again if change.at <= until]}).settings()
 
 
 def _settings(constraints: Sequence[Constraint], until: int | None) -> list[tuple[Setting, ...]]:

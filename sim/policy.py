@@ -177,9 +177,12 @@ class PolicyTask(Task):
     def number_attempt(self) -> None:
         """Give the next attempt its number."""
         self.attempt += 1
+        self._line_up()
+
+    def name_attempt(self) -> None:
+        """Let the rows have the number of the attempt, which begins."""
         self.code = self.step_code + attempt_code(self.attempt)
         self.code_finished = self.code + Kind.TaskFinished
-        self._line_up()
 
     def _work(self, duration_ns: int, fails: bool) -> None:
         timeout_ns = self.policy.timeout_ns
@@ -229,6 +232,7 @@ class PolicyTask(Task):
     def resume_later(self, mode: str, left_ns: int) -> None:
         """Begin the next attempt after a pre-emption that left this much to do."""
         self.number_attempt()
+        self.name_attempt()
         if mode == "resume":
             self.work_ns -= self.duration_ns - left_ns
             self.duration_ns = left_ns
@@ -358,6 +362,7 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
         task.try_again()
         env.at(env._now + delay_ns, REQUEST).callbacks = task.waker
         yield task
+        task.name_attempt()
     strand.doing = None
     if task.kept:
         manager.give_back(task)

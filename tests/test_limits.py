@@ -186,6 +186,14 @@ def test_a_circuit_breaker_opens_again_when_its_probe_fails():
     ]
 
 
+def test_what_a_change_that_comes_again_leaves_out_stays_as_it_was():
+    # At 3 s the burst becomes 1 again, and the rate stays at the 4/s that it has had since 1.5 s.
+    changes = [{"at": "1s", "burst": 1}, {"at": "1500ms", "rate": "4/s"}]
+    rows = [limit(rate="1/s", burst=2, changes=changes, every="2s")]
+    log = run(scenario(until="5s", constraints=rows, arrivals=at(3, 3, 3), steps=NOW))
+    assert starts(log) == [3, 3.25, 3.5]
+
+
 def test_a_circuit_breaker_that_expires_while_it_is_open_stays_out_of_force():
     rows = [{**BREAKER, "min_calls": 1, "expires": "5s"}]
     steps = [{"task": "t", "duration": "1s", "fail": 1.0}]

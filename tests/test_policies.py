@@ -176,6 +176,15 @@ def test_a_retry_keeps_its_slot_while_it_backs_off():
     ]
 
 
+def test_who_is_called_off_while_it_backs_off_gives_back_what_the_attempt_before_held():
+    steps = [task(fail=1, retry={"max_attempts": 2, "delay": "5s", "hold_during_backoff": True})]
+    fleet = {"name": "a", "count": 1, "life": "2s", "steps": steps}
+    assert told(run(scenario(until=None, constraints=locks("x"), fleets=[fleet])))[3:-1] == [
+        "1 TaskRetrying a_0_work#0 5",
+        "2 ResourceReleased a_0_work#0 x 1",
+    ]
+
+
 def test_a_task_is_skipped_by_condition():
     steps = [task(skip_if=1.0), {"task": "next", "duration": "1s"}]
     assert told(run(scenario(until=None, steps=steps)))[:2] == [

@@ -5,7 +5,8 @@
    less than the period; in a fixed window or a quota at most its tokens if both are in one window. Spans that begin and end
    with an admission are the tightest, so no others are tried.
 2. Levels: with the level kept exactly over changes, charges at the end and what is handed back, each admission finds room
-   for what it takes, or for what it reserves. This bounds spans over a change, too.
+   for what it takes, or for what it reserves. This bounds spans over a change, too. (Nothing is said of one who pre-empts: it
+   was let in before those whose slots it took were charged for what they had done.)
 """
 
 from fractions import Fraction
@@ -13,6 +14,7 @@ from fractions import Fraction
 from model.events import Kind
 from model.log import Log
 
+from .fifo import preempts
 from .reading import Reading, Row, read
 from .replay import Replay, admissions
 
@@ -35,7 +37,7 @@ def levels(reading: Reading) -> list[str]:
         reading.say(RULE, row, f"of {reading.constraint(number)} {text}")
         for replay, (row, _, _, _, short) in admissions(reading)
         for number, text in short.items()
-        if replay.types[number] in COUNTING
+        if replay.types[number] in COUNTING and not preempts(reading, row)
     ]
 
 

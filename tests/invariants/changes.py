@@ -45,7 +45,7 @@ def scheduled(reading: Reading) -> list[Row]:
         if row.kind != Kind.ConstraintChanged:
             continue
         by_itself = reading.hears(row.constraint)
-        stated = row.time in dict(reading.header.constraints[row.constraint].settings)
+        stated = row.time > 0 and row.time in dict(reading.header.constraints[row.constraint].settings)
         if not by_itself or (stated and (row.constraint, row.time) not in seen):
             rows.append(row)
         seen.add((row.constraint, row.time))

@@ -75,6 +75,7 @@ class Replay:
         self._kept: dict[Visit, set[int]] = {}  # what a visit keeps while it backs off and asks again
         self._stage: dict[Task, int] = {}  # what it asks for, where that is one after the other
         self._waited: dict[Task, int] = {}
+        self._lent: dict[Task, int] = {}  # the age of a hold that waits for what it gave back
         self._group: tuple[Amounts, dict[int, int], dict[int, str]] = ({}, {}, {})  # what is being taken
         self._changed: set[tuple[int, int]] = set()  # which changes of the header have come
 
@@ -96,6 +97,8 @@ class Replay:
             is_lent = row.task in self.running
             age, asks = self.age_at(row), self.asks(row.task, row.constraint)
             self._go_on(row)
+            if is_lent:
+                self._lent[row.task] = age
             self.waiting[row.task] = Waiter(row.task, row.constraint, row.time, row.time, age, asks, is_lent)
             self._waited.pop(row.task, None)
         elif row.kind == Kind.TaskRebound and row.task in self.waiting:
@@ -193,15 +196,18 @@ class Replay:
         else:
             return None
         (amounts, ages, short), self._group = self._group, ({}, {}, {})
-        over = row.kind == Kind.TaskStarted or task in self.running and not amounts
-        waited = self._waited.pop(task, None) if over else self._waited.get(task)
+        waited = self._waited.get(task)
+        if task in self.running:
+            self._waited.pop(task, None)
+            self._lent.pop(task, None)
         return Admission(row, amounts, waited, ages, short)
 
     def _take(self, row: Row, number: int, amount: int, charged: int) -> None:
         level, (amounts, ages, short) = self.levels[number], self._group
+        age = self._lent.get(row.task, row.number) if row.task in self.running else self.ages[row.task]
         if not self.admits(number, amount):
             short[number] = f"{amount} is taken ({level.room(row.time)})"
-        amounts[number], ages[number] = amount, row.number if row.task in self.running else self.ages[row.task]
+        amounts[number], ages[number] = amount, age
         level.take(charged, row.time)
         self.taken.setdefault(row.task, {})[number] = row.time
         if self.reading.holds(number):
@@ -236,7 +242,7 @@ class Replay:
 
     def _change(self, row: Row) -> None:
         number, settings = row.constraint, dict(self.reading.header.constraints[row.constraint].settings)
-        if row.time in settings and (number, row.time) not in self._changed:
+        if row.time > 0 and row.time in settings and (number, row.time) not in self._changed:
             self._changed.add((number, row.time))
             self.numbers[number], self.since[number] = settings[row.time], row.time
             self.levels[number].change(settings[row.time], row.time)
