@@ -161,7 +161,12 @@ class ConstraintManager:
             kind = code(Kind.ConstraintChanged) + constraint.code
             self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
         if is_ceiling_lower:
-            everybody = [(task, other) for other in self.constraints for task, _ in other.waiting if task.doubtful]
+            everybody = [
+                (task, other)
+                for other in self.constraints
+                for task, _ in other.waiting
+                if task.doubtful and not _is_lent(task)
+            ]
             for task, binding in sorted(everybody, key=lambda pair: pair[0].age):
                 if (never := _never(task)) is not None:
                     binding.waiting.remove(task)
@@ -440,16 +445,18 @@ class ConstraintManager:
         room, overflow = constraint.discipline.room, constraint.discipline.overflow
         if room is None or len(constraint.waiting) < room:
             return True
-        waiting = sorted(constraint.waiting, key=lambda pair: pair[0].age)
+        waiting = sorted((pair for pair in constraint.waiting if not _is_lent(pair[0])), key=lambda pair: pair[0].age)
         for other, wanted in waiting if overflow == "all" else waiting[:1] if overflow == "oldest" else []:
             constraint.waiting.remove(other)
             self._refuse(other, constraint, constraint.retry_after(wanted), again=True)
-        return overflow == "oldest" and room > 0
+        return overflow == "oldest" and room > 0 and bool(waiting)
 
     def _preempt(self, task: PolicyTask) -> bool:
         """Start a task by taking the slots of less important ones; say whether that was possible."""
         victims: dict[PolicyTask, str] = {}
         for constraint, amount in task.demands:
+            if constraint.discipline.strict and _stands_behind(task, constraint):
+                return False
             if constraint.admits(task, amount):
                 continue
             taken = _victims(constraint, task, amount)
@@ -492,6 +499,11 @@ def _refusing(task: Task) -> tuple[GlobalConstraint, int] | None:
         if not constraint.admits(task, amount) or (constraint.discipline.strict and _stands_behind(task, constraint)):
             return constraint, amount
     return None
+
+
+def _is_lent(task: Task) -> bool:
+    """Say whether it is a hold that asks for what it gave back: it goes on meanwhile, and cannot be refused."""
+    return type(task) is PolicyTask and task.is_lent
 
 
 def _stands_behind(task: Task, constraint: GlobalConstraint) -> bool:

@@ -242,3 +242,10 @@ def test_a_fair_queue_for_drawn_costs_has_one_order(seed):
     ]
     log = run(scenario(until=None, seed=seed, constraints=[limit], fleets=fleets))
     assert sum("TaskFinished" in line for line in told(log)) == 13
+
+
+def test_nobody_passes_in_a_strict_queue_by_preempting_nobody():
+    # b wants both slots while a has one; c, as important, stands behind it although a slot is free.
+    slots = {**SLOT, "limit": 2, "queue": "priority", "preempt": "restart", "admission": "strict"}
+    fleets = [fleet("a"), fleet("b", "1s", needs={"slot": 2}), fleet("c", "2s")]
+    assert order(slots, fleets) == "abc"

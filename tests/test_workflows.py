@@ -315,3 +315,46 @@ def test_what_begins_because_another_is_over_asks_when_all_completions_of_the_in
         "2 TaskFinished b_0_copy#1 succeeded",
         "2 RunFinished",
     ]
+
+
+def lending(asks):
+    """An agent that gives back what it holds while a branch takes 1 s, and asks for it again."""
+    inner = {"task": "inner", "duration": "1s"}
+    return {"hold": "parent", "needs": asks, "give_back": True, "steps": [{"fork": 1, "steps": [inner]}]}
+
+
+def test_a_hold_that_asks_for_what_it_gave_back_waits_even_if_that_is_more_than_there_will_ever_be():
+    slot = {**SLOT, "scope": None, "limit": 2, "changes": [{"at": "2s", "limit": 1}]}
+    other = {"task": "other", "duration": "9s", "needs": {"slot": 1}}
+    fleets = [
+        {"name": "a", "count": 1, "steps": [lending({"slot": 2})]},
+        {"name": "b", "count": 1, "steps": [{"think": "500ms"}, other]},
+    ]
+    assert told(run(scenario(until="5s", constraints=[slot], fleets=fleets)))[4:] == [
+        "0.5 TaskStarted b_0_other#0 0",
+        "1 TaskFinished a_0_inner#0 succeeded",
+        "1 TaskBlocked a_0_parent#0 slot 0",
+        "2 ConstraintChanged slot 1",
+        "5 RunFinished",
+    ]
+
+
+def test_a_hold_that_asks_for_what_it_gave_back_makes_room_for_nobody():
+    slot = {**SLOT, "scope": None, "room": 1, "overflow": "oldest"}
+    other = {"task": "other", "duration": "2s", "needs": {"slot": 1}}
+    fleets = [
+        {"name": "a", "count": 1, "steps": [lending({"slot": 1})]},
+        {"name": "b", "count": 2, "stagger": "1s", "steps": [{"think": "500ms"}, other]},
+    ]
+    assert told(run(scenario(until=None, constraints=[slot], fleets=fleets)))[4:-1] == [
+        "0.5 TaskStarted b_0_other#0 0",
+        "1 TaskFinished a_0_inner#0 succeeded",
+        "1 TaskBlocked a_0_parent#0 slot 0",
+        "1.5 TaskRejected b_1_other#0 slot never",
+        "1.5 TaskFinished b_1_other#0 failed",
+        "2.5 TaskFinished b_0_other#0 succeeded",
+        "2.5 TaskResumed a_0_parent#0 slot 1.5",
+        "2.5 ResourceAcquired a_0_parent#0 slot 1",
+        "2.5 TaskFinished a_0_parent#0 succeeded",
+        "2.5 ResourceReleased a_0_parent#0 slot 1",
+    ]

@@ -87,8 +87,8 @@ def _waits(reading: Reading, replay: Replay, waiter: Waiter, last: Row, until: i
     amount = waiter.asks.get(number, 0)
     wanted = replay.ceiling(number) if amount is None else amount
     if wanted is None:
-        wanted = 0  # a pause, or a constraint that will let everybody pass: there is no amount that matters
-        if replay.levels[number].timed and replay.numbers[number] is not None:
+        wanted = 0  # not in force it lets everybody pass; otherwise there is no telling what is wanted
+        if replay.numbers[number] is not None:
             return []
     who, what = reading.who(waiter.task), reading.constraint(number)
     text = f"{who} waits for {wanted} of {what} ({replay.room(number)})"

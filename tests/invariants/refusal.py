@@ -91,7 +91,7 @@ def _refused(reading: Reading, replay: Replay, row: Row) -> list[str]:
         return [reading.say(RULE, row, f"{text} what {name} admits from now on, and it rejects nobody")]
     stays = waiter is not None and waiter.constraint == number
     if overflow == "oldest" and stays and room > 0:
-        oldest = min(waiting, key=lambda each: each.age)
+        oldest = min((each for each in waiting if not each.is_lent), key=lambda each: each.age)
         if oldest.task != row.task:
             return [reading.say(RULE, row, f"{reading.who(oldest.task)} is older")]
     elif not stays:
