@@ -188,9 +188,9 @@ class Concurrency(_Constraint):
         """`preempt`."""
         return self.preempt
 
-    def largest(self, numbers: Settings) -> int:
-        """The limit."""
-        return numbers["limit"]
+    def largest(self, numbers: Settings) -> int | None:
+        """The limit; there is none to who may share."""
+        return None if self.queue == "processor_sharing" else numbers["limit"]
 
     def settings(self) -> list[tuple[int, Settings]]:
         """`limit` in slots."""

@@ -249,3 +249,12 @@ def test_nobody_passes_in_a_strict_queue_by_preempting_nobody():
     slots = {**SLOT, "limit": 2, "queue": "priority", "preempt": "restart", "admission": "strict"}
     fleets = [fleet("a"), fleet("b", "1s", needs={"slot": 2}), fleet("c", "2s")]
     assert order(slots, fleets) == "abc"
+
+
+def test_a_shared_processor_refuses_nobody_whatever_it_needs():
+    # b waits for a when the servers become fewer than it names, and is admitted all the same.
+    cpu = {"id": "cpu", "type": "concurrency", "limit": 2, "queue": "processor_sharing"}
+    constraints = [SLOT, {**cpu, "changes": [{"at": "1s", "limit": 1}]}]
+    steps = [{"task": "t", "duration": "2s", "needs": {"cpu": 2}}]
+    log = run(scenario(until=None, constraints=constraints, count=2, steps=steps))
+    assert starts(log) == [0, 2]

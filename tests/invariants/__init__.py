@@ -14,13 +14,16 @@ from . import (
     conservation,
     declared,
     fifo,
+    hearing,
     ledger,
     lifecycle,
     little,
     order,
     pause,
     refusal,
+    retries,
     services,
+    sharing,
     usage,
     values,
 )
@@ -42,6 +45,9 @@ RULES = {
         ledger,
         little,
         services,
+        retries,
+        hearing,
+        sharing,
         declared,
     )
 }

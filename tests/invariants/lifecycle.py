@@ -77,8 +77,12 @@ OF_HOLDS = {
     (LENT, Kind.TaskFinished): ENDED,
 }
 """What may happen to a hold besides. One that has started runs again as soon as it has stated its amounts."""
-ACQUIRING = {(STATING, Kind.TaskBlocked): BLOCKED, (STATING, Kind.TaskRejected): REFUSED}
-"""What may happen besides to who acquires one thing after another."""
+ACQUIRING = {
+    (at, kind): after
+    for at in (STATING, RESUMED)
+    for kind, after in ((Kind.TaskBlocked, BLOCKED), (Kind.TaskRejected, REFUSED))
+}
+"""What may happen besides to who acquires one thing after another; what is charged at the end is not stated."""
 MAY_STAY_OPEN = (BLOCKED, RUNNING, ENDED, BACKING_OFF, SKIPPED, LENT)
 OVER = (ENDED, SKIPPED, BACKING_OFF)
 

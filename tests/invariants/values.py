@@ -68,7 +68,7 @@ def _until(reading: Reading, replay: Replay, row: Row) -> int | None:
     waiter = replay.waiting.get(row.task)
     asks = replay.asks(row.task, row.constraint) if waiter is None else waiter.asks
     level = replay.levels[row.constraint]
-    if level.numbers is None or any(_never(replay, number, amount) for number, amount in asks.items()):
+    if level.numbers is None or any(never(replay, number, amount) for number, amount in asks.items()):
         return -1
     amount = asks.get(row.constraint)
     if amount is None and level.timed:
@@ -78,7 +78,7 @@ def _until(reading: Reading, replay: Replay, row: Row) -> int | None:
     return -1 if due is None else due - replay.now
 
 
-def _never(replay: Replay, number: int, amount: int | None) -> bool:
+def never(replay: Replay, number: int, amount: int | None) -> bool:
     ceiling = replay.ceiling(number)
     return amount is not None and ceiling is not None and amount > ceiling
 

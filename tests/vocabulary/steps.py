@@ -133,7 +133,7 @@ def _spawn(draw: DrawFn, context: Context, depth: int) -> Dict:
     optional(draw, step, 2, count=st.sampled_from([2, 1, *drawn]))
     optional(draw, step, 3, wait=st.just(False), depth=st.integers(1, 2))
     if child == context.own:
-        step["depth"] = draw(st.integers(1, 3))
+        step |= {"count": 1, "depth": draw(st.integers(1, 3))}  # more would be many after a few generations
     return step
 
 

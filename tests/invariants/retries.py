@@ -1,0 +1,92 @@
+"""An attempt is followed by another as the retry policy says, and by none otherwise (the scenario in the header says it).
+
+- `TaskRetrying` comes only after an attempt that failed, timed out or was rejected with hope, and not after the last that
+  is allowed. After one that failed or timed out at its end it has to come while attempts are left; after a rejection that
+  says when, too. Nobody is tried again who gave up, was called off, or asked for what there never is. A hold fails only
+  where its agent stops.
+- The back-off is `delay` times `factor` to the attempt, at most `cap`, and as jitter says: exactly that; between 0 and
+  that; between half of that and that; between the delay and three times the back-off before, at most `cap`. With
+  `retry_after` it is at least what the rejection said.
+- How an attempt ended that worked agrees with `fail` where that is 0 or 1.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+from model.events import Kind, Status
+from model.log import Log
+from model.units import parse_duration
+
+from .reading import Reading, Row, Task, Visit, read
+from .replay import Replay
+from .values import never
+
+RULE = "retries"
+FAILURES = (Status.failed, Status.timed_out)
+
+
+def check(log: Log) -> list[str]:
+    """Return the attempts that should not have been, and those that are missing."""
+    reading = read(log)
+    replay = Replay(reading)
+    found: list[str] = []
+    rejected: dict[Task, int] = {}  # after how many ns they were to ask again; -2: never
+    backed_off: dict[Visit, int] = {}
+    for place, row in enumerate(reading.rows):
+        retry = reading.policy(row.step).get("retry") if row.step >= 0 else None
+        if row.kind == Kind.TaskRejected:
+            waiter = replay.waiting.get(row.task)
+            asks = replay.asks(row.task, row.constraint) if waiter is None else waiter.asks
+            hopeless = any(never(replay, number, amount) for number, amount in asks.items())
+            unknown = None in asks.values() and replay.ceiling(row.constraint) is not None
+            rejected[row.task] = -3 if unknown and not hopeless else -2 if hopeless else row.value
+        elif row.kind == Kind.TaskFinished:
+            found += _ended(reading, row, retry, place, rejected, row.task in replay.running)
+        elif row.kind == Kind.TaskRetrying:
+            if retry is None:
+                found.append(reading.say(RULE, row, "it has no retry policy"))
+            else:
+                found += _backs_off(reading, row, retry, rejected.get(row.task, -1), backed_off)
+        replay.apply(row)
+    return found
+
+
+def _ended(
+    reading: Reading, row: Row, retry: dict[str, Any] | None, place: int, rejected: dict[Task, int], worked: bool
+) -> list[str]:
+    """Check whether another attempt is to come."""
+    attempts_left = retry is not None and row.attempt + 1 < retry["max_attempts"]
+    following = (other for other in reading.rows[place + 1 :] if other.task == row.task)
+    retrying = next((other.kind == Kind.TaskRetrying for other in following if other.kind not in GIVING), False)
+    hopeless = rejected.get(row.task) == -2
+    stops = worked and reading.header.steps[row.step].kind == "hold"  # what it was held for has stopped the agent
+    may = attempts_left and row.value in FAILURES and not hopeless and not stops
+    if retrying and not may:
+        return [reading.say(RULE, row, "no attempt may follow this one")]
+    must = may and rejected.get(row.task) != -3
+    if must and not retrying:
+        return [reading.say(RULE, row, "another attempt has to follow this one")]
+    return []
+
+
+GIVING = (Kind.ResourceReleased,)
+
+
+def _backs_off(
+    reading: Reading, row: Row, retry: dict[str, Any], said: int, backed_off: dict[Visit, int]
+) -> list[str]:
+    delay = parse_duration(retry.get("delay", 0))
+    cap = parse_duration(retry["cap"]) if retry.get("cap") is not None else None
+    jitter = retry.get("jitter", "none")
+    base = delay * Fraction(str(retry.get("factor", 1))) ** row.attempt
+    base = base if cap is None else min(base, cap)
+    low, high = {"none": (base, base), "full": (0, base), "equal": (base / 2, base)}.get(jitter, (delay, delay))
+    if jitter == "decorrelated":
+        high = max(delay, 3 * backed_off.get(row.task.whole, delay))
+        low, high = (low, high) if cap is None else (min(low, cap), min(high, cap))
+    least = max(0, said) if retry.get("retry_after", True) else 0
+    backed_off[row.task.whole] = row.value
+    if not max(round(low), least) <= row.value <= max(round(high), least):
+        text = f"the back-off is {row.value} ns; allowed: {max(round(low), least)} to {max(round(high), least)}"
+        return [reading.say(RULE, row, text)]
+    return []
