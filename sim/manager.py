@@ -93,6 +93,8 @@ class ConstraintManager:
         self._env = env
         self._ages = count()
         self._starts = count()
+        self._admitting = False  # whether those who wait for something that changed are being tried
+        self._going_on: list[PolicyTask] = []  # who has taken one thing meanwhile and asks for the next afterwards
         self._ids = env._eid
         self._record = recorder.record
         self._schedule = env._queue
@@ -192,7 +194,19 @@ class ConstraintManager:
             constraint.look_ahead()
 
     def _admit_in_turn(self, changed: Sequence[GlobalConstraint]) -> None:
-        """Try those who wait for any of the changed constraints, in one order by age."""
+        """Try those who wait for any of the changed constraints, in one order by age.
+
+        Who takes one thing after another asks for the next when all of them have been tried, so as not to overtake them.
+        """
+        outermost, self._admitting = not self._admitting, True
+        self._try_in_turn(changed)
+        if outermost:
+            self._admitting = False
+            going_on, self._going_on = self._going_on, []
+            for task in going_on:
+                self._go_on_asking(task)
+
+    def _try_in_turn(self, changed: Sequence[GlobalConstraint]) -> None:
         while True:
             task, binding = None, None
             for constraint in changed:
@@ -278,12 +292,10 @@ class ConstraintManager:
         task.asked_ns = task.bound_ns = self._env._now
         task.age = next(self._ages) if age is None else age
         refusing = _refusing(task)
-        if refusing is not None:
+        if refusing is None:
+            self._let_in(task)
+        else:
             self._turn_away(task, *refusing)
-            return
-        for constraint, amount in task.demands:
-            constraint.take(amount)
-        self._start(task)
 
     def finish(self, task: PolicyTask, keep: bool = False) -> None:
         """End an attempt at the end of its work, as its status says; `keep` lets it keep its slots for the next."""
@@ -337,7 +349,7 @@ class ConstraintManager:
         task.status = Status.cancelled
         self._record((now, task.code_finished, task.who, int(task.status)))
         self._give_up_acquired(task)
-        self._admit_in_turn([binding])  # it may have stood in the way of others
+        self._admit_anew([binding])  # it may have stood in the way of others
 
     def _tell(self, task: PolicyTask) -> list[GlobalConstraint]:
         """Tell the constraints that want to know how an attempt ended; return them."""
@@ -359,7 +371,7 @@ class ConstraintManager:
             constraint.give(amount)
             if task.states_all:
                 self._record((now, _RELEASED + task.code + constraint.code, task.who, amount))
-        self._admit_in_turn([constraint for constraint, _ in held])
+        self._admit_anew([constraint for constraint, _ in held])  # what is handed back brings forward what time brings
 
     def _start(self, task: PolicyTask) -> None:
         """Start a task that has all that it asks for, or let it ask for the rest."""
@@ -369,7 +381,10 @@ class ConstraintManager:
         if task.drawn:
             self._state_amounts(task, now)
         if task.stages:
-            self._go_on_asking(task)
+            if self._admitting:
+                self._going_on.append(task)
+            else:
+                self._go_on_asking(task)
             return
         if not task.is_lent:
             self._record((now, _STARTED + task.code, task.who, now - task.first_ns))
@@ -428,6 +443,12 @@ class ConstraintManager:
             return
         elif not task.is_lent and (discipline.rejects or not self._makes_room(task, constraint)):
             self._refuse(task, constraint, constraint.retry_after(amount), again=True)
+        elif discipline.room is not None and (refusing := _refusing(task)) != (constraint, amount):
+            # Who had to make room for it had stood in its way.
+            if refusing is None:
+                self._let_in(task)
+            else:
+                self._turn_away(task, *refusing)
         elif task.binding is not None:
             task.binding = constraint
             self._rebind(task, constraint, amount)
@@ -439,6 +460,15 @@ class ConstraintManager:
             constraint.look_ahead()
             if task.patience_ns is not None and not task.is_lent:
                 _Patience(self._env, task, now + task.patience_ns).callbacks.append(self.give_up)
+
+    def _let_in(self, task: PolicyTask) -> None:
+        """Let a task have what it asks for, whether it waited or asks only now."""
+        for constraint, amount in task.demands:
+            constraint.take(amount)
+        if task.binding is not None:
+            self._resume(task, task.binding)
+        else:
+            self._start(task)
 
     def _makes_room(self, task: PolicyTask, constraint: GlobalConstraint) -> bool:
         """Say whether the task may wait for `constraint`; whoever has to make room for it is refused."""
@@ -464,19 +494,14 @@ class ConstraintManager:
                 return False
             victims.update(dict.fromkeys(taken, str(constraint.discipline.preempt)))
         left = {victim: self._stop(victim) for victim in victims}
-        for constraint, amount in task.demands:
-            constraint.take(amount)
-        if task.binding is not None:
-            self._resume(task, task.binding)
-        else:
-            self._start(task)
+        self._let_in(task)
         for victim, mode in victims.items():
             if mode == "fail":
                 _Refusal(self._env, victim)
                 continue
             victim.resume_later(mode, left[victim])
             self.ask(victim, victim.age)
-        self._admit_in_turn(list(dict.fromkeys(constraint for victim in victims for constraint, _ in victim.held)))
+        self._admit_anew(list(dict.fromkeys(constraint for victim in victims for constraint, _ in victim.held)))
         return True
 
     def _stop(self, task: PolicyTask) -> int:

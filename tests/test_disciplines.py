@@ -254,7 +254,19 @@ def test_nobody_passes_in_a_strict_queue_by_preempting_nobody():
 def test_a_shared_processor_refuses_nobody_whatever_it_needs():
     # b waits for a when the servers become fewer than it names, and is admitted all the same.
     cpu = {"id": "cpu", "type": "concurrency", "limit": 2, "queue": "processor_sharing"}
-    constraints = [SLOT, {**cpu, "changes": [{"at": "1s", "limit": 1}]}]
+    constraints = [{**SLOT, "scope": "fleet:a"}, {**cpu, "changes": [{"at": "1s", "limit": 1}]}]
     steps = [{"task": "t", "duration": "2s", "needs": {"cpu": 2}}]
     log = run(scenario(until=None, constraints=constraints, count=2, steps=steps))
     assert starts(log) == [0, 2]
+
+
+def test_who_stands_behind_nobody_any_more_is_admitted():
+    # c stands behind b, for which it is too narrow; the room is full, b has to go, and there is a slot for c.
+    slots = {**SLOT, "limit": 2, "admission": "strict", "room": 1, "overflow": "oldest"}
+    fleets = [fleet("a"), fleet("b", "1s", needs={"slot": 2}), fleet("c", "2s")]
+    log = told(run(scenario(until=None, constraints=[slots], fleets=fleets)))
+    assert [line for line in log if line.startswith("2 ")] == [
+        "2 TaskRejected b_0_t#0 slot never",
+        "2 TaskFinished b_0_t#0 failed",
+        "2 TaskStarted c_0_t#0 0",
+    ]

@@ -131,6 +131,17 @@ def test_what_is_reserved_is_settled_at_the_end():
     ]
 
 
+def test_what_is_handed_back_brings_forward_when_there_is_enough():
+    # At 0.5 s there is half a token, and one is handed back; the second half is there at 1 s, not at 2 s.
+    bucket = limit(rate="1/s", burst=2, charge="settle")
+    asks = {"task": "t", "duration": "500ms", "cost": {"requests": 1}, "reserve": {"requests": 2}}
+    fleets = [
+        {"name": "a", "count": 1, "steps": [asks]},
+        {"name": "b", "count": 1, "steps": [{"task": "t", "duration": "0s", "cost": {"requests": 2}}]},
+    ]
+    assert starts(run(scenario(until=None, constraints=[bucket], fleets=fleets))) == [0, 1]
+
+
 def test_changes_come_again_and_again():
     changes = [{"at": "2s", "limit": 1}, {"at": "4s", "limit": 2}]
     rows = [{"id": "slots", "type": "concurrency", "limit": 2, "scope": "global", "every": "10s", "changes": changes}]

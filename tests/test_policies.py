@@ -316,3 +316,21 @@ def test_an_attempt_that_keeps_its_slot_is_charged_at_its_end_like_all_others():
         "3 ResourceReleased a_0_work#0.1 a 1",
         "3 ResourceReleased a_0_work#0.1 budget -1000000",
     ]
+
+
+def test_who_acquires_one_thing_after_another_does_not_overtake_those_who_wait_for_the_next():
+    rows = [{**row, "scope": None} for row in locks("a", "b")]
+    only = [{"task": "only", "duration": "1s", "needs": {"b": 1}}]
+    fleets = [
+        {"name": "x", "count": 1, "steps": [{"task": "all", "duration": "1s", "needs": {"a": 1, "b": 1}}]},
+        {"name": "y", "count": 1, "steps": both("a", "b")},
+        {"name": "z", "count": 1, "steps": only},
+    ]
+    assert told(run(scenario(until=None, constraints=rows, fleets=fleets)))[3:9] == [
+        "1 TaskFinished x_0_all#0 succeeded",
+        "1 TaskResumed y_0_t#0 a 1",
+        "1 ResourceAcquired y_0_t#0 a 1",
+        "1 TaskResumed z_0_only#0 b 1",
+        "1 TaskStarted z_0_only#0 1",
+        "1 TaskBlocked y_0_t#0 b 0",
+    ]

@@ -106,7 +106,7 @@ def check(log: Log) -> list[str]:
     found: list[str] = []
     lives: dict[Visit, Life] = {}
     visits: dict[tuple[int, int], int] = {}
-    single = _one_at_a_time(reading)
+    single = one_at_a_time(reading)
     for _, rows in reading.instants():
         for row in rows:
             if row.kind == Kind.AgentFinished:
@@ -142,7 +142,7 @@ def check(log: Log) -> list[str]:
     return found
 
 
-def _one_at_a_time(reading: Reading) -> list[bool]:
+def one_at_a_time(reading: Reading) -> list[bool]:
     """Return for each fleet whether its agents have one open task at a time."""
     fleets = reading.header.scenario.get("fleets", [])
     kinds = [{program.kind_of(step) for _, step, _ in program.flat(fleet["steps"], 0)} for fleet in fleets]

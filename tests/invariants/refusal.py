@@ -94,6 +94,8 @@ def _refused(reading: Reading, replay: Replay, row: Row) -> list[str]:
         oldest = min((each for each in waiting if not each.is_lent), key=lambda each: each.age)
         if oldest.task != row.task:
             return [reading.say(RULE, row, f"{reading.who(oldest.task)} is older")]
+    elif not stays and overflow == "all" and _emptied(reading, row):
+        return []  # it came when all who stood in its way were still there
     elif not stays:
         return bound(reading, replay, row, RULE) + _full(reading, replay, row)
     elif overflow != "all":
@@ -101,14 +103,18 @@ def _refused(reading: Reading, replay: Replay, row: Row) -> list[str]:
     return _full(reading, replay, row) if overflow != "all" else []
 
 
+def _emptied(reading: Reading, row: Row) -> bool:
+    """Whether others were refused by the same constraint just before."""
+    return any(
+        other.kind == Kind.TaskRejected and other.constraint == row.constraint and other.time == row.time
+        for other in reading.rows[: reading.place_of[row.number]]
+    )
+
+
 def _full(reading: Reading, replay: Replay, row: Row) -> list[str]:
     number = row.constraint
     room, waiting = reading.rule_of(number, "room"), len(replay.waiting_for(number))
-    emptied = reading.rule_of(number, "overflow") == "all" and any(
-        other.kind == Kind.TaskRejected and other.constraint == number and other.time == row.time
-        for other in reading.rows[: reading.place_of[row.number]]
-    )
-    if waiting < room and not emptied:
+    if waiting < room:
         return [
             reading.say(RULE, row, f"{waiting} wait for {reading.constraint(number)}, where there is room for {room}")
         ]

@@ -17,6 +17,7 @@ from model.events import Kind, Status
 from model.log import Log
 from model.units import parse_duration
 
+from .lifecycle import one_at_a_time
 from .reading import Reading, Row, Task, Visit, read
 from .replay import Replay
 from .values import never
@@ -30,18 +31,22 @@ def check(log: Log) -> list[str]:
     reading = read(log)
     replay = Replay(reading)
     found: list[str] = []
-    rejected: dict[Task, int] = {}  # after how many ns they were to ask again; -2: never
+    rejected: dict[Task, int] = {}  # after how many ns they were to ask again
+    hopeless: dict[Task, bool | None] = {}  # whether they asked for what there never is, None where that is not known
+    single = one_at_a_time(reading)
     backed_off: dict[Visit, int] = {}
     for place, row in enumerate(reading.rows):
         retry = reading.policy(row.step).get("retry") if row.step >= 0 else None
         if row.kind == Kind.TaskRejected:
             waiter = replay.waiting.get(row.task)
             asks = replay.asks(row.task, row.constraint) if waiter is None else waiter.asks
-            hopeless = any(never(replay, number, amount) for number, amount in asks.items())
-            unknown = None in asks.values() and replay.ceiling(row.constraint) is not None
-            rejected[row.task] = -3 if unknown and not hopeless else -2 if hopeless else row.value
+            rejected[row.task] = row.value
+            if any(never(replay, number, amount) for number, amount in asks.items()):
+                hopeless[row.task] = True
+            elif None in asks.values() or not single[reading.header.steps[row.step].fleet]:
+                hopeless[row.task] = None  # another strand may have stopped the agent, or called this one off
         elif row.kind == Kind.TaskFinished:
-            found += _ended(reading, row, retry, place, rejected, row.task in replay.running)
+            found += _ended(reading, row, retry, place, hopeless.get(row.task, False), row.task in replay.running)
         elif row.kind == Kind.TaskRetrying:
             if retry is None:
                 found.append(reading.say(RULE, row, "it has no retry policy"))
@@ -52,18 +57,17 @@ def check(log: Log) -> list[str]:
 
 
 def _ended(
-    reading: Reading, row: Row, retry: dict[str, Any] | None, place: int, rejected: dict[Task, int], worked: bool
+    reading: Reading, row: Row, retry: dict[str, Any] | None, place: int, hopeless: bool | None, worked: bool
 ) -> list[str]:
     """Check whether another attempt is to come."""
     attempts_left = retry is not None and row.attempt + 1 < retry["max_attempts"]
     following = (other for other in reading.rows[place + 1 :] if other.task == row.task)
     retrying = next((other.kind == Kind.TaskRetrying for other in following if other.kind not in GIVING), False)
-    hopeless = rejected.get(row.task) == -2
     stops = worked and reading.header.steps[row.step].kind == "hold"  # what it was held for has stopped the agent
     may = attempts_left and row.value in FAILURES and not hopeless and not stops
     if retrying and not may:
         return [reading.say(RULE, row, "no attempt may follow this one")]
-    must = may and rejected.get(row.task) != -3
+    must = may and hopeless is not None
     if must and not retrying:
         return [reading.say(RULE, row, "another attempt has to follow this one")]
     return []
