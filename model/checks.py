@@ -669,5 +669,5 @@ def _most(row: Constraint) -> int | None:
 
 def _replaces(later: Constraint, row: Constraint) -> bool:
     """Say whether `later`, further down the list, takes the place of `row` at the very time at which `row` begins."""
-    same = all(getattr(later, key) == getattr(row, key) for key in ("scope", "type", "counted", "over", "from_"))
+    same = all(getattr(later, key) == getattr(row, key) for key in ("scope", "kin", "from_"))
     return same and row.scope is not None

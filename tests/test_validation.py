@@ -144,7 +144,7 @@ def test_a_scenario_with_everything_is_valid() -> None:
 
 def test_a_scenario_round_trips_through_json_and_a_log() -> None:
     result = loaded(FULL, files={"t.csv": TRACE})
-    dumped = result.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    dumped = result.scenario.as_json()
     again = load_embedded(json.loads(json.dumps(dumped)), result.inputs)
     assert again.scenario == result.scenario
     assert again.inputs == result.inputs

@@ -147,4 +147,5 @@ def _in_force(rows: list[dict[str, Any]], number: int, time: int) -> dict[str, i
 def _kin(row: dict[str, Any]) -> tuple[object, ...]:
     if row["type"] != "rate_limit":
         return row.get("scope"), row["type"]
-    return row.get("scope"), row["type"], row.get("counts", "requests"), parse_rate(row["rate"]).period_ns
+    counts, algorithm = row.get("counts", "requests"), row.get("algorithm", "token_bucket")
+    return row.get("scope"), row["type"], counts, algorithm, parse_rate(row["rate"]).period_ns, row.get("slice")
