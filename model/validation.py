@@ -142,7 +142,7 @@ class _Validation:
             checks = Checks(scenario, self._source, self)
             checks.run()
             if not self._faults:
-                checks.warn()
+                checks.doubts()
         self._faults.sort(key=lambda pair: pair[0].order)
         faults = tuple(fault for _, fault in self._faults)
         if scenario is None or any(fault.severity == "error" for fault in faults):

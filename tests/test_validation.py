@@ -803,6 +803,22 @@ def test_a_cost_that_no_limit_counts() -> None:
     ]
 
 
+def test_a_limit_of_whose_costs_a_task_says_nothing() -> None:
+    limits = (
+        "{id: r, type: rate_limit, rate: 9/s, scope: global}, {id: t, type: rate_limit, rate: 9/s, counts: tokens, scope: global},"
+        " {id: u, type: quota, total: 9, counts: usd, scope: global}"
+    )
+    steps = (
+        "{task: a, duration: 1, cost: {tokens: 2, usd: 0}}\n  - {task: b, duration: 1}\n"
+        "  - {task: c, duration: 1, cost: {usd: 1}, needs: {t: 2}, cached: {usd: 0.5}}\n  - {hold: d, cost: {tokens: 0}, steps: [{think: 1}]}"
+    )
+    assert warnings(around("constraint", limits).replace("{think: 1s}", steps)) == [
+        "8:5: fleets.agent.steps.b: warning: it costs 1 of tokens and 1 of usd, for it says nothing of that; allowed: cost: {tokens: COST, usd: COST}",
+        "9:73: fleets.agent.steps.c.cached.usd: warning: no limit of this task exempts usd that came from a cache; allowed: a limit with cached: exempt",
+        "10:5: fleets.agent.steps.d: warning: it costs 1 of usd, for it says nothing of that; allowed: cost: {usd: COST}",
+    ]
+
+
 def test_a_cost_of_an_agent_that_is_not_looked_at_may_count() -> None:
     text = around("constraint", "{id: r, type: rate_limit, rate: 9/s, scope: 'task:agent_5000_*'}")
     text = text.replace("{think: 1s}", "{task: w, duration: 1, cost: 3}")
