@@ -3,22 +3,21 @@
 Rules:
 
 1. A check that would look at a value that is faulty by itself is left out: each fault is reported once.
-2. What is allowed and yet hardly meant is a warning.
+2. What is allowed and yet hardly meant is in `model.doubts`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.distributions import Empirical, Linear, Mixture, upper
+from model.doubts import Doubts
 from model.faults import did_you_mean, listed, shown
+from model.governing import AGENTS_LOOKED_AT, Governing
 from model.limits import Constraint, Pause, Resource
 from model.scenario import (
     AGENTS_MAX,
-    At,
     Choose,
     Every,
     Fleet,
@@ -45,11 +44,6 @@ from model.units import TIME_MAX_NS, UnitError, format_duration, parse_count
 
 STEPS_MAX = 32_000
 """Most steps of all fleets together: a log numbers them with 16 bits."""
-
-_AGENTS_LOOKED_AT = 1000
-_LATE_NS = 365 * 86_400 * 10**9
-_FEW = 100
-"""Of a trace with numbers as times at least one row in a hundred is expected before the end of the run."""
 
 
 class Findings(Protocol):
@@ -94,6 +88,7 @@ class Checks:
             name = source.at(("constraints", number, "id"))
             self._by_id.setdefault(str(name), row if found.sure(("constraints", number)) else None)
         self._tables: list[Table | None] = []
+        self._governing = Governing(scenario, self._tables)
         self._files: dict[str, tuple[Path, Table]] = {}  # the data files that were read, and where they are named first
         self._lines: set[tuple[str, str, int]] = set()  # what is reported of data files: file, column, line
         written = source.at(("constraints",))
@@ -105,90 +100,19 @@ class Checks:
         """Report everything that is wrong."""
         self._check_once([("constraints", number, "id") for number in range(len(self._written))], "a constraint")
         self._check_once([("fleets", number, "name") for number in range(len(self._scenario.fleets))], "a fleet")
-        self._tables = [self._trace(fleet, number) for number, fleet in enumerate(self._scenario.fleets)]
+        self._tables += [self._trace(fleet, number) for number, fleet in enumerate(self._scenario.fleets)]
         for number, fleet in enumerate(self._scenario.fleets):
             self._check_fleet(fleet, number)
         self._check_end()
-        steps = sum(1 for _ in self._all_steps())
+        steps = sum(1 for _ in self._governing.all_steps())
         if steps > STEPS_MAX:
             self._found.report(
                 ("fleets",), f"{steps:,} steps", f"at most {STEPS_MAX:,} in all fleets together", key=True
             )
 
-    def warn(self) -> None:
-        """Report what is allowed and yet hardly meant."""
-        rows = self._scenario.constraints
-        needed = {name for _, step in self._all_steps() if isinstance(step, (Task, Hold)) for name in step.needs}
-        for number, row in enumerate(rows):
-            if row.id not in needed and not self._governs_any(row):
-                path: Path = ("constraints", number) if row.scope is None else ("constraints", number, "scope")
-                self._warn(path, "it governs nothing", self._scopes(row))
-            later = next((other for other in rows[number + 1 :] if _replaces(other, row)), None)
-            if later is not None:
-                problem = f"{later.id} has the same scope and type, and replaces it before it is ever in force"
-                self._warn(("constraints", number), problem, "another scope, or a later from")
-            self._warn_time(row, number)
-        for path, step in self._all_steps():
-            after = (*path[:-1], int(path[-1]) + 1)
-            if isinstance(step, Repeat) and step.repeat == "forever" and self._source.at(after) is not None:
-                problem = "never reached, for the repeat before it goes on for ever"
-                self._warn(after, problem, "a number of repeats, or no step after it")
-            if isinstance(step, Task) and step.cost is not None:
-                self._warn_cost(int(path[1]), step, (*path, "cost"))
-        for number, fleet in enumerate(self._scenario.fleets):
-            self._warn_late(fleet, number)
-        for name, (path, table) in self._files.items():
-            if table.cut:
-                problem = (
-                    f"{shown(name)}: its last line has no end and a shorter last value than all others: was it cut?"
-                )
-                self._warn(path, problem, "a line end after the last row")
-
-    def _warn_time(self, row: Constraint, number: int) -> None:
-        """Warn of a constraint that comes too late to matter, or stops everybody for good."""
-        until = self._scenario.until
-        if until is not None and row.from_ >= until:
-            self._warn(("constraints", number, "from"), "not before the run ends", "a time before until")
-        alone = [other.scope for other in self._scenario.constraints if isinstance(other, Pause)].count(row.scope) == 1
-        if until is None and isinstance(row, Pause) and alone and row.on_limit == "block" and self._governs_any(row):
-            _, numbers = row.settings()[-1]
-            if numbers["paused"] and row.expires is None:
-                problem = "it is never lifted, and without until whoever it stops is left waiting"
-                self._warn(("constraints", number), problem, "expires, a change to paused: false, or until")
-
-    def _warn_cost(self, number: int, task: Task | Hold, path: Path) -> None:
-        """Warn of a cost that no limit of the task counts."""
-        fleet = self._scenario.fleets[number]
-        name = name_of(task) or ""
-        limits = [row for row in self._rows if row.id in task.needs or self._may_govern(row, fleet, number, name)]
-        units = list(dict.fromkeys(row.counted for row in limits if row.counted is not None))
-        if isinstance(task.cost, dict):
-            for unit in task.cost:
-                if unit not in units:
-                    self._warn((*path, unit), f"no limit of this task counts {unit}", listed(units, "no cost"))
-        elif not units:
-            self._warn(path, "no limit of this task counts anything", "no cost, or a rate limit that governs the task")
-
-    def _warn_late(self, fleet: Fleet, number: int) -> None:
-        """Warn of a trace whose rows come after the run, as they do where its times count from 1970."""
-        table, until = self._tables[number], self._scenario.until
-        if table is None or not isinstance(fleet.arrivals, Trace):
-            return
-        trace = fleet.arrivals.trace
-        times = table.times(trace.time, trace.unit)
-        early = len(times) if until is None else int(np.searchsorted(times, until, side="right"))
-        problem = None
-        if not early or (until is None and times[0] > _LATE_NS):
-            before = "" if until is None else f"; until is {format_duration(until)}"
-            problem = f"the first row comes at {times[0] / 10**9:,.12g} s{before}"
-        elif early * _FEW < len(times) and table.numeric(trace.time):
-            problem = f"only {early:,} of {len(times):,} rows come before until"
-        if problem is not None:
-            allowed = "times since the start of the run in what unit says, or timestamps, which count from the first"
-            self._warn(("fleets", number, "arrivals", "trace", "time"), problem, allowed)
-
-    def _warn(self, path: Path, problem: str, allowed: str) -> None:
-        self._found.report(path, problem, allowed, severity="warning")
+    def doubts(self) -> None:
+        """Report what is allowed and yet hardly meant; only of a scenario in which nothing is wrong."""
+        Doubts(self._scenario, self._source, self._governing, self._tables, self._files, self._found.report).run()
 
     def _written_ids(self) -> list[str] | None:
         """Return the ids of the constraints, faulty ones included; None where one cannot be told."""
@@ -252,7 +176,7 @@ class Checks:
         names, thinks, unnamed = list[Path](), 0, dict[str, str]()
         if fleet.stagger is not None:
             self._check_quantity(fleet, number, ("fleets", number, "stagger"), fleet.stagger)
-        for path, step in self._steps(number):
+        for path, step in self._governing.steps(number):
             written = self._source.at(path)
             if isinstance(written, dict):
                 names.append((*path, next((key for key in ("task", "hold") if key in written), "name")))
@@ -291,7 +215,9 @@ class Checks:
             name = self._source.display(("fleets", number))
             if isinstance(fleet.arrivals, (Poisson, Every)) and self._found.sure(("fleets", number, "arrivals")):
                 reasons.append(f"the arrivals of {name} never end")
-            elif any(isinstance(step, Repeat) and step.repeat == "forever" for _, step in self._steps(number)):
+            elif any(
+                isinstance(step, Repeat) and step.repeat == "forever" for _, step in self._governing.steps(number)
+            ):
                 reasons.append(f"{name} goes on for ever")
         if reasons:
             problem = f"the key 'until' is missing, and {' and '.join(reasons[:3])}"
@@ -304,16 +230,13 @@ class Checks:
             self._check_quantity(fleet, number, (*path, "patience"), step.patience)
         self._check_goto(step, path, fleet)
         self._check_acquire(fleet, number, step, path)
-        name = name_of(step) or ""
         shared = [
             row.id
             for row in self._rows
-            if row.queue == "processor_sharing" and (row.id in step.needs or self._may_govern(row, fleet, number, name))
+            if row.queue == "processor_sharing" and self._governing.may_govern(row, number, step)
         ]
         produced = [
-            row.id
-            for row in self._rows
-            if row.produced_every and (row.id in step.needs or self._may_govern(row, fleet, number, name))
+            row.id for row in self._rows if row.produced_every and self._governing.may_govern(row, number, step)
         ]
         if produced and (shared or isinstance(step, Hold)):
             problem = (
@@ -330,8 +253,7 @@ class Checks:
         """Check that a task takes what governs it, once each."""
         if task.acquire == "atomic":
             return
-        name = name_of(task) or ""
-        governing = [row.id for row in self._rows if row.id in task.needs or self._may_govern(row, fleet, number, name)]
+        governing = [row.id for row in self._rows if self._governing.may_govern(row, number, task)]
         for place, wanted in enumerate(task.acquire):
             if wanted not in governing:
                 problem = f"no constraint of this task is called {shown(wanted)}{did_you_mean(wanted, governing)}"
@@ -367,16 +289,16 @@ class Checks:
     def _check_spawned(self, fleet: Fleet, number: int) -> None:
         """Check a fleet whose agents have no numbers before the run."""
         path: Path = ("fleets", number)
-        spawned = any(isinstance(step, Spawn) and step.spawn == fleet.name for _, step in self._all_steps())
+        spawned = any(isinstance(step, Spawn) and step.spawn == fleet.name for _, step in self._governing.all_steps())
         if not spawned and fleet.count is None and fleet.arrivals is None and self._found.sure((*path, "count")):
             problem = "neither count nor arrivals, and no step spawns it"
             self._found.report(
                 path, problem, "count for a closed fleet, arrivals for an open one, or a step that spawns it"
             )
         for row in self._rows if spawned else ():
-            for _, step in self._steps(number):
+            for _, step in self._governing.steps(number):
                 name = name_of(step)
-                flags = governed(row.scope, fleet, _AGENTS_LOOKED_AT, name) if name is not None else True
+                flags = governed(row.scope, fleet, AGENTS_LOOKED_AT, name) if name is not None else True
                 if isinstance(step, (Task, Hold)) and not isinstance(flags, bool):
                     problem = f"the scope of {row.id} looks at the numbers of its agents, and these are spawned"
                     self._found.report(path, problem, "scopes that do not tell the agents of the fleet apart")
@@ -451,7 +373,7 @@ class Checks:
             self._found.report(at, problem, f"1, or no cost of {row.counted}")
 
     def _check_cost(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
-        limits = self._rate_limits(fleet, number, task)
+        limits = self._governing.counting(self._rows, number, task)
         rows = [row for row, _ in limits]
         for key, by_unit in (("cost", task.cost), ("reserve", task.reserve), ("cached", task.cached)):
             for unit, amount in by_unit.items() if isinstance(by_unit, dict) else ():
@@ -554,80 +476,6 @@ class Checks:
             self._lines.add(told)
         self._found.report_row(error, file, column, path, key)
 
-    # Who is governed
-
-    def _agents(self, fleet: Fleet, number: int) -> int | None:
-        """Return how many agents the fleet has, or None where that is known only when it runs."""
-        table = self._tables[number]
-        if table is not None:
-            return table.rows
-        return len(fleet.arrivals.at) if isinstance(fleet.arrivals, At) else fleet.count
-
-    def _rate_limits(self, fleet: Fleet, number: int, task: Task | Hold) -> list[tuple[Constraint, NDArray[np.bool_]]]:
-        """Return the rate limits that govern the task, and for each which agents, of the first thousand."""
-        agents = min(self._agents(fleet, number) or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
-        limits = []
-        for row in self._rows:
-            if row.counted is not None:
-                flags = np.atleast_1d(row.id in task.needs or governed(row.scope, fleet, agents, name_of(task) or ""))
-                if flags.any():
-                    limits.append((row, flags))
-        return limits
-
-    def _governs_any(self, row: Constraint) -> bool:
-        """Say whether some task is governed, or may be."""
-        return any(
-            self._may_govern(row, fleet, number, name_of(step) or "")
-            for number, fleet in enumerate(self._scenario.fleets)
-            for _, step in self._steps(number)
-            if isinstance(step, (Task, Hold))
-        )
-
-    def _may_govern(self, row: Constraint, fleet: Fleet, number: int, task: str) -> bool:
-        """Say whether a task is governed, or may be: a pattern that looks at numbers is tried on a thousand agents."""
-        by_number = row.scope is not None and re.search(r"^task:.*[0-9?\[]", row.scope) is not None
-        agents = self._agents(fleet, number)
-        if by_number and (agents is None or agents > _AGENTS_LOOKED_AT):
-            return True
-        looked_at = min(agents or _AGENTS_LOOKED_AT, _AGENTS_LOOKED_AT)
-        return bool(np.any(governed(row.scope, fleet, looked_at, task)))
-
-    def _scopes(self, row: Constraint) -> str:
-        """Say which scopes would govern something."""
-        fleets = self._scenario.fleets
-        level = (row.scope or "").partition(":")[0]
-        if level == "fleet":
-            return f"fleet:PATTERN, for a fleet such as {listed([fleet.name for fleet in fleets])}"
-        if level == "tenant":
-            tenants = list(dict.fromkeys(fleet.tenant for fleet in fleets if fleet.tenant is not None))
-            return f"tenant:PATTERN, for a tenant such as {listed(tenants)}" if tenants else "a tenant in a fleet"
-        tasks = [
-            f"{fleets[int(p[1])].name}_0_{name_of(step)}"
-            for p, step in self._all_steps()
-            if isinstance(step, (Task, Hold))
-        ]
-        if not tasks:
-            return "a fleet with a task"
-        if level == "task":
-            return f"task:PATTERN, for a task such as {listed(tasks)}"
-        return "a scope, or a step that names it in its needs"
-
-    def _all_steps(self) -> Iterator[tuple[Path, Step]]:
-        for number in range(len(self._scenario.fleets)):
-            yield from self._steps(number)
-
-    def _steps(self, fleet: int) -> Iterator[tuple[Path, Step]]:
-        return _steps(self._scenario.fleets[fleet].steps, ("fleets", fleet, "steps"))
-
-
-def _steps(steps: Sequence[Step], path: Path) -> Iterator[tuple[Path, Step]]:
-    """Yield the steps and those inside them, in the order of the file, with their paths."""
-    for number, step in enumerate(steps):
-        at: Path = (*path, number)
-        yield at, step
-        for keys, inner in parts(step):
-            yield from _steps(inner, (*at, *keys))
-
 
 def _parts(path: Path, value: object) -> Iterator[tuple[Path, object]]:
     """Yield a distribution and those that it mixes, with their paths."""
@@ -665,9 +513,3 @@ def _most(row: Constraint) -> int | None:
     amounts = [row.largest(numbers) for _, numbers in row.settings()]
     known = [amount for amount in amounts if amount is not None]
     return max(known) if len(known) == len(amounts) else None
-
-
-def _replaces(later: Constraint, row: Constraint) -> bool:
-    """Say whether `later`, further down the list, takes the place of `row` at the very time at which `row` begins."""
-    same = all(getattr(later, key) == getattr(row, key) for key in ("scope", "type", "counted", "over", "from_"))
-    return same and row.scope is not None

@@ -125,12 +125,12 @@ class _Constraint(Model):
         return None
 
     @property
-    def over(self) -> int | None:
-        """The time in ns over which it counts, None where there is no such time.
+    def kin(self) -> tuple[str | int | None, ...]:
+        """What a later constraint with the same scope must be like to replace it.
 
-        Two limits that count the same over different times both hold: a limit a minute does not replace one a day.
+        Limits that count something must do so over the same time: a limit a minute does not replace one a day.
         """
-        return None
+        return (getattr(self, "type", None),)
 
     @property
     def exempts_cached(self) -> bool:
@@ -308,9 +308,9 @@ class RateLimit(_Counting):
         return self.type if self.algorithm == "token_bucket" else self.algorithm
 
     @property
-    def over(self) -> int:
-        """The period of its rate as it is written, or of a slice."""
-        return self.rate.period_ns if self.slice is None else self.slice
+    def kin(self) -> tuple[str | int | None, ...]:
+        """What it counts, how, and over which time."""
+        return self.type, self.counts, self.algorithm, self.rate.period_ns, self.slice
 
     def largest(self, numbers: Settings) -> int:
         """The burst, or what a window has: a cost above it is never earned."""
@@ -384,9 +384,9 @@ class Quota(_Counting):
         return self
 
     @property
-    def over(self) -> int | None:
-        """The period."""
-        return self.period
+    def kin(self) -> tuple[str | int | None, ...]:
+        """What it counts, and over which time."""
+        return self.type, self.counts, self.period
 
     def largest(self, numbers: Settings) -> int:
         """The total."""

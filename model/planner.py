@@ -2,9 +2,8 @@
 
 Rules:
 
-1. A constraint is in force from `from` until it expires, or until a later one with the same scope and type, that counts
-   the same over the same time if it counts anything, comes into force and replaces it for good. Later means a later `from`,
-   or the same and further down the list.
+1. A constraint is in force from `from` until it expires, or until a later one of its `kin` with the same scope comes into
+   force and replaces it for good. Later means a later `from`, or the same and further down the list.
 2. What a task asks of a constraint: its `cost` where the constraint counts something and the task says what that costs,
    else what its `needs` say, else 1.
 3. A random variable is called `fleet/step/what`; beside the seed, the agent and the visit its draws depend on nothing
@@ -157,7 +156,7 @@ def replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
         row = constraints[number]
         if row.scope is None:
             continue
-        key = (row.scope, row.type, row.counted, row.over)
+        key = (row.scope, *row.kin)
         if key in latest:
             replaced[latest[key]] = row.from_
         latest[key] = number

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from model.distributions import DISTRIBUTION_TAGS, AmountDistribution, DurationDistribution
 from model.limits import Constraint
+from model.providers import Provider, expand
 from model.schema import Count, Duration, Flag, Model, Name, Positive, Probability, RateField, WholeNumber, tag_of
 
 AGENTS_MAX = 20_000_000
@@ -345,17 +346,42 @@ class Tenant(Model):
     weight: Count = 1
 
 
+def _called_apart(providers: list[Provider]) -> list[Provider]:
+    prefixes = [provider.prefix for provider in providers]
+    twice = next((prefix for prefix in prefixes if prefixes.count(prefix) > 1), None)
+    if twice is not None:
+        message = f"the limits of two providers would be called {twice}_...; allowed: an id for each"
+        raise PydanticCustomError("providers", "{message}", {"message": message})
+    return providers
+
+
 class Scenario(Model):
-    """A whole scenario: limits, fleets, and how long to watch them."""
+    """A whole scenario: limits, fleets, and how long to watch them.
+
+    `constraints` holds those that its `providers` stand for as well, after those that are listed.
+    """
 
     name: Name
     description: str | None = None
     seed: Annotated[WholeNumber, Field(ge=0, lt=2**64)] = 0
     until: Duration | None = None
     constraints: Annotated[list[Constraint], Field(max_length=1000)] = []
+    providers: Annotated[list[Provider], Field(max_length=1000), AfterValidator(_called_apart)] = []
     tenants: dict[Name, Tenant] = {}
     fleets: Annotated[list[Fleet], Field(min_length=1, max_length=1000)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("providers"):
+            rows = data.get("constraints", [])
+            data = {**data, "constraints": list(rows) if isinstance(rows, list) else rows}
+            expand(data)
+        return data
+
     def as_json(self) -> dict[str, Any]:
-        """Return the scenario as plain data that validates to the same scenario: what the header of a log carries."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """Return the scenario as plain data that runs the same: what the header of a log carries.
+
+        Of its providers it has the constraints alone, so that it does not change where their figures do.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"providers"})

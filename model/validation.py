@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from model import tables as data_files
 from model.checks import Checks
 from model.faults import Fault, ScenarioError, listed, shown
+from model.providers import expand
 from model.scenario import Scenario
 from model.source import Finding, Path, Place, Source, descend, override, read, setting, upwards
 from model.tables import Table, TableError
@@ -71,17 +72,27 @@ def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Loaded:
     """
     path = FilePath(path)
     source = read(path)
-    for number, text in enumerate(overrides, 1):
+    settings = list(enumerate(overrides, 1))
+    # What is set of a provider comes before its limits are listed, all else after that.
+    _override(source, [(number, text) for number, text in settings if text.lstrip().startswith("providers")])
+    for provider, row in expand(source.data):
+        number = source.data["constraints"].index(row)
+        source.values[("constraints", number)] = source.place(("providers", provider))
+    _override(source, [(number, text) for number, text in settings if not text.lstrip().startswith("providers")])
+    if isinstance(source.data, dict):
+        source.data.setdefault("name", _name_of(path))
+    folder = path.parent
+    return _Validation(source, lambda name: data_files.read(folder / name), lambda name: str(folder / name)).run()
+
+
+def _override(source: Source, settings: Sequence[tuple[int, str]]) -> None:
+    for number, text in settings:
         key, equals, value = text.partition("=")
         if equals:
             override(source, key.strip(), value, number)
         else:
             allowed = "PATH=VALUE, such as constraints.funnel.limit=50"
             source.findings.append(Finding((), "no = in it", allowed, setting(text, number)))
-    if isinstance(source.data, dict):
-        source.data.setdefault("name", _name_of(path))
-    folder = path.parent
-    return _Validation(source, lambda name: data_files.read(folder / name), lambda name: str(folder / name)).run()
 
 
 def load_embedded(data: dict[str, Any], inputs: Mapping[str, bytes]) -> Loaded:
@@ -131,7 +142,7 @@ class _Validation:
             checks = Checks(scenario, self._source, self)
             checks.run()
             if not self._faults:
-                checks.warn()
+                checks.doubts()
         self._faults.sort(key=lambda pair: pair[0].order)
         faults = tuple(fault for _, fault in self._faults)
         if scenario is None or any(fault.severity == "error" for fault in faults):

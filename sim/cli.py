@@ -177,6 +177,28 @@ def schema() -> int:
     return DONE
 
 
+@app.command()
+def presets(
+    name: Annotated[
+        str | None, Argument(help="A preset, such as anthropic/build/sonnet-5.", show_default=False)
+    ] = None,
+) -> int:
+    """List the limits of providers that a scenario can name; of one of them, print the constraints it stands for."""
+    from model.providers import presets as known
+    from sim import display
+
+    if name is None:
+        for line in display.presets(known().values()):
+            print(line)
+    elif name not in known():
+        raise BadInput(
+            f"no preset is called {name!r}{did_you_mean(name, list(known()))}; allowed: see the list without it"
+        )
+    else:
+        print(display.preset(known()[name]))
+    return DONE
+
+
 _COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined] # it is a group
 
 

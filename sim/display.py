@@ -10,7 +10,7 @@ Rules:
 
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.text import Text
 
 from model.log import ConstraintEntry, Header
+from model.providers import Preset
 from model.units import MICRO, format_duration
 from sim.engine import Observer
 
@@ -27,7 +28,10 @@ PROGRESS_SECONDS = 10
 
 _NS_PER_SECOND = 1_000_000_000
 _LABEL = 10
-_TITLES = ("constraint", "limit", "used", "blocked", "episodes", "peak queue")
+_ALWAYS = frozenset({"started", "finished", "failed", "blocked", "open"})
+"""What is said of the tasks even where it is 0."""
+
+_TITLES = ("constraint", "limit", "used", "blocked", "episodes", "peak queue", "rejected")
 _TITLES_LEFT = 2
 _GAP = "   "
 _UNBROKEN = "\xa0"
@@ -82,8 +86,8 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     about = f"  seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time"
     interrupted = (" (interrupted)", "bold red") if result["interrupted"] else ""
     _print(out, Text.assemble((result["scenario"], "bold"), about, interrupted))
-    names = ("started", "finished", "failed", "blocked", "open")
-    _print(out, _told(out, "tasks", [f"{tasks[name]:,} {name}" for name in names]))
+    said = [name for name in tasks if name in _ALWAYS or tasks[name]]
+    _print(out, _told(out, "tasks", [f"{tasks[name]:,} {name.replace('_', ' ')}" for name in said]))
     if wait["mean"] is not None:
         names = ("mean", "p50", "p95", "p99", "max")
         _print(out, _told(out, "wait", [f"{name} {short(wait[name])}" for name in names]))
@@ -116,20 +120,21 @@ def _constraints(out: Console, numbers: dict[str, Any], header: Header) -> Itera
     if not header.constraints:
         return
     worst = max(each["blocked_ns"] for each in numbers.values())
-    rows, styles = [_TITLES], ["dim"]
+    rejects = any(each["rejected"] for each in numbers.values())
+    rows: list[tuple[str, ...]] = [_TITLES if rejects else _TITLES[:-1]]
+    styles = ["dim"]
     for entry in header.constraints:
         each = numbers[entry.id]
         used, blocked = f"{each['utilisation']:.1%}", short(each["blocked_ns"])
-        rows.append(
-            (entry.id, limit(entry), used, blocked, f"{each['blocked_episodes']:,}", f"{each['peak_waiting']:,}")
-        )
+        counts = [f"{each[name]:,}" for name in ("blocked_episodes", "peak_waiting", "rejected")]
+        rows.append((entry.id, limit(entry), used, blocked, *counts)[: len(rows[0])])
         styles.append("red" if worst and each["blocked_ns"] == worst else "")
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_GAP.join(map(_justified, range(len(row)), row, widths)) for row in rows]
     if out.is_terminal and len(lines[0]) + 2 > out.width:
-        for (name, admits, used, blocked, episodes, peak), style in zip(rows[1:], styles[1:], strict=True):
+        for (name, admits, used, blocked, *counts), style in zip(rows[1:], styles[1:], strict=True):
             yield Text(f"  {name}  {admits}", style)
-            parts = (f"{used} used", f"{blocked} blocked", f"episodes {episodes}", f"peak queue {peak}")
+            parts = [f"{used} used", f"{blocked} blocked", *map(" ".join, zip(_TITLES[4:], counts, strict=False))]
             yield _broken(out, "    ", parts, 4, style)
     else:
         for line, style in zip(lines, styles, strict=True):
@@ -161,6 +166,29 @@ def limit(entry: ConstraintEntry) -> str:
     else:
         text = "nobody"
     return text + (", changes" if len(entry.settings) > 1 else "")
+
+
+def presets(known: Iterable[Preset]) -> Iterator[str]:
+    """Yield a line for each preset: its name and its figures."""
+    rows = [(each.name, ", ".join(_figure(row) for row in each.limits)) for each in known]
+    width = max(len(name) for name, _ in rows)
+    return (f"{name:<{width}}  {figures}" for name, figures in rows)
+
+
+def _figure(row: dict[str, Any]) -> str:
+    if "limit" in row:
+        return f"{row['limit']:,} {row['id']}"
+    figure = row["rate"] if "rate" in row else f"{row['total']}/{row['period']}"
+    number, _, period = figure.partition("/")
+    return f"{int(number):,}/{period} {row.get('counts', 'requests')}"
+
+
+def preset(one: Preset) -> str:
+    """Return what a preset stands for as a piece of a scenario, with where it is from."""
+    lines = [f"# {one.name}: {one.about}", f"# as of {one.as_of}, from {one.source}", "constraints:"]
+    for row in one.limits:
+        lines.append("  - {" + ", ".join(f"{key}: {value}" for key, value in {**row, "scope": "global"}.items()) + "}")
+    return "\n".join(lines)
 
 
 def short(ns: float) -> str:

@@ -254,8 +254,8 @@ class Summary:
     def __init__(self, header: Header) -> None:
         self._header = header
         self._counts = np.zeros(len(Kind), np.int64)
-        self._succeeded = 0
-        self._unstarted = 0
+        self._ended = np.zeros(len(Status), np.int64)  # attempts that worked, by how they ended
+        self._rejected = np.zeros(len(header.constraints), np.int64)
         self._now = 0
         self._waits: list[Integers] = []
         self._waiting = _Waiting(len(header.constraints))
@@ -271,8 +271,9 @@ class Summary:
         finished = kinds == Kind.TaskFinished
         before = np.append(self._last_kind, kinds[:-1])
         unstarted = finished & ((before == Kind.TaskRejected) | (before == Kind.TaskAbandoned))
-        self._succeeded += int(np.count_nonzero(finished & (batch.value == Status.succeeded)))
-        self._unstarted += int(np.count_nonzero(unstarted))
+        self._ended += np.bincount(batch.value[finished & ~unstarted], minlength=len(Status))
+        rejected = batch.constraint[kinds == Kind.TaskRejected]
+        self._rejected += np.bincount(rejected, minlength=len(self._rejected))
         started = kinds == Kind.TaskStarted
         self._waits.append(batch.value[started])
         self._waiting.feed(batch)
@@ -286,17 +287,23 @@ class Summary:
     def result(self) -> dict[str, Any]:
         """Return the numbers so far, by the names that `python -m sim run --json` gives them."""
         counts = {kind: int(self._counts[kind]) for kind in Kind}
-        ended = counts[Kind.TaskFinished]
+        ended = {status: int(self._ended[status]) for status in Status}
         waiting = sum(queue.now for queue in self._waiting.queues)
         return {
             "events": int(self._counts.sum()),
             "end_ns": self._now,
             "tasks": {
                 "started": counts[Kind.TaskStarted],
-                "finished": self._succeeded,
-                "failed": ended - self._succeeded,
+                "finished": ended[Status.succeeded],
+                "failed": ended[Status.failed],
+                "timed_out": ended[Status.timed_out],
+                "rejected": counts[Kind.TaskRejected],
+                "gave_up": counts[Kind.TaskAbandoned],
+                "preempted": ended[Status.preempted],
+                "cancelled": ended[Status.cancelled],
+                "skipped": counts[Kind.TaskSkipped],
                 "blocked": counts[Kind.TaskBlocked],
-                "open": waiting + counts[Kind.TaskStarted] - (ended - self._unstarted),
+                "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "constraints": {
@@ -306,8 +313,11 @@ class Summary:
                     "blocked_episodes": queue.episodes,
                     "rebounds": queue.rebounds,
                     "peak_waiting": queue.peak,
+                    "rejected": int(rejected),
                 }
-                for entry, use, queue in zip(self._header.constraints, self._use, self._waiting.queues, strict=True)
+                for entry, use, queue, rejected in zip(
+                    self._header.constraints, self._use, self._waiting.queues, self._rejected, strict=True
+                )
             },
         }
 

@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
 DIGESTS = {
+    "providers": "9a58e5872109d063ff166000748269cc1ce9e2dcb00fe161f8a8f72a4562940d",
     "bottleneck": "579aac249a692417affce8bc2eed108e8d6a4b8e1383561b09e9b74c14c81219",
     "seed": "c8a47dc4ab76961abc49698195fd43c672a731f65eac02c2740008da382895e3",
     "rate_limit": "b993b76df9e6cfd34539b45e23a2e6385268e4681c0bb4151d36d31f447823d8",
@@ -81,10 +82,11 @@ def test_the_json_object_has_what_it_promises(seed):
     assert {"scenario", "seed", "digest", "events", "end_ns", "tasks", "wait_ns", "constraints"} <= set(result)
     assert result["scenario"] == "seed"
     assert result["end_ns"] == 15_000_000_000
-    assert set(result["tasks"]) == {"started", "finished", "failed", "blocked", "open"}
+    ended = {"finished", "failed", "timed_out", "rejected", "gave_up", "preempted", "cancelled"}
+    assert set(result["tasks"]) == {"started", *ended, "skipped", "blocked", "open"}
     assert set(result["wait_ns"]) == {"mean", "p50", "p95", "p99", "max"}
     funnel = result["constraints"]["funnel"]
-    assert {"utilisation", "blocked_ns", "blocked_episodes", "peak_waiting"} <= set(funnel)
+    assert {"utilisation", "blocked_ns", "blocked_episodes", "peak_waiting", "rejected"} <= set(funnel)
     assert result["wall_s"] > 0
     assert result["events_per_s"] == pytest.approx(result["events"] / result["wall_s"])
     # 20 slots of 0.2 s work: 100 a second; the first second fills up.

@@ -23,6 +23,7 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "blocked_episodes": 0,
         "rebounds": 0,
         "peak_waiting": 0,
+        "rejected": 0,
     }
     constraints = {entry.id: dict(numbers) for entry in head.constraints}
     if len(constraints) > 1:
@@ -41,6 +42,16 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "log": LOG,
         "interrupted": False,
     } | rest
+
+
+def test_how_attempts_ended_and_who_rejected_them_is_said_where_it_happened() -> None:
+    rejecting = result(HEAD)
+    rejecting["tasks"] |= {"timed_out": 0, "rejected": 1_234, "gave_up": 7}
+    rejecting["constraints"]["slots"]["rejected"] = 1_234
+    lines = shown(HEAD, 200, False, tasks=rejecting["tasks"], constraints=rejecting["constraints"]).splitlines()
+    assert lines[1].endswith("482 open, 1,234 rejected, 7 gave up")
+    assert lines[3].endswith("peak queue   rejected")
+    assert lines[4].endswith("0      1,234")
 
 
 def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:

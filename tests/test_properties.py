@@ -473,7 +473,8 @@ def told_by_rows(reading: Reading) -> Dict:
     """Work the summary out again, row by row."""
     kinds = Counter(row.kind for row in reading.rows)
     open_tasks, blocked, waits = set[Any](), dict[Any, tuple[int, int]](), list[int]()
-    succeeded = 0
+    ended: Counter[int] = Counter()  # attempts that worked, by how they ended
+    unstarted = set[Any]()
     ids = [entry.id for entry in reading.header.constraints]
     told: dict[str, Counter[str]] = {name: Counter() for name in ids}
     for row in reading.rows:
@@ -491,9 +492,13 @@ def told_by_rows(reading: Reading) -> Dict:
             open_tasks.add(row.task)
         if row.kind == Kind.TaskStarted:
             waits.append(row.value)
+        if row.kind == Kind.TaskRejected:
+            told[ids[row.constraint]]["rejected"] += 1
+        if row.kind in (Kind.TaskRejected, Kind.TaskAbandoned):
+            unstarted.add(row.task)
         if row.kind == Kind.TaskFinished:
             open_tasks.discard(row.task)
-            succeeded += row.value == Status.succeeded
+            ended[row.value] += row.task not in unstarted
     for number, since in blocked.values():
         told[ids[number]]["blocked_ns"] += reading.end - since
     waits.sort()
@@ -506,14 +511,20 @@ def told_by_rows(reading: Reading) -> Dict:
         "end_ns": reading.end,
         "tasks": {
             "started": kinds[Kind.TaskStarted],
-            "finished": succeeded,
-            "failed": kinds[Kind.TaskFinished] - succeeded,
+            "finished": ended[Status.succeeded],
+            "failed": ended[Status.failed],
+            "timed_out": ended[Status.timed_out],
+            "rejected": kinds[Kind.TaskRejected],
+            "gave_up": kinds[Kind.TaskAbandoned],
+            "preempted": ended[Status.preempted],
+            "cancelled": ended[Status.cancelled],
+            "skipped": kinds[Kind.TaskSkipped],
             "blocked": kinds[Kind.TaskBlocked],
             "open": len(open_tasks),
         },
         "wait_ns": wait_ns,
         "constraints": {
-            name: {key: here[key] for key in ("blocked_ns", "blocked_episodes", "rebounds", "peak_waiting")}
+            name: {key: here[key] for key in ("blocked_ns", "blocked_episodes", "rebounds", "peak_waiting", "rejected")}
             for name, here in told.items()
         },
     }

@@ -41,12 +41,19 @@ def of_rows(head: Header, rows: list[Row]) -> dict[str, Any]:
     return result
 
 
-def tasks(*, started: int, finished: int, failed: int, blocked: int, unfinished: int = 0) -> dict[str, int]:
-    return {"started": started, "finished": finished, "failed": failed, "blocked": blocked, "open": unfinished}
+ENDS = ("failed", "timed_out", "rejected", "gave_up", "preempted", "cancelled", "skipped")
 
 
-def limit(*, used: float, blocked_s: float = 0, episodes: int = 0, rebounds: int = 0, peak: int = 0) -> dict[str, Any]:
+def tasks(*, started: int, finished: int, blocked: int, unfinished: int = 0, **ends: int) -> dict[str, int]:
+    counts = {"started": started, "finished": finished, "blocked": blocked, "open": unfinished}
+    return counts | dict.fromkeys(ENDS, 0) | ends
+
+
+def limit(
+    *, used: float, blocked_s: float = 0, episodes: int = 0, rebounds: int = 0, peak: int = 0, rejected: int = 0
+) -> dict[str, Any]:
     return {
+        "rejected": rejected,
         "utilisation": pytest.approx(used, rel=1e-15),
         "blocked_ns": round(blocked_s * S),
         "blocked_episodes": episodes,
@@ -64,29 +71,29 @@ def work(**rest: Any) -> dict[str, Any]:
 
 def test_who_is_rejected_has_failed_and_has_not_waited() -> None:
     result = of(until=None, constraints=[{**SLOT, "on_limit": "reject"}], count=3, steps=[work()])
-    assert result["tasks"] == tasks(started=1, finished=1, failed=2, blocked=0)
-    assert result["constraints"]["slot"] == limit(used=1)
+    assert result["tasks"] == tasks(started=1, finished=1, rejected=2, blocked=0)
+    assert result["constraints"]["slot"] == limit(used=1, rejected=2)
     assert result["wait_ns"]["mean"] == 0
 
 
 def test_who_finds_no_room_is_rejected_while_others_wait() -> None:
     result = of(until=None, constraints=[{**SLOT, "room": 1}], count=3, steps=[work()])
-    assert result["tasks"] == tasks(started=2, finished=2, failed=1, blocked=1)
-    assert result["constraints"]["slot"] == limit(used=1, blocked_s=2, episodes=1, peak=1)
+    assert result["tasks"] == tasks(started=2, finished=2, rejected=1, blocked=1)
+    assert result["constraints"]["slot"] == limit(used=1, blocked_s=2, episodes=1, peak=1, rejected=1)
 
 
 def test_who_has_to_make_room_has_waited_until_then() -> None:
     constraints = [{**SLOT, "room": 1, "overflow": "oldest"}]
     result = of(until=None, constraints=constraints, count=4, stagger="500ms", steps=[work()])
     # Agent 1 waits from 0.5 s and makes room at 1 s, agent 2 at 1.5 s; agent 3 starts at 2 s.
-    assert result["tasks"] == tasks(started=2, finished=2, failed=2, blocked=3)
-    assert result["constraints"]["slot"] == limit(used=1, blocked_s=1.5, episodes=3, peak=1)
+    assert result["tasks"] == tasks(started=2, finished=2, rejected=2, blocked=3)
+    assert result["constraints"]["slot"] == limit(used=1, blocked_s=1.5, episodes=3, peak=1, rejected=2)
     assert result["wait_ns"]["max"] == S // 2
 
 
 def test_who_gives_up_has_failed_and_has_waited() -> None:
     result = of(until=None, constraints=[SLOT], count=3, steps=[work(patience="1500ms")])
-    assert result["tasks"] == tasks(started=1, finished=1, failed=2, blocked=2)
+    assert result["tasks"] == tasks(started=1, finished=1, gave_up=2, blocked=2)
     assert result["constraints"]["slot"] == limit(used=1, blocked_s=3, episodes=2, peak=2)
 
 
@@ -121,13 +128,13 @@ def test_who_loses_its_slot_waits_again() -> None:
     ]
     result = of(until=None, constraints=constraints, fleets=fleets)
     assert result["end_ns"] == 5 * S
-    assert result["tasks"] == tasks(started=3, finished=2, failed=1, blocked=1)
+    assert result["tasks"] == tasks(started=3, finished=2, preempted=1, blocked=1)
     assert result["constraints"]["slot"] == limit(used=1, blocked_s=1, episodes=1, peak=1)
 
 
 def test_who_still_waits_or_works_at_the_end_is_open() -> None:
     result = of(until="3s", constraints=[SLOT], count=4, steps=[work()])
-    assert result["tasks"] == tasks(started=2, finished=1, failed=0, blocked=3, unfinished=3)
+    assert result["tasks"] == tasks(started=2, finished=1, blocked=3, unfinished=3)
     assert result["constraints"]["slot"] == limit(used=1, blocked_s=2 + 3 + 3, episodes=3, peak=3)
     assert result["wait_ns"] == {"mean": S, "p50": 0, "p95": 2 * S, "p99": 2 * S, "max": 2 * S}
 
@@ -171,12 +178,12 @@ def test_an_agent_may_wait_for_several_things_at_once() -> None:
         row(30, Kind.RunFinished, step=-1),  # c 25 so far
     ]
     result = of_rows(forked(), rows)
-    assert result["tasks"] == tasks(started=1, finished=1, failed=2, blocked=4, unfinished=1)
+    assert result["tasks"] == tasks(started=1, finished=1, rejected=1, gave_up=1, blocked=4, unfinished=1)
     ns = 1 / S
     used = 9 / (2 * 30)
     assert result["constraints"] == {
         "a": limit(used=used, blocked_s=20 * ns, episodes=1, peak=1),
-        "b": limit(used=used, blocked_s=6 * ns, episodes=1, peak=1),
+        "b": limit(used=used, blocked_s=6 * ns, episodes=1, peak=1, rejected=1),
         "c": limit(used=used, blocked_s=(10 + 12 + 25) * ns, episodes=2, rebounds=1, peak=3),
     }
 
@@ -195,7 +202,7 @@ def test_agents_may_be_numbered_past_those_of_the_header() -> None:
         row(10, Kind.RunFinished, step=-1),
     ]
     result = of_rows(header({"f": 2}, [concurrency("a", 4)], steps), rows)
-    assert result["tasks"] == tasks(started=3, finished=2, failed=0, blocked=1, unfinished=1)
+    assert result["tasks"] == tasks(started=3, finished=2, blocked=1, unfinished=1)
     assert result["constraints"]["a"] == limit(used=(4 * 5 + 3 * 5) / 40, blocked_s=5 / S, episodes=1, peak=1)
 
 

@@ -144,7 +144,7 @@ def test_a_scenario_with_everything_is_valid() -> None:
 
 def test_a_scenario_round_trips_through_json_and_a_log() -> None:
     result = loaded(FULL, files={"t.csv": TRACE})
-    dumped = result.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    dumped = result.scenario.as_json()
     again = load_embedded(json.loads(json.dumps(dumped)), result.inputs)
     assert again.scenario == result.scenario
     assert again.inputs == result.inputs
@@ -800,6 +800,22 @@ def test_a_cost_that_no_limit_counts() -> None:
         "7:56: fleets.agent.steps.a.cost.tokens: warning: no limit of this task counts tokens; allowed: requests",
         "8:34: fleets.agent.steps.b.cost: warning: no limit of this task counts anything; allowed: no cost, or a rate limit that governs the task",
         "10:43: fleets.agent.steps.d.cost.tokens: warning: no limit of this task counts tokens; allowed: no cost",
+    ]
+
+
+def test_a_limit_of_whose_costs_a_task_says_nothing() -> None:
+    limits = (
+        "{id: r, type: rate_limit, rate: 9/s, scope: global}, {id: t, type: rate_limit, rate: 9/s, counts: tokens, scope: global},"
+        " {id: u, type: quota, total: 9, counts: usd, scope: global}"
+    )
+    steps = (
+        "{task: a, duration: 1, cost: {tokens: 2, usd: 0}}\n  - {task: b, duration: 1}\n"
+        "  - {task: c, duration: 1, cost: {usd: 1}, needs: {t: 2}, cached: {usd: 0.5}}\n  - {hold: d, cost: {tokens: 0}, steps: [{think: 1}]}"
+    )
+    assert warnings(around("constraint", limits).replace("{think: 1s}", steps)) == [
+        "8:5: fleets.agent.steps.b: warning: it costs 1 of tokens and 1 of usd, for it says nothing of that; allowed: cost: {tokens: COST, usd: COST}",
+        "9:73: fleets.agent.steps.c.cached.usd: warning: no limit of this task exempts usd that came from a cache; allowed: a limit with cached: exempt",
+        "10:5: fleets.agent.steps.d: warning: it costs 1 of usd, for it says nothing of that; allowed: cost: {usd: COST}",
     ]
 
 

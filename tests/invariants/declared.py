@@ -196,8 +196,10 @@ def _begins(values: dict[str, Any]) -> dict[str, int]:
 
 
 def _kin(row: dict[str, Any]) -> tuple[object, ...]:
-    kin = row.get("scope"), row["type"]
-    if row["type"] not in ("rate_limit", "quota"):
-        return kin
-    over = row.get("period") if row["type"] == "quota" else row.get("slice") or parse_rate(row["rate"]).period_ns
-    return *kin, row.get("counts", "requests"), None if over is None else parse_duration(over)
+    kin = row.get("scope"), row["type"], row.get("counts", "requests")
+    match row["type"]:
+        case "quota":
+            return *kin, None if row.get("period") is None else parse_duration(row["period"])
+        case "rate_limit":
+            return *kin, row.get("algorithm", "token_bucket"), parse_rate(row["rate"]).period_ns, row.get("slice")
+    return kin[:2]
