@@ -77,13 +77,14 @@ def bits(u: Uniforms) -> Values:
     return np.floor(u * 2.0**53).astype(np.int64)
 
 
-def spawned(parent: int, step: int, visit: int, copy: int) -> int:
-    """Return the number in the streams of an agent that `parent` (its own number there) spawned.
+def spawned(parent: int, step: str, visit: int, copy: int) -> int:
+    """Return the number in the streams of an agent that `parent` (its own number there) spawned at `step` (FLEET/STEP).
 
     It depends on nothing but who spawned it and at which visit to which step, so that the draws of the agents of a tree do
-    not depend on the order in which the tree grows. Of a million agents two have the same with probability 1e-6.
+    not depend on the order in which the tree grows, nor on what other fleets there are. Of a million agents two have the
+    same with probability 1e-6.
     """
-    lineage = b"".join(number.to_bytes(8, "little") for number in (parent, step, visit, copy))
+    lineage = b"".join(number.to_bytes(8, "little") for number in (parent, visit, copy)) + step.encode()
     return FIRST_SPAWNED + (int.from_bytes(hashlib.blake2b(lineage, digest_size=8).digest(), "little") >> 5)
 
 

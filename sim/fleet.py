@@ -42,6 +42,6 @@ class Fleet:
 
     def spawn(self, parent: Agent, plan: "SpawnPlan", visit: int, copy: int) -> Agent:
         """Start an agent of the fleet that a step of this one spawns."""
-        index = streams.spawned(parent.index, plan.number, visit, copy)
+        index = streams.spawned(parent.index, f"{self.plan.name}/{plan.name}", visit, copy)
         origin = plan.number, visit, parent.number
         return Agent(self._others[plan.spawned], next(self._numbers), index, parent.depth + 1, origin)

@@ -138,7 +138,9 @@ def _follow(reading: Reading, ears: dict[int, _Adaptive | _Breaker]) -> list[str
             elif number not in told and isinstance(ear, _Breaker) and ear.due() == row.time:
                 told[number] = ear.probe(row.time)
             if row not in written and told.pop(number, None) != row.value:
-                found.append(reading.say(RULE, row, f"{reading.constraint(number)} has no reason to become {row.value}"))
+                found.append(
+                    reading.say(RULE, row, f"{reading.constraint(number)} has no reason to become {row.value}")
+                )
         else:
             found += _missing(reading, ears, told, row)
             told.clear()
@@ -157,6 +159,5 @@ def _missing(reading: Reading, ears: dict[int, _Adaptive | _Breaker], told: dict
     late = {number: value for number, value in told.items()}
     late |= {n: -2 for n, ear in ears.items() if (due := ear.due()) is not None and due < row.time}
     return [
-        reading.say(RULE, row, f"before this {reading.constraint(number)} had to change")
-        for number in sorted(late)
+        reading.say(RULE, row, f"before this {reading.constraint(number)} had to change") for number in sorted(late)
     ]

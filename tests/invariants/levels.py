@@ -300,7 +300,13 @@ def level_of(kind: str, algorithm: str, queue: str, numbers: Numbers | None) -> 
 
 def capacity(kind: str, queue: str, numbers: Numbers | None) -> int | None:
     """Return the most that can ever be admitted at once under these numbers, None where there is no bound."""
-    names = {"concurrency": "limit", "adaptive": "most", "resource": "capacity", "quota": "total", "rate_limit": "burst"}
+    names = {
+        "concurrency": "limit",
+        "adaptive": "most",
+        "resource": "capacity",
+        "quota": "total",
+        "rate_limit": "burst",
+    }
     if numbers is None or kind not in names or queue == "processor_sharing":
         return None
     return numbers[names[kind]]

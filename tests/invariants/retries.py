@@ -76,9 +76,7 @@ def _ended(
 GIVING = (Kind.ResourceReleased,)
 
 
-def _backs_off(
-    reading: Reading, row: Row, retry: dict[str, Any], said: int, backed_off: dict[Visit, int]
-) -> list[str]:
+def _backs_off(reading: Reading, row: Row, retry: dict[str, Any], said: int, backed_off: dict[Visit, int]) -> list[str]:
     delay = parse_duration(retry.get("delay", 0))
     cap = parse_duration(retry["cap"]) if retry.get("cap") is not None else None
     jitter = retry.get("jitter", "none")

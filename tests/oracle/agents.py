@@ -448,7 +448,8 @@ class Strand:
     def _child(self, step: SpawnPlan, visit: int, copy: int) -> Agent:
         """Return a new agent."""
         world, parent = self._world, self.agent
-        name = streams.spawned(parent.name, step.number, visit, copy)
+        where = f"{self.agent.fleet.name}/{step.name}"
+        name = streams.spawned(parent.name, where, visit, copy)
         child = Agent(world, step.spawned, world.spawned[step.spawned], world.agents, name)
         world.agents += 1
         world.spawned[step.spawned] += 1

@@ -13,6 +13,8 @@ QUEUES = ("fifo", "lifo", "priority", "edf", "sjf", "fair", "random")
 COUNTED = ("requests", "tokens")
 UNCHANGING = ("adaptive", "circuit_breaker")
 """They change by themselves, and have no changes that a person writes."""
+OF_A_KIND = ("algorithm", "burst", "period")
+"""What goes with the kind of a limit, which a successor shares."""
 
 
 @st.composite
@@ -141,9 +143,11 @@ def _discipline(draw: DrawFn, row: Dict, draws: Draws) -> Dict:
 @st.composite
 def _successor(draw: DrawFn, old: Dict, number: int, draws: Draws) -> Dict:
     """A later one with the same scope, type and thing counted, which replaces it."""
-    row = {"id": f"c{number}", "type": old["type"], "scope": old["scope"], **draw(_numbers(old["type"], draws))}
-    if "counts" in old:
-        row["counts"] = old["counts"]
+    same = {key: old[key] for key in ("type", "scope", "counts", "algorithm", "rate", "period") if key in old}
+    numbers = draw(_numbers(old["type"], draws))
+    row = {"id": f"c{number}", **{key: value for key, value in numbers.items() if key not in OF_A_KIND}, **same}
+    if row.get("algorithm") == "token_bucket":
+        row["burst"] = draw(SCARCE)
     row["from"] = draw(grid(1, 12))
     if row["type"] == "pause":
         row["expires"] = "2s"

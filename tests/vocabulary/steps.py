@@ -24,6 +24,8 @@ class Context:
     own: str | None = None
     """The fleet itself, where it is spawned: then it may spawn itself, a few generations deep."""
     ends: bool = True
+    wild: bool = False
+    """Whether loops may take no time."""
     names: int = 0
     jumps: list[str] = field(default_factory=list)
     """Where a failure may lead back to, from here."""
@@ -42,7 +44,7 @@ def steps(draw: DrawFn, context: Context, depth: int = 0) -> list[Dict]:
     jumps = list(context.jumps)
     if context.ends and seldom(draw, 5):
         # What a failure leads back to takes time, so that nothing goes round at one instant.
-        found.append({"think": draw(times(1, 3)), "name": f"again{context.names}"})
+        found.append({"think": draw(times(0 if context.wild else 1, 3)), "name": f"again{context.names}"})
         context.jumps.append(found[0]["name"])
         context.names += 1
     kinds = ["task", "task", "think", *(WITHIN if depth < DEPTH_MAX else ())]
@@ -73,7 +75,10 @@ def task(draw: DrawFn, context: Context, depth: int, may_jump: bool = True) -> D
 def _repeat(draw: DrawFn, context: Context, depth: int) -> Dict:
     if context.ends and depth == 0 and seldom(draw, 3):
         inner = draw(steps(context, depth + 1))
-        return {"repeat": "forever", "steps": [{"think": draw(durations("exact", 2, 5))}, *inner]}
+        return {
+            "repeat": "forever",
+            "steps": [{"think": draw(durations("exact", 0 if context.wild else 2, 5))}, *inner],
+        }
     return {"repeat": draw(st.integers(2, 3)), "steps": draw(steps(context, depth + 1))}
 
 

@@ -16,9 +16,9 @@ UNTIL_MAX_MS = 2500
 
 
 @st.composite
-def rich(draw: DrawFn, draws: Draws = "any") -> Dict:
-    """A scenario over the whole vocabulary, which runs in a few milliseconds."""
-    ends = not seldom(draw, 5)
+def rich(draw: DrawFn, draws: Draws = "any", wild: bool = False) -> Dict:
+    """A scenario over the whole vocabulary, which runs in a few milliseconds unless it is wild and has no end."""
+    ends = wild or not seldom(draw, 5)
     children = list(CHILDREN[: draw(st.sampled_from([0, 1, 0, 2]))])
     fleets: list[Dict] = [{"name": name} for name in FLEET_NAMES[: draw(st.sampled_from([1, 2, 2, 3]))]]
     for fleet in fleets:
@@ -32,9 +32,9 @@ def rich(draw: DrawFn, draws: Draws = "any") -> Dict:
     for fleet in fleets:
         own = fleet["name"] if fleet["name"] in children else None
         later = [name for name in children if own is None or name > own]
-        fleet["steps"] = draw(steps(Context(rows, draws, later, own, ends)))
+        fleet["steps"] = draw(steps(Context(rows, draws, later, own, ends, wild)))
         if own is None and not _works(fleet):
-            fleet["steps"] += draw(steps(Context(rows, draws, [], None, ends, names=20), depth=9))
+            fleet["steps"] += draw(steps(Context(rows, draws, [], None, ends, wild, names=20), depth=9))
     spawned = _spawned(fleets)
     fleets = [fleet for fleet in fleets if fleet["name"] in spawned or fleet["name"] not in CHILDREN]
     scenario: Dict = {"name": "rich", "seed": draw(st.integers(0, 3)), "constraints": rows, "fleets": fleets}
