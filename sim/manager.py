@@ -169,11 +169,14 @@ class ConstraintManager:
                 for task, _ in other.waiting
                 if task.doubtful and not _is_lent(task)
             ]
-            for task, binding in sorted(everybody, key=lambda pair: pair[0].age):
-                if (never := _never(task)) is not None:
+            hopeless = [(task, other, _never(task)) for task, other in sorted(everybody, key=lambda pair: pair[0].age)]
+            for task, binding, never in hopeless:
+                if never is not None:
                     binding.waiting.remove(task)
-                    self._refuse(task, never)
                     changed[binding] = None  # it may have stood in the way of others
+            for task, _, never in hopeless:  # only now: what one gives back may go to others who wait
+                if never is not None:
+                    self._refuse(task, never)
         self._admit_anew(list(changed))
 
     def _passed(self, event: Event) -> None:
@@ -476,8 +479,10 @@ class ConstraintManager:
         if room is None or len(constraint.waiting) < room:
             return True
         waiting = sorted((pair for pair in constraint.waiting if not _is_lent(pair[0])), key=lambda pair: pair[0].age)
-        for other, wanted in waiting if overflow == "all" else waiting[:1] if overflow == "oldest" else []:
+        leaving = waiting if overflow == "all" else waiting[:1] if overflow == "oldest" else []
+        for other, _ in leaving:
             constraint.waiting.remove(other)
+        for other, wanted in leaving:  # only now: what one gives back may go to others who wait
             self._refuse(other, constraint, constraint.retry_after(wanted), again=True)
         return overflow == "oldest" and room > 0 and bool(waiting)
 

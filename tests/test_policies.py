@@ -334,3 +334,25 @@ def test_who_acquires_one_thing_after_another_does_not_overtake_those_who_wait_f
         "1 TaskStarted z_0_only#0 1",
         "1 TaskBlocked y_0_t#0 b 0",
     ]
+
+
+def test_all_who_can_never_be_admitted_leave_before_what_one_of_them_gives_back_goes_to_others():
+    narrower = {"id": "b", "type": "concurrency", "limit": 2, "changes": [{"at": "1s", "limit": 1}], "scope": None}
+    wants = {"duration": "1s", "needs": {"a": 1, "b": 2}}
+    fleets = [
+        {"name": "x", "count": 1, "steps": [{"task": "only", "duration": "9s", "needs": {"b": 1}}]},
+        {"name": "y", "count": 1, "steps": [{"task": "t", "acquire": ["a", "b"], **wants}]},
+        {"name": "z", "count": 1, "steps": [{"task": "t", **wants}]},
+    ]
+    log = run(scenario(until=None, constraints=[{**locks("a")[0], "scope": None}, narrower], fleets=fleets))
+    assert told(log)[1:10] == [
+        "0 ResourceAcquired y_0_t#0 a 1",
+        "0 TaskBlocked y_0_t#0 b 0",
+        "0 TaskBlocked z_0_t#0 a 0",
+        "1 ConstraintChanged b 1",
+        "1 TaskRejected y_0_t#0 b never",
+        "1 TaskFinished y_0_t#0 failed",
+        "1 ResourceReleased y_0_t#0 a 1",
+        "1 TaskRejected z_0_t#0 b never",
+        "1 TaskFinished z_0_t#0 failed",
+    ]
