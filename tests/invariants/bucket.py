@@ -5,8 +5,8 @@
    less than the period; in a fixed window or a quota at most its tokens if both are in one window. Spans that begin and end
    with an admission are the tightest, so no others are tried.
 2. Levels: with the level kept exactly over changes, charges at the end and what is handed back, each admission finds room
-   for what it takes, or for what it reserves. This bounds spans over a change, too. (Nothing is said of one who pre-empts: it
-   was let in before those whose slots it took were charged for what they had done.)
+   for what it takes, or for what it reserves. This bounds spans over a change, too. (Nothing is said of one who
+   pre-empts: it was let in before those whose slots it took were charged for what they had done.)
 """
 
 from fractions import Fraction

@@ -1,8 +1,8 @@
 """What changes by itself changes as its rule says, when it hears how tasks end, and at no other time.
 
-- An adaptive limit grows by `increase` / limit with each success, and is multiplied by `decrease` after a failure, a timeout
-  or a task that worked longer than `latency`, at most once every `cooldown`; it is kept in millionths of a slot between its
-  bounds, and states its whole part whenever that changes.
+- An adaptive limit grows by `increase` / limit with each success, and is multiplied by `decrease` after a failure, a
+  timeout or a task that worked longer than `latency`, at most once every `cooldown`; it is kept in millionths of a slot
+  between its bounds, and states its whole part whenever that changes.
 - A circuit breaker opens (0) when of at least `min_calls` that ended within `window` at least the ratio failed or timed
   out; is half-open (the probes) `open_for` after that; then closes (-1) when so many probes have succeeded, and opens when
   one fails. What had begun before it was half-open tells it nothing then. Nobody is admitted while it is open, and no more
@@ -156,8 +156,7 @@ def _follow(reading: Reading, ears: dict[int, _Adaptive | _Breaker]) -> list[str
 
 
 def _missing(reading: Reading, ears: dict[int, _Adaptive | _Breaker], told: dict[int, int], row: Row) -> list[str]:
-    late = {number: value for number, value in told.items()}
-    late |= {n: -2 for n, ear in ears.items() if (due := ear.due()) is not None and due < row.time}
+    late = {*told, *(n for n, ear in ears.items() if (due := ear.due()) is not None and due < row.time)}
     return [
         reading.say(RULE, row, f"before this {reading.constraint(number)} had to change") for number in sorted(late)
     ]

@@ -6,8 +6,9 @@
 
 and a visit one or several of them with Retrying between them, or without it after one that was pre-empted, or one Skipped.
 Who acquires one thing after another goes through `(Blocked Rebound* Resumed)? Acquired+` for each before it starts, and is
-refused or gives up at any of them. A hold may give back what it holds between Started and Finished (`Released+`) and then asks for it again
-(`(Blocked Rebound* Resumed)? Acquired+`), is called off, or gives up (`Blocked Rebound* Abandoned Finished`).
+refused or gives up at any of them. A hold may give back what it holds between Started and Finished (`Released+`) and then
+asks for it again (`(Blocked Rebound* Resumed)? Acquired+`), is called off, or gives up (`Blocked Rebound* Abandoned
+Finished`).
 
 - An agent's visits to a step count up from 0 without a gap, over all its strands; attempts count up from 0. An agent that
   does one thing after another has one open task at a time.
@@ -15,8 +16,8 @@ refused or gives up at any of them. A hold may give back what it holds between S
   all, all that it asks for is, with the amounts of the header. No other row comes between these and `TaskStarted`. All
   attempts of a visit cost the same.
 - What is given back is what is held. What is charged at the end, or was reserved, is settled once for each attempt that has
-  started, with the cost that the scenario says. A visit that is over, or waits, or backs off and is not to keep its slots meanwhile,
-  holds nothing after the instant.
+  started, with the cost that the scenario says. A visit that is over, or waits, or backs off and is not to keep its slots
+  meanwhile, holds nothing after the instant.
 - A task that was refused ends as failed, one that gave up as cancelled.
 - An agent does not finish with a task open; at the end of the log a task may be blocked or running, a hold may have given
   back what it holds, and an attempt may be still to come.
@@ -25,6 +26,7 @@ That a resumed task starts at the same instant is left to the rule `ledger`: the
 """
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from model.events import Kind, Status
 from model.log import Log
@@ -219,12 +221,12 @@ def _ends(reading: Reading, row: Row, at: str) -> list[str]:
 
 
 def _stated(reading: Reading, replay: Replay, row: Row) -> list[str]:
-    """Where the first of the amounts is stated: they have to be all that are due, of one thing after another or of several."""
+    """Where the first of the amounts is stated: they have to be all that are due next, of one or several."""
     group = [each.constraint for each in reading.stated_with(row)]
     if reading.stated_with(row)[0] != row:
         return []
     due = replay.to_state(row.task)
-    together = [sum(due[: number + 1], []) for number in range(len(due))]
+    together = [list(chain.from_iterable(due[: number + 1])) for number in range(len(due))]
     if group not in together:
         return [reading.say(RULE, row, f"the amounts for constraints {group} are stated; it has to be {together}")]
     return []
@@ -246,7 +248,7 @@ def _starts(reading: Reading, replay: Replay, row: Row) -> list[str]:
     place = reading.place_of[row.number]
     before = reading.rows[place - 1] if place else row
     stated = before.kind == Kind.ResourceAcquired and before.task == row.task and before.time == row.time
-    due = sum(replay.to_state(row.task), [])
+    due = list(chain.from_iterable(replay.to_state(row.task)))
     if due and not (stated and not reading.header.steps[row.step].states_all):
         return [reading.say(RULE, row, f"the amounts for constraints {due} have to be stated right before this")]
     return []

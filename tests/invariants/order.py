@@ -6,9 +6,9 @@
   one without at the time of its last event.
 - An agent starts once, does nothing before that, finishes at most once, and does nothing after that.
 - Agents of a fleet start in the order of their numbers. One that is spawned has its parent for a value, which is there.
-- Within an instant control comes first (a change of a constraint that is not one by itself, and what it lets happen), and what began before the
-  instant ends before anybody arrives who is not spawned. (A hold ends when what it is held for does, and what is called off
-  or pre-empted ends at any time.) More cannot be told without knowing how a request came about.
+- Within an instant control comes first (a change of a constraint that is not one by itself, and what it lets happen), and
+  what began before the instant ends before anybody arrives who is not spawned. (A hold ends when what it is held for does,
+  and what is called off or pre-empted ends at any time.) More cannot be told without knowing how a request came about.
 """
 
 from itertools import pairwise

@@ -4,8 +4,8 @@
 - TaskRebound: the ns since it was bound to the constraint before, which is another one.
 - TaskResumed: the ns since it was blocked; the constraint that it waited for last.
 - TaskStarted: the ns since the attempt first asked.
-- TaskRejected: the ns until there is room for what was asked for if nobody takes or gives back anything; -1 where time alone
-  never makes room.
+- TaskRejected: the ns until there is room for what was asked for if nobody takes or gives back anything; -1 where time
+  alone never makes room.
 - TaskAbandoned: the ns since it asked; the constraint that it waited for last.
 - TaskSkipped: 0 or 1 as `skip_if` is written; 2 only where the task comes after others in a graph.
 - ResourceAcquired: an amount, 0 or more.
