@@ -2,9 +2,9 @@
 
 From the times of its rows alone, every nanosecond between TaskBlocked and TaskResumed (or TaskRejected, TaskAbandoned) is
 charged to the constraint that the task was bound to. For each attempt that starts or gives up, the charges sum to the wait
-that TaskStarted or TaskAbandoned states: no nanosecond is charged to nobody, none twice. (Who acquires one thing after another
-has an episode for each: the start states the whole wait, giving up that of the last. What a hold waits for when it asks
-again for what it gave back ends with no start; TaskResumed states that wait, by the rule `values`.)
+that TaskStarted or TaskAbandoned states: no nanosecond is charged to nobody, none twice. (Who acquires one thing after
+another has an episode for each: the start states the whole wait, giving up that of the last. What a hold waits for when it
+asks again for what it gave back ends with no start; TaskResumed states that wait, by the rule `values`.)
 """
 
 from collections import Counter

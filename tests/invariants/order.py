@@ -57,7 +57,7 @@ def _ends(reading: Reading) -> list[str]:
         for row in reading.rows
         if row.kind in (Kind.RunStarted, Kind.RunFinished, Kind.AgentStarted, Kind.AgentFinished)
         and row.value != 0
-        and row.agent not in reading.parents
+        and not (row.kind == Kind.AgentStarted and row.agent in reading.parents)
     ]
     return found
 
