@@ -52,12 +52,12 @@ class Environment(simpy.Environment):
         """Return an event that happens at `time` (ns), in the order of its rank among those at that instant."""
         return Instant(self, time, rank)
 
-    def take_all(self, rank: int) -> list[Event]:
-        """Take out and return the events of this rank that are next at this instant, in their order."""
-        taken = []
-        while self._queue and self._queue[0][0] == self._now and self._queue[0][1] == rank:
-            taken.append(heappop(self._queue)[3])
-        return taken
+    def take_next(self, rank: int) -> Event | None:
+        """Take out and return the next event, if it is at this instant and of this rank."""
+        queue = self._queue
+        if queue and queue[0][1] == rank and queue[0][0] == self._now:
+            return heappop(queue)[3]
+        return None
 
     def advance(self, events: int) -> None:
         """Process this many events; raises what a callback raises, `simpy.core.StopSimulation` at the end of the run.

@@ -182,12 +182,17 @@ class ConstraintManager:
     def _passed(self, event: Event) -> None:
         """Callback of a constraint that scheduled itself: time has passed, somebody may fit. So it is for all refills."""
         assert isinstance(event, GlobalConstraint)
-        due = [event, *self._env.take_all(REFILL)] if event.rank == REFILL else [event]
-        passed = [constraint for constraint in due if isinstance(constraint, GlobalConstraint) and constraint.happens()]
+        passed = [event] if event.happens() else []
+        if event.rank == REFILL:
+            while (other := self._env.take_next(REFILL)) is not None:
+                assert isinstance(other, GlobalConstraint)
+                if other.happens():
+                    passed.append(other)
         for constraint in passed:
-            before = constraint.limit_recorded
-            constraint.pass_time()
-            self._note_change(constraint, before)
+            if constraint.hears:  # what it hears may change it, and so may the end of a time
+                before = constraint.limit_recorded
+                constraint.pass_time()
+                self._note_change(constraint, before)
         self._admit_anew(passed)
 
     def _admit_anew(self, changed: Sequence[GlobalConstraint]) -> None:
@@ -201,6 +206,9 @@ class ConstraintManager:
 
         Who takes one thing after another asks for the next when all of them have been tried, so as not to overtake them.
         """
+        if len(changed) == 1:
+            self._admit_next(changed[0])
+            return
         outermost, self._admitting = not self._admitting, True
         self._try_in_turn(changed)
         if outermost:
@@ -218,9 +226,22 @@ class ConstraintManager:
                     task, binding = candidate, constraint
             if task is None or binding is None:
                 return
-            refusing = _refusing(task)  # while it has its place, which may depend on who else waits
-            binding.waiting.remove(task)
-            self._let_go(task, binding, refusing)
+            self._try(task, binding)
+
+    def _admit_next(self, binding: GlobalConstraint) -> None:
+        """Try those who wait for a constraint, in the order of its queue."""
+        if binding.plan.exclusive:  # they ask for nothing else
+            while (task := binding.next_fitting()) is not None:
+                self._let_go(task, binding, None)
+        else:
+            while (task := binding.first_fitting()) is not None:
+                self._try(task, binding)
+
+    def _try(self, task: Task, binding: GlobalConstraint) -> None:
+        """Admit a task that waits for `binding`, which would admit it, unless another constraint refuses it."""
+        refusing = _refusing(task)  # while it has its place, which may depend on who else waits
+        binding.waiting.remove(task)
+        self._let_go(task, binding, refusing)
 
     def _let_go(self, task: Task, binding: GlobalConstraint, refusing: tuple[GlobalConstraint, int] | None) -> None:
         """Admit a task that does not wait for `binding` any more, unless another constraint is `refusing` it."""

@@ -206,7 +206,7 @@ class PolicyTask(Task):
     def _state(self) -> None:
         """Let the log state what is asked for; what is charged at the end alone is not taken before."""
         if self.states_all:
-            self.drawn = tuple(demand for demand in self.demands if not demand[0].plan.defers)
+            self.drawn = tuple(demand for demand in self.demands if not demand[0].defers)
 
     def next_stage(self) -> None:
         """Hold what was taken, and ask for what comes next."""

@@ -148,7 +148,7 @@ def test_a_corrupted_log_is_refused_by_its_rule(base: dict[str, Any], edit: Edit
 
 
 def untold(log: Log, row: Row, what: str, rows: list[Row]) -> bool:
-    """Whether the log would be another that could be: what is drawn, and what nobody does afterwards, is told nowhere else."""
+    """Whether the log would be another that could be: what is drawn, or done last, is told nowhere else."""
     reading, kind = read(log), Kind(row.kind)
     if what == "drop":
         # Who stops, skips or never comes to what it was to do may have other strands that go on.

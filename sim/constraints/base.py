@@ -53,6 +53,9 @@ class GlobalConstraint(Event, ABC):
     rank: ClassVar[int] = REFILL
     """When among the events of an instant it happens."""
 
+    defers = False
+    """Whether nothing is charged when a task starts."""
+
     settles = False
     """Whether a task settles at its end what it took at its start, whatever it keeps for its next attempt."""
 
@@ -119,7 +122,7 @@ class GlobalConstraint(Event, ABC):
         """Hear how a task ended and how long it worked; only called where the constraint `hears`."""
 
     def pass_time(self) -> None:
-        """Take in that it is the time for which the constraint has scheduled itself."""
+        """Take in that the time has come for which it has scheduled itself; only called where the constraint `hears`."""
 
     def enter(self, task: "PolicyTask") -> None:
         """Let a task work; only called where the constraint `shares`."""

@@ -53,11 +53,20 @@ class RateLimit(TimedConstraint):
         self.level = min(self.full, self._settle() - amount * self.quantum)
 
     def available_in(self, amount: int) -> int | None:
-        return self._earned_in(amount) if amount * self.quantum <= self.full else None
+        wanted = amount * self.quantum
+        if wanted > self.full:
+            return None
+        missing = wanted - self._settle()
+        return -(-missing // self.gain) if missing > 0 else 0
 
-    def _earned_in(self, amount: int) -> int:
-        """Return the ns until the bucket holds this amount, 0 where it does."""
-        return max(0, -(-(amount * self.quantum - self._settle()) // self.gain))
+    def look_ahead(self) -> None:
+        # What TimedConstraint does, in one call: it is done for each token that somebody waits for.
+        if not len(self.waiting) or not self.in_force:
+            return
+        wanted = self.waiting.least * self.quantum
+        if wanted <= self.full:
+            missing = wanted - self._settle()
+            self.schedule(self.env._now + (-(-missing // self.gain) if missing > 0 else 0))
 
     def _settle(self) -> int:
         """Bring the level up to now and return it."""

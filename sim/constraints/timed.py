@@ -28,6 +28,7 @@ class TimedConstraint(GlobalConstraint):
         super().__init__(env, plan, waiting)
         self.timed = True
         self.settles = plan.settles
+        self.defers = plan.defers
 
     @abstractmethod
     def spend(self, amount: int) -> None:
@@ -37,10 +38,10 @@ class TimedConstraint(GlobalConstraint):
         if amount > self.free():
             return False
         ahead = self.waiting.peek(amount)  # rule 1
-        return ahead is None or not self.waiting.precedes(ahead, task)
+        return ahead is None or ahead is task or not self.waiting.precedes(ahead, task)
 
     def take(self, amount: int) -> None:
-        if self.in_force and not self.plan.defers:
+        if self.in_force and not self.defers:
             self.spend(amount)
 
     def give(self, amount: int) -> None:
