@@ -392,7 +392,7 @@ class ConstraintManager:
     def _give(self, task: PolicyTask, held: Demands) -> None:
         now = self._env._now
         for constraint, amount in held:
-            constraint.give(amount)
+            task.hand_back(constraint, amount)
             if task.states_all:
                 self._record((now, _RELEASED + task.code + constraint.code, task.who, amount))
         self._admit_anew([constraint for constraint, _ in held])  # what is handed back brings forward what time brings
@@ -402,6 +402,8 @@ class ConstraintManager:
         now = self._env._now
         for constraint, amount in task.demands:
             constraint.waiting.served(task, amount)
+            if constraint.settles:
+                task.taken_ns[constraint] = now
         if task.drawn:
             self._state_amounts(task, now)
         if task.stages:
@@ -538,7 +540,7 @@ class ConstraintManager:
         self._forget_holder(task)
         self._tell(task)
         for constraint, amount in task.gives():
-            constraint.give(amount)
+            task.hand_back(constraint, amount)
             if task.states_all:
                 self._record((self._env._now, _RELEASED + task.code + constraint.code, task.who, amount))
         return left_ns

@@ -79,6 +79,7 @@ class PolicyTask(Task):
         "status",
         "step_code",
         "stops",
+        "taken_ns",
         "visits",
         "whole",
         "work_ns",
@@ -109,6 +110,7 @@ class PolicyTask(Task):
         self.began_ns = 0  # when it began to work
         self.ends_ns = 0
         self.work_ns = 0  # how long it would work if nothing came in between
+        self.taken_ns: dict[GlobalConstraint, int] = {}  # when it took what is settled at the end
         self.produced: dict[GlobalConstraint, int] = {}  # what was charged of what is charged as it is produced
         self.sharing: GlobalConstraint | None = None  # what says how fast it works, while it works
         self.states_all = self.policy.states_all  # whether the log states all that it takes and gives back
@@ -258,6 +260,13 @@ class PolicyTask(Task):
         produced = cost if worked_ns >= self.work_ns else cost * worked_ns // self.work_ns
         charged, self.produced[constraint] = self.produced[constraint], produced
         return produced - charged
+
+    def hand_back(self, constraint: "GlobalConstraint", amount: int) -> None:
+        """Give back what it held, or settle what it took."""
+        if constraint.settles:
+            constraint.settle(amount, self.taken_ns[constraint])
+        else:
+            constraint.give(amount)
 
     def gives(self) -> Demands:
         """Return what the attempt gives back at its end."""

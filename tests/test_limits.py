@@ -142,6 +142,27 @@ def test_what_is_handed_back_brings_forward_when_there_is_enough():
     assert starts(run(scenario(until=None, constraints=[bucket], fleets=fleets))) == [0, 1]
 
 
+def reserving(algorithm):
+    """Starts where 2 of 2 are reserved at 0 s, of which 1 is handed back at 3 s, and others want one each at 2.5 s."""
+    rows = [limit(rate="2/2s", algorithm=algorithm, charge="settle")]
+    asks = {"task": "t", "duration": "3s", "cost": {"requests": 1}, "reserve": {"requests": 2}}
+    fleets = [{"name": "a", "count": 1, "steps": [asks]}, {"name": "b", "arrivals": at(2.5, 2.5, 2.5), "steps": NOW}]
+    return starts(run(scenario(until=None, constraints=rows, fleets=fleets)))
+
+
+def test_what_is_handed_back_of_a_window_that_is_over_makes_no_room_in_the_next():
+    assert reserving("fixed_window") == [0, 2.5, 2.5, 4]
+
+
+def test_what_is_handed_back_in_a_sliding_window_counts_no_longer_than_what_was_taken():
+    assert reserving("sliding_window") == [0, 2.5, 2.5, 4.5]
+    # 1 of 2 is handed back at 1.5 s, and would make room for three from 2 s on if it counted until 3.5 s.
+    rows = [limit(rate="2/2s", algorithm="sliding_window", charge="settle")]
+    asks = {"task": "t", "duration": "1500ms", "cost": {"requests": 1}, "reserve": {"requests": 2}}
+    fleets = [{"name": "a", "count": 1, "steps": [asks]}, {"name": "b", "arrivals": at(1.6, 1.6, 1.6), "steps": NOW}]
+    assert starts(run(scenario(until=None, constraints=rows, fleets=fleets))) == [0, 1.6, 2, 3.6]
+
+
 def test_changes_come_again_and_again():
     changes = [{"at": "2s", "limit": 1}, {"at": "4s", "limit": 2}]
     rows = [{"id": "slots", "type": "concurrency", "limit": 2, "scope": "global", "every": "10s", "changes": changes}]

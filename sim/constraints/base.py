@@ -134,6 +134,10 @@ class GlobalConstraint(Event, ABC):
     def give(self, amount: int) -> None:
         """Account for the end of a task that was admitted; only called where the constraint `holds`."""
 
+    def settle(self, amount: int, taken_ns: int) -> None:
+        """Hand back a part of what was taken at `taken_ns`, or charge more if it is below 0; only where it `settles`."""
+        self.give(amount)
+
     def hand_over(self) -> "Task | None":
         """Let the task that waits first have what another gives back; only called where the constraint is `exclusive`.
 

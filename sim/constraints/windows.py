@@ -8,8 +8,10 @@ Rules:
 3. A change keeps what is used at that time by the numbers before it.
 4. A ramp is a fixed window whose limit is what was used in the window just before, times `growth`, and at least what the
    rate says: load may grow by so much a window. (Google's 500/50/5 rule for Firestore is one of 5 minutes, and 1.5.)
+5. What is handed back counts for the time at which it was taken: of a window that is over there is nothing to hand back.
 """
 
+from bisect import insort
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -63,6 +65,12 @@ class FixedWindow(TimedConstraint):
         self.used = max(0, self._settled() + amount)
         if self.first_use and self.window < 0 and self.used:
             self.window = self.env._now
+
+    def settle(self, amount: int, taken_ns: int) -> None:
+        self._settled()
+        began_ns = self._end() - self.period_ns if self.window >= 0 else self.env._now
+        if amount < 0 or taken_ns >= began_ns:  # rule 5
+            self.give(amount)
 
     def available_in(self, amount: int) -> int | None:
         if amount <= self.free():
@@ -167,6 +175,13 @@ class SlidingWindow(TimedConstraint):
     def spend(self, amount: int) -> None:
         self.used = self._settled() + amount
         self.taken.append((self.env._now, amount))
+
+    def settle(self, amount: int, taken_ns: int) -> None:
+        if amount <= 0:
+            self.give(amount)
+        elif self.in_force and taken_ns > self.env._now - self.period_ns:  # rule 5
+            self.used = self._settled() - amount
+            insort(self.taken, (taken_ns, -amount))
 
     def available_in(self, amount: int) -> int | None:
         missing = amount - self.free()

@@ -186,7 +186,9 @@ class Window(Level):
                 self.began = now
 
     def give(self, amount: int, now: int, since: int) -> None:
-        self.take(-amount, now)
+        self.pass_time(now)
+        if amount < 0 or since >= (now if self.began is None else self.began):
+            self.take(-amount, now)  # of a window that is over there is nothing to give back
 
     def due(self, amount: int, now: int) -> int | None:
         free = self.free(now)
