@@ -375,6 +375,17 @@ class Plan:
     steps: tuple[StepPlan, ...]
     fleets: tuple[FleetPlan, ...]
 
+    @property
+    def waits_while_holding(self) -> bool:
+        """Whether somebody may wait while he holds something, so that a deadlock is possible."""
+        return any(
+            isinstance(step, TaskPlan)
+            and (
+                step.body is not None or step.acquire or (step.policy and step.policy.retry and step.policy.retry.holds)
+            )
+            for step in self.steps
+        )
+
     def header(self, scenario: dict[str, object], versions: dict[str, str], inputs: dict[str, bytes]) -> Header:
         """Return the header of a log of this run."""
         return Header(

@@ -363,9 +363,16 @@ class _FleetPlanner:
 
     def plan(self) -> int:
         """Plan all steps; return the number of the first."""
-        # What can be called off, or is done by several copies of an agent at once, needs more than a plain task has.
-        self._interruptible = self._fleet.life is not None or any(
-            isinstance(step, (Fork, Graph)) for step in walk(self._fleet.steps)
+        # What can be called off, is done by several copies of an agent at once, or is waited for by others while they hold
+        # something, needs more than a plain task has.
+        self._interruptible = (
+            self._fleet.life is not None
+            or any(isinstance(step, (Fork, Graph, Hold)) for step in walk(self._fleet.steps))
+            or any(
+                isinstance(step, Spawn) and step.spawn == self._fleet.name
+                for fleet in self._scenario.fleets
+                for step in walk(fleet.steps)
+            )
         )
         # A jump may lead to a step again and again.
         jumps = any(

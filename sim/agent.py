@@ -59,6 +59,11 @@ class Strand:
         self.when_judged: Callable[[PolicyTask], None] | None = None  # hears of each task that is over
         self.is_over = False
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits until it is over."""
+        return self.when_over is not None or self.agent.when_over is not None
+
     def begin(self, entry: Step) -> None:
         """Begin with a step, here and now."""
         # Not Process._resume, which looks for events that have happened already: the generator itself is the callback.
@@ -108,6 +113,8 @@ class Strand:
         self.waker.clear()
         self.call_off_inner()
         manager = self.agent.manager
+        if manager.watch is not None:
+            manager.watch.goes_on(self)
         if self.doing is not None:
             manager.call_off(self.doing)
         for hold in reversed(self.holds):
@@ -212,16 +219,16 @@ class Agent(Process):
         else:
             step, visit, parent = origin
             fleet.record((self.env._now, code(Kind.AgentStarted, step), who(number, visit), parent))
-        self._main: Strand | None = Strand(self)
+        self.main: Strand | None = Strand(self)
         if fleet.life is not None:
             over = self.env.at(self.env._now + next(fleet.life(index)), DEADLINE)
             over.callbacks = [self._expire]
-        self._main.begin(fleet.entry)
+        self.main.begin(fleet.entry)
 
     @property
     def is_over(self) -> bool:
         """Whether it is done."""
-        return self._main is None
+        return self.main is None
 
     def visits(self, step: Step) -> Visits:
         """Return the agent's visits to a step."""
@@ -238,7 +245,7 @@ class Agent(Process):
 
     def stop(self, by: Strand) -> None:
         """End the agent from within one of its strands, which ends by itself."""
-        main = self._main
+        main = self.main
         if main is None:
             return
         by.is_over = True
@@ -248,7 +255,7 @@ class Agent(Process):
 
     def finish(self) -> None:
         """Record the end, and let the event of the process happen if anybody waits for it."""
-        self._main = None
+        self.main = None
         self.fleet.record((self.env._now, _FINISHED, who(self.number, NO_VISIT), 0))
         if self.callbacks:
             self.succeed()
@@ -260,6 +267,6 @@ class Agent(Process):
 
     def _expire(self, event: Event) -> None:
         """Callback of the end of its life."""
-        if self._main is not None:
-            self._main.call_off()
+        if self.main is not None:
+            self.main.call_off()
             self.finish()

@@ -26,6 +26,7 @@ from simpy.events import Event
 
 from model.events import Kind, Status
 from sim.constraints import TYPES, GlobalConstraint
+from sim.deadlock import Watch
 from sim.environment import COMPLETION, DEADLINE, REFILL, REQUEST, Environment
 from sim.policy import PolicyTask
 from sim.queues import EVERYTHING, queue_of
@@ -96,6 +97,7 @@ class ConstraintManager:
         self._admitting = False  # whether those who wait for something that changed are being tried
         self._going_on: list[PolicyTask] = []  # who has taken one thing meanwhile and asks for the next afterwards
         self._ids = env._eid
+        self.watch = Watch(env, recorder) if plan.waits_while_holding else None
         self._record = recorder.record
         self._schedule = env._queue
 
@@ -178,6 +180,8 @@ class ConstraintManager:
                 if never is not None:
                     self._refuse(task, never)
         self._admit_anew(list(changed))
+        if is_ceiling_lower and self.watch is not None:
+            self.watch.look_again()
 
     def _passed(self, event: Event) -> None:
         """Callback of a constraint that scheduled itself: time has passed, somebody may fit. So it is for all refills."""
@@ -297,7 +301,7 @@ class ConstraintManager:
         self._record((now, _REJECTED + task.code + constraint.code, task.who, after_ns))
         self._record((now, task.code_finished, task.who, _FAILED))
         if type(task) is PolicyTask:
-            task.binding = None
+            self._goes_on(task)
             task.status, task.refused_ns, task.again = Status.failed, after_ns, again
             self._give_up_acquired(task)
         _Refusal(self._env, task)
@@ -365,10 +369,16 @@ class ConstraintManager:
         task.lend()
         self._give(task, task.demands)
 
+    def _goes_on(self, task: PolicyTask) -> None:
+        task.binding = None
+        if self.watch is not None and task.strand is not None:
+            self.watch.goes_on(task.strand)
+
     def _abandon(self, task: PolicyTask, binding: GlobalConstraint) -> None:
         now = self._env._now
         binding.waiting.remove(task)
-        task.binding, task.age = None, YOUNGEST
+        self._goes_on(task)
+        task.age = YOUNGEST
         self._record((now, _ABANDONED + task.code + binding.code, task.who, now - task.asked_ns))
         task.status = Status.cancelled
         self._record((now, task.code_finished, task.who, int(task.status)))
@@ -418,7 +428,7 @@ class ConstraintManager:
 
     def _go_on_asking(self, task: PolicyTask) -> None:
         """Ask for what the task takes next, while it holds what it has."""
-        task.binding = None
+        self._goes_on(task)
         task.next_stage()
         self._ask(task)
 
@@ -429,7 +439,7 @@ class ConstraintManager:
             self._give(task, acquired)
 
     def _begin(self, task: PolicyTask) -> None:
-        task.binding = None
+        self._goes_on(task)
         task.started = next(self._starts)
         if not task.is_lent:
             task.began_ns = self._env._now
@@ -486,6 +496,8 @@ class ConstraintManager:
             constraint.look_ahead()
             if task.patience_ns is not None and not task.is_lent:
                 _Patience(self._env, task, now + task.patience_ns).callbacks.append(self.give_up)
+            if self.watch is not None and task.strand is not None:
+                self.watch.waits(task.strand, task)
 
     def _let_in(self, task: PolicyTask) -> None:
         """Let a task have what it asks for, whether it waited or asks only now."""

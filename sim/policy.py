@@ -79,6 +79,7 @@ class PolicyTask(Task):
         "status",
         "step_code",
         "stops",
+        "strand",
         "taken_ns",
         "visits",
         "whole",
@@ -122,6 +123,7 @@ class PolicyTask(Task):
         self.stages: list[Demands] = []  # what it asks for after that
         self.is_lent = False  # whether it gave back what it goes on holding later
         self.whole = self.demands, self.held, self.drawn  # what it asks for in its first attempt
+        self.strand: Strand | None = None  # who does it
         self.body: Activity | None = None  # what it does while it holds
         self.has_body = step.body is not None
         self.gives_back = step.gives_back
@@ -347,6 +349,7 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
     agent = strand.agent
     env, manager, record = agent.env, agent.manager, agent.fleet.record
     task.come()
+    task.strand = strand
     strand.doing = task
     if task.skips():
         assert task.skipped is not None

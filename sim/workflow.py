@@ -10,7 +10,7 @@ Rules:
 4. A spawned agent is an agent of its own. What it draws depends on who spawned it at which visit, not on when.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
@@ -65,13 +65,16 @@ class Choose(WorkflowStep):
         yield
 
 
-class _Join:
-    """Lets a strand wait until `wanted` others are over."""
+class Join:
+    """Lets a strand wait until `wanted` others are over: `members`, and `spare` that have not begun."""
 
-    def __init__(self, strand: "Strand", wanted: int) -> None:
+    def __init__(self, strand: "Strand", wanted: int, needs_all: bool) -> None:
         self._strand = strand
         self._waits = False
         self.wanted = wanted
+        self.needs_all = needs_all
+        self.members: Sequence[Strand] = ()
+        self.spare = 0
 
     @property
     def reached(self) -> bool:
@@ -92,7 +95,12 @@ class _Join:
         for hold in reversed(lent):
             strand.agent.manager.lend(hold)
         self._waits = True
+        watch = strand.agent.manager.watch
+        if watch is not None:
+            watch.waits(strand, self)
         yield strand.agent.env.event()
+        if watch is not None:
+            watch.goes_on(strand)
         for hold in lent:
             yield from strand.get_back(hold)
 
@@ -107,21 +115,21 @@ class Fork(WorkflowStep):
         plan = self.step.plan
         assert isinstance(plan, ForkPlan)
         copies = strand.agent.visits(self.step).draw("copies")
-        join = _Join(strand, copies if plan.join is None else min(plan.join, copies))
-        left = copies
+        join = Join(strand, copies if plan.join is None else min(plan.join, copies), plan.join is None)
+        join.spare = copies
 
         def over() -> None:
             join.over()
-            if left and not join.reached:
+            if join.spare and not join.reached:
                 strand.later(lambda: begin(1))
 
         def begin(most: int) -> None:
-            nonlocal left
-            while left and most and not join.reached:
-                left, most = left - 1, most - 1
+            while join.spare and most and not join.reached:
+                join.spare, most = join.spare - 1, most - 1
                 strand.branch(plan.body, over)
 
         begin(copies if plan.width is None else plan.width)
+        join.members = strand.inner
         yield from join.wait()
         strand.call_off_inner()
         return self.next
@@ -138,6 +146,7 @@ class Graph(WorkflowStep):
         assert isinstance(plan, GraphPlan)
         run = _GraphRun(strand, plan)
         run.begin()
+        run.join.members = strand.inner
         yield from run.join.wait()
         strand.call_off_inner()
         return self.next
@@ -147,7 +156,7 @@ class _GraphRun:
     """One visit to a graph."""
 
     def __init__(self, strand: "Strand", plan: GraphPlan) -> None:
-        self.join = _Join(strand, len(plan.nodes))
+        self.join = Join(strand, len(plan.nodes), needs_all=True)
         self._strand = strand
         self._plan = plan
         self._done: dict[int, bool] = {}  # the places of the nodes that are over, and whether others may build on them
@@ -206,13 +215,16 @@ class Spawn(WorkflowStep):
         visit = visits.come()
         if depth is not None and agent.depth >= depth:
             return self.next
-        join = _Join(strand, count)
+        join = Join(strand, count, needs_all=True)
+        children = []
         for copy in range(count):
             child = agent.spawn(plan, visit, copy)
             if child.is_over:
                 join.over()
             elif plan.waits:
                 child.when_over = join.over
+                children.append(child)
         if plan.waits:
+            join.members = [child.main for child in children if child.main is not None]
             yield from join.wait()
         return self.next

@@ -1,0 +1,162 @@
+"""Who waits for good: a deadlock is found at the event that closes it.
+
+Rules:
+
+1. A strand waits for good when it waits for something that only strands which wait for good could give: slots that they
+   hold, or their being over. (The greatest set of strands of which that is true; Holt, Some deadlock properties of computer
+   systems, ACM Computing Surveys 4, 1972: where there are several of a thing, a cycle alone is no deadlock.)
+2. Whoever works, thinks or backs off will go on, and so will whoever has a patience or a limited life, and whoever waits
+   for time to bring something. A limit counts for the largest that it will be.
+3. Nothing but a strand that begins to wait, or a limit that is lowered, can close a deadlock.
+4. A strand is told of once: in the deadlock that it closes, or is caught in first. Each of the circle is a row, in its order;
+   one that waits for branches or for agents that it spawned is told of by what it holds.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from model.events import Kind
+from sim.policy import PolicyTask
+from sim.recorder import code
+
+if TYPE_CHECKING:
+    from sim.agent import Strand
+    from sim.constraints.base import GlobalConstraint
+    from sim.environment import Environment
+    from sim.recorder import Recorder
+    from sim.workflow import Join
+
+_DETECTED = code(Kind.DeadlockDetected)
+
+
+class Watch:
+    """Knows the strands that wait, for a task to be admitted or for others to be over, and what they hold meanwhile."""
+
+    def __init__(self, env: "Environment", recorder: "Recorder") -> None:
+        self._env = env
+        self._record = recorder.record
+        self._waiting: dict[Strand, PolicyTask | Join] = {}
+        self._holding: dict[Strand, dict[GlobalConstraint, int]] = {}  # what each of them holds
+        self._held: dict[GlobalConstraint, dict[Strand, int]] = {}  # the same by constraint
+        self._sums: dict[GlobalConstraint, int] = {}  # and in all
+        self._told: set[Strand] = set()
+
+    def waits(self, strand: "Strand", wanted: "PolicyTask | Join") -> None:
+        """A strand begins to wait."""
+        self.goes_on(strand)
+        gives_up = isinstance(wanted, PolicyTask) and wanted.patience_ns is not None and not wanted.is_lent
+        if gives_up or strand.agent.fleet.life is not None:
+            return
+        self._waiting[strand] = wanted
+        holding = self._holding[strand] = _holdings(strand)
+        for constraint, amount in holding.items():
+            self._held.setdefault(constraint, {})[strand] = amount
+            self._sums[constraint] = self._sums.get(constraint, 0) + amount
+        if holding or strand.is_waited_for:  # else it stands in nobody's way
+            self._look(strand)
+
+    def goes_on(self, strand: "Strand") -> None:
+        """A strand does not wait any more."""
+        if self._waiting.pop(strand, None) is not None:
+            for constraint, amount in self._holding.pop(strand).items():
+                del self._held[constraint][strand]
+                self._sums[constraint] -= amount
+            self._told.discard(strand)
+
+    def look_again(self) -> None:
+        """A limit was lowered: look at all who wait."""
+        for strand in list(self._waiting):
+            self._look(strand)
+
+    def _look(self, strand: "Strand") -> None:
+        """Tell of the deadlock that the strand has closed by waiting, if there is one."""
+        if strand in self._told or self._goes_on_unless(strand, self._waiting):
+            return
+        stuck = self._stuck(strand)
+        circle = self._circle(strand, stuck) if strand in stuck else None
+        if circle is None or not self._told.isdisjoint(circle):
+            return
+        self._told.update(circle)
+        value = len({each.agent for each in circle})
+        for each in circle:
+            wanted = self._waiting[each]
+            if isinstance(wanted, PolicyTask):
+                assert wanted.binding is not None
+                self._record((self._env._now, _DETECTED + wanted.code + wanted.binding.code, wanted.who, value))
+            elif each.holds:
+                hold = each.holds[-1]
+                self._record((self._env._now, _DETECTED + hold.code, hold.who, value))
+            else:
+                continue
+            value = 0
+
+    def _stuck(self, strand: "Strand") -> "set[Strand]":
+        """Return those of the strands that it waits for, directly or not, that wait for good; itself included."""
+        stuck, todo = {strand}, [strand]
+        while todo:
+            for other in self._waits_for(todo.pop(), self._waiting):
+                if other in self._waiting and other not in stuck:
+                    stuck.add(other)
+                    todo.append(other)
+        while going_on := [each for each in stuck if self._goes_on_unless(each, stuck)]:
+            stuck.difference_update(going_on)
+        return stuck
+
+    def _circle(self, strand: "Strand", stuck: "set[Strand]") -> "list[Strand] | None":
+        """Return the shortest circle of those that wait for good, from a strand on, each waiting for the next."""
+        before: dict[Strand, Strand] = {}
+        todo = deque([strand])
+        while todo:
+            here = todo.popleft()
+            for other in self._waits_for(here, stuck):
+                if other is strand:
+                    circle = [here]
+                    while circle[-1] is not strand:
+                        circle.append(before[circle[-1]])
+                    return circle[::-1]
+                if other in stuck and other not in before:
+                    before[other] = here
+                    todo.append(other)
+        return None
+
+    def _goes_on_unless(self, strand: "Strand", stuck: "Collection[Strand]") -> bool:
+        """Say whether the strand could go on if all those that are not in `stuck` did."""
+        wanted = self._waiting[strand]
+        if isinstance(wanted, PolicyTask):
+            return not any(True for _ in self._short_of(wanted, stuck))
+        left = [other for other in wanted.members if not other.is_over]
+        going_on = sum(1 for other in left if other not in stuck)
+        if wanted.needs_all:
+            return going_on == len(left)
+        return going_on > 0 and going_on + wanted.spare >= wanted.wanted
+
+    def _short_of(self, task: PolicyTask, stuck: "Collection[Strand]") -> "Iterator[GlobalConstraint]":
+        """Yield what the task will not have enough of if none of `stuck` gives anything back."""
+        for constraint, amount in task.demands:
+            if constraint.holds:
+                if stuck is self._waiting:
+                    kept = self._sums.get(constraint, 0)
+                else:
+                    kept = sum(held for other, held in self._held.get(constraint, {}).items() if other in stuck)
+                if constraint.ceiling - kept < amount:
+                    yield constraint
+
+    def _waits_for(self, strand: "Strand", stuck: "Collection[Strand]") -> "Iterator[Strand]":
+        """Yield the strands that stand in its way."""
+        wanted = self._waiting[strand]
+        if isinstance(wanted, PolicyTask):
+            for constraint in self._short_of(wanted, stuck):
+                yield from (other for other in self._held.get(constraint, ()) if other in stuck)
+        else:
+            yield from (other for other in wanted.members if not other.is_over)
+
+
+def _holdings(strand: "Strand") -> "dict[GlobalConstraint, int]":
+    """Return what a strand that waits holds, by constraint."""
+    holding: dict[GlobalConstraint, int] = {}
+    doing = () if strand.doing is None else strand.doing.acquired + strand.doing.kept
+    for constraint, amount in (*doing, *(demand for hold in strand.holds for demand in hold.held)):
+        if constraint.holds:
+            holding[constraint] = holding.get(constraint, 0) + amount
+    return holding
