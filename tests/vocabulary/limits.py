@@ -31,11 +31,10 @@ def constraints(draw: DrawFn, fleets: list[Dict], draws: Draws, ends: bool) -> l
         if "scope" in old:
             rows.append(draw(_successor(old, len(rows), draws)))
     shared = [row for row in rows if row.get("queue") == "processor_sharing"]
+    # A task goes at the speed of one only, and has to know it where it is charged for what it does.
     produces = any(row.get("charge") == "as_produced" for row in rows)
     for row in shared[0 if produces else 1 :]:
-        del row[
-            "queue"
-        ]  # a task goes at the speed of one only, and has to know it where it is charged for what it does
+        del row["queue"]
     return rows
 
 
