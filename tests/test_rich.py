@@ -75,16 +75,16 @@ def test_nothing_but_the_scenario_decides(worker: "subprocess.Popen[str]", row: 
 
 # Item 7: time has no unit.
 
-UNSCALED = ("cost", "needs", "reserve", "fork", "count", "depth", "fail", "skip_if", "choose", "tenants")
+UNSCALED = ("cost", "needs", "reserve", "fork", "count", "depth", "fail", "skip_if", "tenants")
 TIMES = (
     "at", "from", "expires", "until", "think", "duration", "value", "stagger", "every", "timeout", "patience", "delay",
-    "cap", "deadline", "life", "window", "open_for", "period", "latency", "cooldown",
+    "cap", "deadline", "life", "window", "open_for", "period", "latency", "cooldown", "chunk", "slice",
 )  # fmt: skip
 
 
 def scaled(value: Any, factor: int, key: str = "") -> Any:
     """Return a part of a scenario with every duration multiplied, and every rate divided, by `factor`."""
-    if key in UNSCALED and key != "choose":
+    if key in UNSCALED:
         return value
     if isinstance(value, dict):
         return {name: scaled(part, factor, name) for name, part in value.items()}
@@ -93,7 +93,8 @@ def scaled(value: Any, factor: int, key: str = "") -> Any:
     if key == "rate":
         rate = parse_rate(value)
         return f"{rate.tokens}/{format_duration(rate.period_ns * factor)}"
-    return format_duration(parse_duration(value) * factor) if key in TIMES else value
+    is_time = key in TIMES or (key == "retry_after" and value not in ("exact", "none", True, False))
+    return format_duration(parse_duration(value) * factor) if is_time else value
 
 
 @half

@@ -99,6 +99,7 @@ class Life:
     started: bool = False
     costs: dict[int, int] = field(default_factory=dict)
     settled: dict[int, int] = field(default_factory=dict)
+    produced: dict[int, int] = field(default_factory=dict)  # by this attempt, and charged
 
 
 def check(log: Log) -> list[str]:
@@ -189,6 +190,8 @@ def _begins(
 def _goes_on(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
     is_hold = reading.header.steps[row.step].kind == "hold"
     allowed = {**NEXT, **(OF_HOLDS if is_hold and life.started else {})}
+    if row.constraint >= 0 and reading.rule_of(row.constraint, "charge") == "as_produced":
+        allowed |= {(at, Kind.ResourceReleased): at for at in (RUNNING, LENT, BLOCKED)}
     if len(reading.stages(row.task)) > 1 and not life.started:
         allowed |= ACQUIRING
     at = life.at
@@ -201,7 +204,7 @@ def _goes_on(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str
             life.at = RUNNING
         return _stated(reading, replay, row) + _costs(reading, row, life)
     if row.kind == Kind.TaskStarted:
-        life.started = True
+        life.started, life.produced = True, {}
         return _starts(reading, replay, row)
     if row.kind == Kind.TaskFinished:
         life.status = row.value
@@ -264,6 +267,8 @@ def _returned(reading: Reading, replay: Replay, row: Row, life: Life) -> list[st
         return []
     if row.constraint not in replay.owing.get(visit, set()):
         return [reading.say(RULE, row, f"it has nothing to settle of {name}")]
+    if reading.rule_of(row.constraint, "charge") == "as_produced":
+        return _produced(reading, replay, row, life)
     wanted = life.settled.setdefault(row.constraint, row.value)
     cost = program.constant_cost(reading.policy(row.step), reading.header.constraints[row.constraint])
     reserved = 0 if reading.defers(row.constraint) else reading.amounts(row.task)[row.constraint]
@@ -271,4 +276,17 @@ def _returned(reading: Reading, replay: Replay, row: Row, life: Life) -> list[st
         wanted = reserved - cost
     if wanted != row.value:
         return [reading.say(RULE, row, f"it settles {row.value} of {name}; it has to be {wanted}")]
+    return []
+
+
+def _produced(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
+    """What is charged as it is produced is never less than nothing, and all of it where an attempt works to its end."""
+    name = reading.constraint(row.constraint)
+    total = life.produced[row.constraint] = life.produced.get(row.constraint, 0) - row.value
+    cost = program.constant_cost(reading.policy(row.step), reading.header.constraints[row.constraint])
+    if row.value > 0 or (cost is not None and total > cost):
+        return [reading.say(RULE, row, f"{-row.value} more of {name} is charged, {total} so far; it costs {cost}")]
+    whole = life.at == ENDED and life.status in (Status.succeeded, Status.failed)
+    if whole and cost is not None and total != cost and row.task.whole not in replay.preempted:
+        return [reading.say(RULE, row, f"{total} of {name} is charged in all; it has to be {cost}")]
     return []

@@ -96,6 +96,7 @@ DEFAULTS = {
     "overflow": "newest",
     "preempt": None,
     "charge": "on_start",
+    "retry_after": "exact",
     "algorithm": "token_bucket",
 }
 """What holds where a constraint does not say what becomes of those that it refuses."""

@@ -216,7 +216,8 @@ class Replay:
     def _give(self, row: Row) -> None:
         visit, number = row.task.whole, row.constraint
         if self.reading.settles(row.step, number):
-            self.owing.get(visit, set()).discard(number)
+            if row.task not in self.running:  # before that it is a part of what is produced
+                self.owing.get(visit, set()).discard(number)
             since = self.taken.get(row.task, {}).get(number, row.time)
             self.levels[number].give(row.value, row.time, since)
         else:

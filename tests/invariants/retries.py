@@ -1,9 +1,9 @@
 """An attempt is followed by another as the retry policy says, and by none otherwise (the scenario in the header says it).
 
-- `TaskRetrying` comes only after an attempt that failed, timed out or was rejected with hope, and not after the last that
-  is allowed. After one that failed or timed out at its end it has to come while attempts are left; after a rejection that
-  says when, too. Nobody is tried again who gave up, was called off, or asked for what there never is. A hold fails only
-  where its agent stops.
+- `TaskRetrying` comes only after an attempt that failed, timed out or was rejected with hope, or was pre-empted where a
+  limit lets those fail, and not after the last that is allowed. After one that failed or timed out at its end it has to
+  come while attempts are left; after a rejection, too. Nobody is tried again who gave up, was called off, or asked for what
+  there never is. A hold fails only where its agent stops.
 - The back-off is `delay` times `factor` to the attempt, at most `cap`, and as jitter says: exactly that; between 0 and
   that; between half of that and that; between the delay and three times the back-off before, at most `cap`. With
   `retry_after` it is at least what the rejection said.
@@ -64,10 +64,12 @@ def _ended(
     following = (other for other in reading.rows[place + 1 :] if other.task == row.task)
     retrying = next((other.kind == Kind.TaskRetrying for other in following if other.kind not in GIVING), False)
     stops = worked and reading.header.steps[row.step].kind == "hold"  # what it was held for has stopped the agent
-    may = attempts_left and row.value in FAILURES and not hopeless and not stops
+    fails = any(each.get("preempt") == "fail" for each in reading.written.constraints)
+    ended = row.value in FAILURES or (fails and row.value == Status.preempted)
+    may = attempts_left and ended and not hopeless and not stops
     if retrying and not may:
         return [reading.say(RULE, row, "no attempt may follow this one")]
-    must = may and hopeless is not None
+    must = may and row.value in FAILURES and hopeless is not None
     if must and not retrying:
         return [reading.say(RULE, row, "another attempt has to follow this one")]
     return []

@@ -5,7 +5,7 @@
 - TaskResumed: the ns since it was blocked; the constraint that it waited for last.
 - TaskStarted: the ns since the attempt first asked.
 - TaskRejected: the ns until there is room for what was asked for if nobody takes or gives back anything; -1 where time
-  alone never makes room.
+  alone never makes room. Or what the limit says in place of that: in whole seconds, nothing, or always the same.
 - TaskAbandoned: the ns since it asked; the constraint that it waited for last.
 - TaskSkipped: 0 or 1 as `skip_if` is written; 2 only where the task comes after others in a graph.
 - ResourceAcquired: an amount, 0 or more.
@@ -13,6 +13,7 @@
 
 from model.events import Kind, Skip
 from model.log import Log
+from model.units import NS_PER_SECOND, parse_duration
 
 from .reading import Reading, Row, read
 from .replay import Replay
@@ -67,15 +68,20 @@ def _until(reading: Reading, replay: Replay, row: Row) -> int | None:
     """Return after how many ns the constraint that rejects a task could have admitted it; None if that is not known."""
     waiter = replay.waiting.get(row.task)
     asks = replay.asks(row.task, row.constraint) if waiter is None else waiter.asks
-    level = replay.levels[row.constraint]
+    level, rule = replay.levels[row.constraint], reading.rule_of(row.constraint, "retry_after")
     if level.numbers is None or any(never(replay, number, amount) for number, amount in asks.items()):
         return -1
     amount = asks.get(row.constraint)
-    if amount is None and level.timed:
+    if amount is None and level.timed and rule in ("exact", "seconds"):
         may_be_later = reading.rule_of(row.constraint, "on_limit") == "reject"
         return None if may_be_later or reading.rule_of(row.constraint, "room") is not None else -1
+    if rule not in ("exact", "seconds", "none"):
+        return None if None in asks.values() else parse_duration(rule)
     due = level.due(amount or 0, replay.now)
-    return -1 if due is None else due - replay.now
+    if due is None or rule == "none":
+        return -1
+    wait = due - replay.now
+    return wait if rule == "exact" else -(-wait // NS_PER_SECOND) * NS_PER_SECOND
 
 
 def never(replay: Replay, number: int, amount: int | None) -> bool:

@@ -21,7 +21,9 @@ def asks(draw: DrawFn, rows: list[Dict], draws: Draws, is_hold: bool) -> Dict:
         certain = [row["id"] for row in rows if row["id"] in said.get("needs", {}) or row.get("scope") == "global"]
         if certain:
             said["acquire"] = draw(st.lists(st.sampled_from(certain), min_size=1, max_size=3, unique=True))
-    optional(draw, said, 4, priority=st.integers(0, 3), deadline=times(1, 6))
+    preempts = any("preempt" in row for row in rows)
+    optional(draw, said, 1 if preempts else 4, priority=st.integers(0, 3))
+    optional(draw, said, 4, deadline=times(1, 6))
     optional(draw, said, 6, patience=durations(draws), skip_if=_skips(draws), on_failure=st.just("stop"))
     optional(draw, said, 3, retry=retries(draws))
     if not is_hold:

@@ -10,11 +10,14 @@ from .common import CHILDREN, Dict, Draws, optional, seldom, times
 
 TYPES = ("concurrency", "rate_limit", "concurrency", "resource", "quota", "pause", "adaptive", "circuit_breaker")
 QUEUES = ("fifo", "lifo", "priority", "edf", "sjf", "fair", "random")
+ALGORITHMS = ("token_bucket", "token_bucket", "fixed_window", "sliding_window", "ramp")
 COUNTED = ("requests", "tokens")
 UNCHANGING = ("adaptive", "circuit_breaker")
 """They change by themselves, and have no changes that a person writes."""
-OF_A_KIND = ("algorithm", "burst", "period")
-"""What goes with the kind of a limit, which a successor shares."""
+OF_A_KIND = ("type", "scope", "counts", "algorithm", "rate", "slice", "period")
+"""What a successor shares with the one that it replaces."""
+NOT_WITH_ALL = ("algorithm", "burst", "growth", "begins", "slice", "period")
+"""What does not go with every kind."""
 
 
 @st.composite
@@ -28,8 +31,10 @@ def constraints(draw: DrawFn, fleets: list[Dict], draws: Draws, ends: bool) -> l
         if "scope" in old:
             rows.append(draw(_successor(old, len(rows), draws)))
     shared = [row for row in rows if row.get("queue") == "processor_sharing"]
-    for row in shared[1:]:
-        del row["queue"]  # a task can go at the speed of one only
+    # A task goes at the speed of one only, and has to know it where it is charged for what it does.
+    produces = any(row.get("charge") == "as_produced" for row in rows)
+    for row in shared[0 if produces else 1 :]:
+        del row["queue"]
     return rows
 
 
@@ -68,12 +73,18 @@ def _numbers(draw: DrawFn, kind: str, draws: Draws) -> Dict:
             row["capacity"] = draw(st.sampled_from([1, 2, 1.5, 3]))
         case "rate_limit":
             row |= {"rate": draw(rates(draws)), "counts": draw(st.sampled_from(COUNTED))}
-            row["algorithm"] = draw(st.sampled_from(["token_bucket", "token_bucket", "fixed_window", "sliding_window"]))
+            row["algorithm"] = draw(st.sampled_from(ALGORITHMS))
             if row["algorithm"] == "token_bucket":
                 row["burst"] = draw(SCARCE)
+            elif row["algorithm"] == "ramp":
+                row["growth"] = draw(st.sampled_from([1.5, 2, 1]))
+            elif row["algorithm"] == "fixed_window" and seldom(draw, 3):
+                row |= draw(st.sampled_from([{"begins": "first_use"}, {"rate": "10/s", "slice": "200ms"}]))
         case "quota":
             row |= {"total": draw(st.sampled_from([2, 4, 2.5, 8])), "counts": draw(st.sampled_from(COUNTED))}
             optional(draw, row, 2, period=times(2, 8))
+            if "period" in row:
+                optional(draw, row, 3, begins=st.just("first_use"))
         case "adaptive":
             least = draw(st.sampled_from([1, 1, 2]))
             start = least + draw(st.integers(0, 1))
@@ -84,7 +95,9 @@ def _numbers(draw: DrawFn, kind: str, draws: Draws) -> Dict:
             row |= {"failure_ratio": draw(st.sampled_from([0.5, 0.2, 1.0])), "min_calls": draw(st.integers(1, 3))}
             row |= {"window": draw(times(2, 10)), "open_for": draw(times(1, 5)), "probes": draw(st.integers(1, 2))}
     if kind in ("rate_limit", "quota"):
-        row["charge"] = draw(st.sampled_from(["on_start", "on_start", "on_finish", "settle"]))
+        row["charge"] = draw(st.sampled_from(["on_start", "on_start", "on_finish", "settle", "as_produced"]))
+        if row["charge"] == "as_produced":
+            row["chunk"] = draw(times(1, 3))
     return row
 
 
@@ -98,7 +111,7 @@ def _timeline(draw: DrawFn, row: Dict, draws: Draws, ends: bool) -> Dict:
         late["from"] = f"{100 * moments.pop(0)}ms"
     if moments and (kind in UNCHANGING or seldom(draw, 3)):
         late["expires"] = f"{100 * moments.pop()}ms"
-    if moments and kind not in UNCHANGING:
+    if moments and kind not in UNCHANGING and "slice" not in row:  # not every rate can be had in slices
         late["changes"] = [{"at": f"{100 * at}ms", **draw(_new_values(row, draws))} for at in moments]
         if ends and "expires" not in late and seldom(draw, 3):
             late["every"] = f"{100 * (moments[-1] + draw(st.integers(1, 3)))}ms"
@@ -137,15 +150,17 @@ def _discipline(draw: DrawFn, row: Dict, draws: Draws) -> Dict:
         said["on_limit"] = draw(st.sampled_from(["reject", "block"]))
     if seldom(draw, 5):
         said |= {"room": draw(st.integers(0, 2)), "overflow": draw(st.sampled_from(["newest", "oldest", "all"]))}
+    answers = ["none", "300ms", *(["seconds"] if draws != "exact" else [])]
+    optional(draw, said, 6, retry_after=st.sampled_from(answers))
     return said
 
 
 @st.composite
 def _successor(draw: DrawFn, old: Dict, number: int, draws: Draws) -> Dict:
     """A later one with the same scope, type and thing counted, which replaces it."""
-    same = {key: old[key] for key in ("type", "scope", "counts", "algorithm", "rate", "period") if key in old}
+    same = {key: old[key] for key in OF_A_KIND if key in old}
     numbers = draw(_numbers(old["type"], draws))
-    row = {"id": f"c{number}", **{key: value for key, value in numbers.items() if key not in OF_A_KIND}, **same}
+    row = {"id": f"c{number}", **{key: value for key, value in numbers.items() if key not in NOT_WITH_ALL}, **same}
     if row.get("algorithm") == "token_bucket":
         row["burst"] = draw(SCARCE)
     row["from"] = draw(grid(1, 12))
@@ -157,6 +172,8 @@ def _successor(draw: DrawFn, old: Dict, number: int, draws: Draws) -> Dict:
 def most(row: Dict) -> float:
     """Return the largest amount that a constraint ever admits while it is in force."""
     if row["type"] == "rate_limit" and row["algorithm"] != "token_bucket":
+        if "slice" in row:
+            return 2
         every = (row, *row.get("changes", []))
         return max(int(each["rate"].partition("/")[0]) for each in every)
     names = {"concurrency": "limit", "rate_limit": "burst", "resource": "capacity", "quota": "total", "adaptive": "max"}

@@ -75,10 +75,8 @@ def task(draw: DrawFn, context: Context, depth: int, may_jump: bool = True) -> D
 def _repeat(draw: DrawFn, context: Context, depth: int) -> Dict:
     if context.ends and depth == 0 and seldom(draw, 3):
         inner = draw(steps(context, depth + 1))
-        return {
-            "repeat": "forever",
-            "steps": [{"think": draw(durations("exact", 0 if context.wild else 2, 5))}, *inner],
-        }
+        pause = durations("none" if context.draws == "none" else "exact", 0 if context.wild else 2, 5)
+        return {"repeat": "forever", "steps": [{"think": draw(pause)}, *inner]}
     return {"repeat": draw(st.integers(2, 3)), "steps": draw(steps(context, depth + 1))}
 
 

@@ -35,6 +35,11 @@ def rich(draw: DrawFn, draws: Draws = "any", wild: bool = False) -> Dict:
         fleet["steps"] = draw(steps(Context(rows, draws, later, own, ends, wild)))
         if own is None and not _works(fleet):
             fleet["steps"] += draw(steps(Context(rows, draws, [], None, ends, wild, names=20), depth=9))
+    if '"hold": ' in json.dumps(fleets):  # how long it is held is not known before, as it has to be for these
+        for row in rows:
+            if row.get("charge") == "as_produced":
+                row["charge"] = "on_finish"
+                del row["chunk"]
     spawned = _spawned(fleets)
     fleets = [fleet for fleet in fleets if fleet["name"] in spawned or fleet["name"] not in CHILDREN]
     scenario: Dict = {"name": "rich", "seed": draw(st.integers(0, 3)), "constraints": rows, "fleets": fleets}
