@@ -8,6 +8,7 @@ import numpy as np
 from model.faults import listed, shown
 from model.governing import Governing
 from model.limits import Constraint, Pause
+from model.locks import Locks
 from model.scenario import Fleet, Hold, Repeat, Scenario, Task, Trace, name_of
 from model.source import Path, Source
 from model.tables import Table
@@ -62,6 +63,8 @@ class Doubts:
                 problem = f"{later.id} has the same scope and type, and replaces it before it is ever in force"
                 self._warn(("constraints", number), problem, "another scope, or a later from")
             self._warn_time(row, number)
+        if not self._scenario.expect_deadlock:
+            self._warn_deadlock()
         for path, step in self._governing.all_steps():
             after = (*path[:-1], int(path[-1]) + 1)
             if isinstance(step, Repeat) and step.repeat == "forever" and self._source.at(after) is not None:
@@ -77,6 +80,17 @@ class Doubts:
                     f"{shown(name)}: its last line has no end and a shorter last value than all others: was it cut?"
                 )
                 self._warn(path, problem, "a line end after the last row")
+
+    def _warn_deadlock(self) -> None:
+        """Warn of limits that may be waited for in a circle."""
+        locks = Locks(self._scenario, self._governing)
+        circle = locks.circle()
+        if circle:
+            number = next(number for number, row in enumerate(self._scenario.constraints) if row.id == circle[0])
+            problem = f"a deadlock is possible: {', and '.join(locks.told(circle))}"
+            self._warn(
+                ("constraints", number), problem, " or ".join([*locks.remedies(circle), "expect_deadlock: true"])
+            )
 
     def _warn_time(self, row: Constraint, number: int) -> None:
         """Warn of a constraint that comes too late to matter, or stops everybody for good."""

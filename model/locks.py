@@ -2,14 +2,14 @@
 
 Rules:
 
-1. It looks at the steps of a scenario, before any run. What may be held is taken at its largest, and whoever may ask at some
-   time may ask at any time: where nothing is found no deadlock is possible, and not the other way round.
+1. It looks at the steps of a scenario, before any run. What may be held is taken at its largest, and whoever may ask at
+   some time may ask at any time: where nothing is found no deadlock is possible, and not the other way round.
 2. Only what is given back by those who hold it can be waited for in a circle: slots and units of resources.
-3. A limit is safe if all who may hold some of it while they wait for something could do so at once, and there would still be
-   as much as one of them asks for. (Habermann, Prevention of system deadlocks, CACM 12, 1969.)
+3. A limit is safe if all who may hold some of it while they wait for something could do so at once, and there would still
+   be as much as one of them asks for. (Habermann, Prevention of system deadlocks, CACM 12, 1969.)
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -81,6 +81,22 @@ class Locks:
                         before[there] = here
                         todo.append(there)
         return []
+
+    def told(self, circle: Sequence[str]) -> list[str]:
+        """Return the circle in words: who asks for what while what is held."""
+        around = pairwise([*circle, circle[0]])
+        return [f"{self.locks[held].then[asked]} asks for {asked} while {held} is held" for held, asked in around]
+
+    def remedies(self, circle: Sequence[str]) -> list[str]:
+        """Return what would make the circle impossible: an order, a larger limit, or giving back."""
+        remedies = []
+        if len(circle) > 1:
+            order = [name for name in self.locks if name in circle]
+            remedies.append(f"taking them in one order everywhere, such as {', then '.join(order)}")
+        else:
+            remedies.append("a hold with give_back: true")
+        safe = [(self.locks[name].safe, name) for name in circle if self.locks[name].safe is not None]
+        return [*remedies, *(f"a limit of {limit:,.12g} for {name}" for limit, name in safe[:1])]
 
     def _count(self, name: str, amount: float, agents: int | None) -> None:
         lock = self.locks[name]
@@ -164,9 +180,3 @@ def _sum(one: Mapping[str, float], other: Mapping[str, float]) -> Held:
 
 def _most(one: Mapping[str, float], other: Mapping[str, float]) -> Held:
     return {name: max(one.get(name, 0), other.get(name, 0)) for name in (*one, *other)}
-
-
-def told(locks: Locks, circle: Sequence[str]) -> Iterator[str]:
-    """Yield the circle in words: who holds what while asking for what."""
-    for held, asked in pairwise([*circle, circle[0]]):
-        yield f"{locks.locks[held].then[asked]} asks for {asked} while {held} is held"

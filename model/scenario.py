@@ -365,6 +365,7 @@ class Scenario(Model):
     description: str | None = None
     seed: Annotated[WholeNumber, Field(ge=0, lt=2**64)] = 0
     until: Duration | None = None
+    expect_deadlock: Flag = False
     constraints: Annotated[list[Constraint], Field(max_length=1000)] = []
     providers: Annotated[list[Provider], Field(max_length=1000), AfterValidator(_called_apart)] = []
     tenants: dict[Name, Tenant] = {}

@@ -8,8 +8,8 @@ Rules:
 2. Whoever works, thinks or backs off will go on, and so will whoever has a patience or a limited life, and whoever waits
    for time to bring something. A limit counts for the largest that it will be.
 3. Nothing but a strand that begins to wait, or a limit that is lowered, can close a deadlock.
-4. A strand is told of once: in the deadlock that it closes, or is caught in first. Each of the circle is a row, in its order;
-   one that waits for branches or for agents that it spawned is told of by what it holds.
+4. All who wait for each other for good are told of together, each in a row: who waits for branches or for agents that it
+   spawned by what it holds. Who is told of already is not told of again.
 """
 
 from collections import deque
@@ -74,12 +74,12 @@ class Watch:
         if strand in self._told or self._goes_on_unless(strand, self._waiting):
             return
         stuck = self._stuck(strand)
-        circle = self._circle(strand, stuck) if strand in stuck else None
-        if circle is None or not self._told.isdisjoint(circle):
+        knot = self._knot(strand, stuck) if strand in stuck else []
+        if not knot or not self._told.isdisjoint(knot):
             return
-        self._told.update(circle)
-        value = len({each.agent for each in circle})
-        for each in circle:
+        self._told.update(knot)
+        value = len({each.agent for each in knot})
+        for each in knot:
             wanted = self._waiting[each]
             if isinstance(wanted, PolicyTask):
                 assert wanted.binding is not None
@@ -103,22 +103,20 @@ class Watch:
             stuck.difference_update(going_on)
         return stuck
 
-    def _circle(self, strand: "Strand", stuck: "set[Strand]") -> "list[Strand] | None":
-        """Return the shortest circle of those that wait for good, from a strand on, each waiting for the next."""
-        before: dict[Strand, Strand] = {}
-        todo = deque([strand])
+    def _knot(self, strand: "Strand", stuck: "set[Strand]") -> "list[Strand]":
+        """Return those that wait for good and for each other, from `strand` on; none where nobody waits for `strand`."""
+        waited_by: dict[Strand, list[Strand]] = {}
+        for each in self._waiting:
+            if each in stuck:
+                for other in self._waits_for(each, stuck):
+                    waited_by.setdefault(other, []).append(each)
+        found, todo = {}, deque(waited_by.get(strand, ()))
         while todo:
             here = todo.popleft()
-            for other in self._waits_for(here, stuck):
-                if other is strand:
-                    circle = [here]
-                    while circle[-1] is not strand:
-                        circle.append(before[circle[-1]])
-                    return circle[::-1]
-                if other in stuck and other not in before:
-                    before[other] = here
-                    todo.append(other)
-        return None
+            if here not in found:
+                found[here] = None
+                todo.extend(waited_by.get(here, ()))
+        return [strand, *(each for each in found if each is not strand)] if strand in found else []
 
     def _goes_on_unless(self, strand: "Strand", stuck: "Collection[Strand]") -> bool:
         """Say whether the strand could go on if all those that are not in `stuck` did."""

@@ -78,6 +78,7 @@ class Join:
 
     @property
     def reached(self) -> bool:
+        """Whether enough are over."""
         return self.wanted <= 0
 
     def over(self) -> None:
