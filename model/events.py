@@ -48,9 +48,7 @@ class Kind(IntEnum):
     ResourceAcquired = 13  # the amount, where it is drawn and so not in the header
     ResourceReleased = 14  # the amount
     ConstraintChanged = 15  # the new limit; -1 when no limit is in force any more
-    DeadlockDetected = (
-        16  # agents in the cycle; then a row with 0 for each further member, who is waited for by the one before
-    )
+    DeadlockDetected = 16  # agents that wait for each other; then a row with 0 for each further task that does
 
 
 class Status(IntEnum):

@@ -20,7 +20,7 @@ import typer
 
 from model.faults import BadInput
 
-DONE, NO, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, NO, BAD_INPUT, DEADLOCK, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 _UsageError: Any = typer.BadParameter.__base__
 """What the parser of the command line raises: an unknown option, a missing argument, a value of another type."""

@@ -26,7 +26,7 @@ from typer import Argument, Option
 
 from model import program
 from model.faults import BadInput, did_you_mean
-from model.program import DONE, INTERRUPTED, NO, say
+from model.program import DEADLOCK, DONE, INTERRUPTED, NO, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,6 +63,7 @@ def run(
     from model.log import Log
     from model.planner import PlanError
     from sim import display
+    from sim.deadlocks import deadlocks
     from sim.engine import Endless
     from sim.run import execute, prepare
     from sim.summary import Summary
@@ -88,11 +89,14 @@ def run(
     if written is not None:
         for batch in written.batches():
             summary.feed(batch)
+    summed = summary.result()
+    if summed["deadlocks"] and written is not None:
+        summed["deadlocks"] = deadlocks(written)  # with the proof, for which the log is read again
     result = {
         "scenario": loaded.scenario.name,
         "seed": loaded.scenario.seed,
         "digest": outcome.digest,
-        **summary.result(),
+        **summed,
         "wall_s": outcome.wall_s,
         "events_per_s": outcome.events / outcome.wall_s,
         "log": str(path),
@@ -105,7 +109,9 @@ def run(
         display.summary(console, result, ready.header)
         if written is not None and console.is_terminal and not no_animation and not outcome.interrupted:
             _replay(written, console)
-    return INTERRUPTED if outcome.interrupted else DONE
+    if outcome.interrupted:
+        return INTERRUPTED
+    return DEADLOCK if summed["deadlocks"] and not loaded.scenario.expect_deadlock else DONE
 
 
 @app.command()

@@ -93,8 +93,27 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
         _print(out, _told(out, "wait", [f"{name} {short(wait[name])}" for name in names]))
     for line in _constraints(out, result["constraints"], header):
         _print(out, line)
+    for each in result["deadlocks"]:
+        for line in _deadlock(out, each):
+            _print(out, line)
     rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
     _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
+
+
+def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:
+    """Yield what a deadlock is: who waits for whom in a circle, and with which limits nobody would."""
+    about = f"{each['agents']:,} agents wait for each other" if each["agents"] > 1 else "an agent waits for itself"
+    yield Text(f"  deadlock at {short(each['time_ns'])} (event {each['event']:,}): {about} for good", "bold red")
+    for step in each.get("cycle", ()):
+        holder = step["held_by"]
+        waits = (
+            f"{step['task']} waits for {step['waits_for']} since {short(step['since_ns'])} (event {step['event']:,})"
+        )
+        held = f"held by {holder['task']} since {short(holder['since_ns'])} (event {holder['event']:,})"
+        yield _broken(out, "    ", [waits, held], 6, "red")
+    safe = [f"{limit:,.12g} of {name}" for name, limit in each.get("safe_limits", {}).items()]
+    if safe:
+        yield _broken(out, "    safe: ", [" or ".join(safe)], 6)
 
 
 def _print(out: Console, line: Text) -> None:

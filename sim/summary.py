@@ -261,6 +261,8 @@ class Summary:
         self._waiting = _Waiting(len(header.constraints))
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
         self._last_kind = -1
+        self._deadlocks: list[dict[str, Any]] = []
+        self._fed = 0
 
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
@@ -281,6 +283,10 @@ class Summary:
         stated, changes = np.flatnonzero(_STATED[kinds]), np.flatnonzero(kinds == Kind.ConstraintChanged)
         for use in self._use:
             use.feed(batch, implied, stated, changes)
+        for row in np.flatnonzero((kinds == Kind.DeadlockDetected) & (batch.value > 0)).tolist():
+            told = {"time_ns": int(batch.time[row]), "event": self._fed + row, "agents": int(batch.value[row])}
+            self._deadlocks.append(told)
+        self._fed += len(batch)
         self._now = int(batch.time[-1])
         self._last_kind = int(kinds[-1])
 
@@ -306,6 +312,7 @@ class Summary:
                 "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
+            "deadlocks": self._deadlocks,
             "constraints": {
                 entry.id: {
                     "utilisation": use.utilisation(self._now),
