@@ -23,7 +23,7 @@ from sim.recorder import NO_VISIT, code, who
 from sim.step import Step
 from sim.task import Activity, Repeat, Task, Think, Waker
 from sim.visits import Visits
-from sim.workflow import WorkflowStep
+from sim.workflow import Join, WorkflowStep
 
 if TYPE_CHECKING:
     from model.plan import SpawnPlan
@@ -46,7 +46,18 @@ _OVER = _nothing()
 class Strand:
     """One line of an agent's doing."""
 
-    __slots__ = ("agent", "doing", "generator", "holds", "inner", "is_over", "waker", "when_judged", "when_over")
+    __slots__ = (
+        "agent",
+        "doing",
+        "generator",
+        "holds",
+        "inner",
+        "is_over",
+        "join",
+        "waker",
+        "when_judged",
+        "when_over",
+    )
 
     def __init__(self, agent: "Agent", when_over: Callable[[], None] | None = None) -> None:
         self.agent = agent
@@ -56,6 +67,7 @@ class Strand:
         self.holds: tuple[PolicyTask, ...] = ()  # what it holds while it does other steps, the outermost first
         self.inner: list[Strand] | tuple[()] = ()  # the strands that it waits for, in order of beginning
         self.when_over = when_over
+        self.join: Join | None = None  # what it was begun for
         self.when_judged: Callable[[PolicyTask], None] | None = None  # hears of each task that is over
         self.is_over = False
 
@@ -75,10 +87,13 @@ class Strand:
         """Go through steps within a step."""
         yield from self._life(activity, inner=True)
 
-    def branch(self, step: int, over: Callable[[], None], judged: Callable[[PolicyTask], None] | None = None) -> None:
+    def branch(
+        self, step: int, join: Join, over: Callable[[], None], judged: Callable[[PolicyTask], None] | None = None
+    ) -> None:
         """Begin another strand of the agent, which this one waits for."""
         strand = Strand(self.agent, over)
-        strand.when_judged = judged
+        strand.join, strand.when_judged = join, judged
+        join.members.append(strand)
         self.inner = self.inner or []
         self.inner.append(strand)
         strand.begin(self.agent.fleet.steps[step - self.agent.fleet.first_step])

@@ -110,7 +110,8 @@ class Watch:
             if each in stuck:
                 for other in self._waits_for(each, stuck):
                     waited_by.setdefault(other, []).append(each)
-        found, todo = {}, deque(waited_by.get(strand, ()))
+        found: dict[Strand, None] = {}
+        todo = deque(waited_by.get(strand, ()))
         while todo:
             here = todo.popleft()
             if here not in found:
@@ -120,14 +121,15 @@ class Watch:
 
     def _goes_on_unless(self, strand: "Strand", stuck: "Collection[Strand]") -> bool:
         """Say whether the strand could go on if all those that are not in `stuck` did."""
+        join = strand.join
+        while join is not None:
+            if not join.needs_all and join.comes_without(stuck):
+                return True  # it will be called off
+            join = join.strand.join
         wanted = self._waiting[strand]
         if isinstance(wanted, PolicyTask):
             return not any(True for _ in self._short_of(wanted, stuck))
-        left = [other for other in wanted.members if not other.is_over]
-        going_on = sum(1 for other in left if other not in stuck)
-        if wanted.needs_all:
-            return going_on == len(left)
-        return going_on > 0 and going_on + wanted.spare >= wanted.wanted
+        return wanted.comes_without(stuck)
 
     def _short_of(self, task: PolicyTask, stuck: "Collection[Strand]") -> "Iterator[GlobalConstraint]":
         """Yield what the task will not have enough of if none of `stuck` gives anything back."""

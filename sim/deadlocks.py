@@ -159,6 +159,7 @@ def _step(task: _Task, holder: _Task, moment: _Moment, roster: Roster) -> dict[s
     wanted = moment.waiting[task]
     held = moment.holding[holder][wanted.constraint]
     entry = roster.header.constraints[wanted.constraint]
+    others = sum(wanted.constraint in each for each in moment.holding.values()) - 1
     return {
         "task": roster.task_name(task.agent, task.step),
         "visit": task.visit,
@@ -172,6 +173,7 @@ def _step(task: _Task, holder: _Task, moment: _Moment, roster: Roster) -> dict[s
             "since_ns": held.time_ns,
             "event": held.event,
         },
+        "held_by_others": others,
     }
 
 

@@ -110,7 +110,8 @@ def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:
             f"{step['task']} waits for {step['waits_for']} since {short(step['since_ns'])} (event {step['event']:,})"
         )
         held = f"held by {holder['task']} since {short(holder['since_ns'])} (event {holder['event']:,})"
-        yield _broken(out, "    ", [waits, held], 6, "red")
+        others = [f"and by {step['held_by_others']:,} more"] if step["held_by_others"] else []
+        yield _broken(out, "    ", [waits, held, *others], 6, "red")
     safe = [f"{limit:,.12g} of {name}" for name, limit in each.get("safe_limits", {}).items()]
     if safe:
         yield _broken(out, "    safe: ", [" or ".join(safe)], 6)

@@ -10,7 +10,7 @@ Rules:
 4. A spawned agent is an agent of its own. What it draws depends on who spawned it at which visit, not on when.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Container, Generator
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
@@ -69,11 +69,11 @@ class Join:
     """Lets a strand wait until `wanted` others are over: `members`, and `spare` that have not begun."""
 
     def __init__(self, strand: "Strand", wanted: int, needs_all: bool) -> None:
-        self._strand = strand
+        self.strand = strand
         self._waits = False
         self.wanted = wanted
         self.needs_all = needs_all
-        self.members: Sequence[Strand] = ()
+        self.members: list[Strand] = []
         self.spare = 0
 
     @property
@@ -81,17 +81,25 @@ class Join:
         """Whether enough are over."""
         return self.wanted <= 0
 
+    def comes_without(self, stuck: Container["Strand"]) -> bool:
+        """Say whether enough could be over although these never are."""
+        left = [member for member in self.members if not member.is_over]
+        going_on = sum(1 for member in left if member not in stuck)
+        if self.needs_all:
+            return going_on == len(left)
+        return self.reached or (going_on > 0 and going_on + self.spare >= self.wanted)
+
     def over(self) -> None:
         """One more is over."""
         self.wanted -= 1
         if self._waits and self.wanted == 0:
-            self._strand.wake()
+            self.strand.wake()
 
     def wait(self) -> Generator[Event, Any, None]:
         """Wait; what the strand holds and gives back for as long is asked for again afterwards."""
         if self.reached:
             return
-        strand = self._strand
+        strand = self.strand
         lent = [hold for hold in strand.holds if hold.gives_back]
         for hold in reversed(lent):
             strand.agent.manager.lend(hold)
@@ -127,10 +135,9 @@ class Fork(WorkflowStep):
         def begin(most: int) -> None:
             while join.spare and most and not join.reached:
                 join.spare, most = join.spare - 1, most - 1
-                strand.branch(plan.body, over)
+                strand.branch(plan.body, join, over)
 
         begin(copies if plan.width is None else plan.width)
-        join.members = strand.inner
         yield from join.wait()
         strand.call_off_inner()
         return self.next
@@ -147,7 +154,6 @@ class Graph(WorkflowStep):
         assert isinstance(plan, GraphPlan)
         run = _GraphRun(strand, plan)
         run.begin()
-        run.join.members = strand.inner
         yield from run.join.wait()
         strand.call_off_inner()
         return self.next
@@ -174,7 +180,7 @@ class _GraphRun:
         for place in [place for place in range(len(self._plan.nodes)) if self._is_ready(place)]:
             self._begun.add(place)
             if all(self._done[other] for other in self._plan.after[place]):
-                self._strand.branch(self._plan.nodes[place], self._over, self._judged(place))
+                self._strand.branch(self._plan.nodes[place], self.join, self._over, self._judged(place))
             else:
                 agent = self._strand.agent
                 skip(agent, agent.fleet.steps[self._plan.nodes[place] - agent.fleet.first_step], Skip.upstream)
