@@ -12,7 +12,13 @@ from sim.run import execute, prepare
 
 LINES_MAX = 10_000
 _DURATIONS = (Kind.TaskRebound, Kind.TaskResumed, Kind.TaskStarted, Kind.TaskRetrying, Kind.TaskAbandoned)
-_AMOUNTS = (Kind.TaskBlocked, Kind.ResourceAcquired, Kind.ResourceReleased, Kind.ConstraintChanged)
+_AMOUNTS = (
+    Kind.TaskBlocked,
+    Kind.ResourceAcquired,
+    Kind.ResourceReleased,
+    Kind.ConstraintChanged,
+    Kind.DeadlockDetected,
+)
 
 
 def scenario(*, constraints: list[dict[str, Any]] = (), until: str | None = "60s", **rest: Any) -> dict[str, Any]:

@@ -20,6 +20,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
 DIGESTS = {
+    "parents": "64121c1d8be4946a92de580f29f5648da8a10d05d02b093967acbfd12322dd3d",
+    "philosophers_ordered": "a4fbbe6aee4045ea27c92bf5e826679520d1f8608f4ea22200125c4be1792a16",
+    "philosophers": "ecdfb62a8017be03d41ead9a3aa3c1e9d356ac16565ab5636dd502dd2f90e14a",
+    "two_locks": "914f0b80d8f12e4a338f1f8054d5606f77934bd3e85c40d1b0e29c75044e49b8",
     "providers": "9a58e5872109d063ff166000748269cc1ce9e2dcb00fe161f8a8f72a4562940d",
     "bottleneck": "579aac249a692417affce8bc2eed108e8d6a4b8e1383561b09e9b74c14c81219",
     "seed": "c8a47dc4ab76961abc49698195fd43c672a731f65eac02c2740008da382895e3",

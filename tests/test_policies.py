@@ -239,11 +239,13 @@ def test_two_locks_in_opposite_order_wait_for_each_other_for_good():
     ]
     rows = [{**row, "scope": None} for row in [*locks("a", "b"), pace]]
     log = told(run(scenario(until="9s", constraints=rows, fleets=fleets)))
-    assert log[-5:-1] == [
+    assert log[-7:-1] == [
         "0 TaskBlocked y_0_t#0 a 0",
         "1 TaskResumed x_0_t#0 pace 1",
         "1 ResourceAcquired x_0_t#0 pace 1",
         "1 TaskBlocked x_0_t#0 b 0",
+        "1 DeadlockDetected x_0_t#0 b 2",
+        "1 DeadlockDetected y_0_t#0 a 0",
     ]
 
 

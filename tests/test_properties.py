@@ -522,6 +522,7 @@ def told_by_rows(reading: Reading) -> Dict:
             "blocked": kinds[Kind.TaskBlocked],
             "open": len(open_tasks),
         },
+        "deadlocks": [],
         "wait_ns": wait_ns,
         "constraints": {
             name: {key: here[key] for key in ("blocked_ns", "blocked_episodes", "rebounds", "peak_waiting", "rejected")}

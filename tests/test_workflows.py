@@ -106,7 +106,13 @@ def test_a_parent_that_holds_its_slot_leaves_one_for_its_children():
 def test_parents_that_hold_all_slots_lock_the_fleet_up():
     steps = [{"hold": "parent", "steps": [SUB]}]
     log = told(run(scenario(until="9s", constraints=[HELD], count=2, steps=steps)))
-    assert log[-3:] == ["0 TaskBlocked a_0_sub#0 llm 0", "0 TaskBlocked a_1_sub#0 llm 1", "9 RunFinished"]
+    assert log[-5:] == [
+        "0 TaskBlocked a_0_sub#0 llm 0",
+        "0 TaskBlocked a_1_sub#0 llm 1",
+        "0 DeadlockDetected a_1_sub#0 llm 2",
+        "0 DeadlockDetected a_0_sub#0 llm 0",
+        "9 RunFinished",
+    ]
 
 
 def test_a_parent_that_gives_its_slot_back_while_it_waits():

@@ -12,6 +12,7 @@ from . import (
     bucket,
     changes,
     conservation,
+    deadlock,
     declared,
     fifo,
     hearing,
@@ -48,6 +49,7 @@ RULES = {
         retries,
         hearing,
         sharing,
+        deadlock,
         declared,
     )
 }

@@ -153,7 +153,7 @@ class Reading:
             return False
         if row.kind == Kind.AgentStarted and row.step != -1:
             return self._spawns(row)
-        about_task = row.kind in TASK_KINDS
+        about_task = row.kind in TASK_KINDS or row.kind == Kind.DeadlockDetected
         agent = row.agent in self._places if about_task or row.kind in AGENT_KINDS else row.agent == -1
         if not about_task:
             task = (row.step, row.visit, row.attempt) == (-1, -1, -1)
@@ -161,7 +161,9 @@ class Reading:
             task = row.step in range(len(self.header.steps)) and row.visit >= 0 and row.attempt >= 0 and agent
             task = task and self.header.steps[row.step].kind in ("task", "hold")
             task = task and self.header.steps[row.step].fleet == self._places[row.agent][0]
-        about_constraint = row.kind in CONSTRAINT_KINDS
+        # Who is caught in a deadlock waits for a constraint, or for others while it holds something.
+        waits = row.kind == Kind.DeadlockDetected and row.constraint != -1
+        about_constraint = waits or row.kind in CONSTRAINT_KINDS
         known = row.constraint in range(len(self.header.constraints)) if about_constraint else row.constraint == -1
         return bool(agent and task and known)
 

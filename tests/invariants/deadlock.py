@@ -1,0 +1,55 @@
+"""Whoever is told of in a deadlock waits for good, and every such deadlock is told of once.
+
+- The first row of a deadlock has the number of agents in it, the others 0; they follow each other at one instant.
+- A task that is in it waits for the constraint of its row, or is a hold that goes on holding, and is in no other.
+- No task that waits in it is ever resumed: it waits until the end, or is called off.
+
+Whether all deadlocks are told of is `tests/test_deadlock.py`, by trying all sets of agents.
+"""
+
+from model.events import Kind
+from model.log import Log
+
+from .reading import Row, Task, read
+
+RULE = "deadlock"
+
+
+def check(log: Log) -> list[str]:
+    """Return what is said of deadlocks and is not so."""
+    reading = read(log)
+    found: list[str] = []
+    waiting: dict[Task, int] = {}
+    caught: dict[Task, Row] = {}
+    knot: list[Row] = []
+    for row in reading.rows:
+        if row.kind == Kind.DeadlockDetected:
+            if row.value:
+                knot = []
+            elif not knot:
+                found.append(reading.say(RULE, row, "it is caught in a deadlock that nobody told of"))
+            knot.append(row)
+            agents = {each.agent for each in knot}
+            if knot[0].value < len(agents) or row.time != knot[0].time:
+                found.append(
+                    reading.say(RULE, row, f"it is one of {len(agents)} agents in a deadlock of {knot[0].value}")
+                )
+            if row.task in caught:
+                found.append(reading.say(RULE, row, f"it is caught already in event {caught[row.task].number}"))
+            if row.constraint != -1 and waiting.get(row.task) != row.constraint:
+                found.append(reading.say(RULE, row, f"it does not wait for {reading.constraint(row.constraint)}"))
+            caught[row.task] = row
+            continue
+        if knot and knot[0].value != len({each.agent for each in knot}):
+            found.append(
+                reading.say(RULE, knot[0], f"{knot[0].value} agents, and {len({r.agent for r in knot})} are told of")
+            )
+        knot = []
+        if row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
+            waiting[row.task] = row.constraint
+        elif row.kind in (Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned):
+            waiting.pop(row.task, None)
+            if row.kind == Kind.TaskResumed and row.task in caught and caught[row.task].constraint != -1:
+                number = caught[row.task].number
+                found.append(reading.say(RULE, row, f"it is resumed, though it waits for good since event {number}"))
+    return found
