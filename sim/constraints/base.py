@@ -127,6 +127,10 @@ class GlobalConstraint(Event, ABC):
     def enter(self, task: "PolicyTask") -> None:
         """Let a task work; only called where the constraint `shares`."""
 
+    def works(self, task: "PolicyTask") -> bool:
+        """Say whether a task still has something to do; only called where the constraint `shares`."""
+        return False
+
     def leave(self, task: "PolicyTask") -> int:
         """Let a task go before it is done, and return the ns that were left; only called where the constraint `shares`."""
         return 0
