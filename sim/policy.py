@@ -204,10 +204,11 @@ class PolicyTask(Task):
 
     def _line_up(self) -> None:
         """Ask for what is to be taken first, and then for the rest."""
-        if self.acquire and not self.kept:
-            by_number = {constraint.number: (constraint, amount) for constraint, amount in self.whole[0]}
+        if self.acquire:
+            wanted = [demand for demand in self.whole[0] if not (self.kept and demand[0].holds)]
+            by_number = {constraint.number: (constraint, amount) for constraint, amount in wanted}
             first: list[Demands] = [(by_number.pop(number),) for number in self.acquire if number in by_number]
-            self.stages = [*first, tuple(by_number.values())] if by_number else first
+            self.stages = first if first and not by_number else [*first, tuple(by_number.values())]
             self.demands = self.stages.pop(0)
         self._state()
 

@@ -373,3 +373,17 @@ def test_who_is_refused_for_good_goes_on_alike_whatever_else_its_task_may_do(pol
     ]
     log = told(run(scenario(until="0s", constraints=[limit], fleets=fleets)))
     assert [line for line in log if "Started" in line] == ["0 TaskStarted a_0_small#0 0"]
+
+
+def test_what_is_left_to_acquire_in_a_further_attempt_is_acquired_in_order_too():
+    rows = [
+        {"id": "slot", "type": "concurrency", "limit": 1},
+        {"id": "one", "type": "rate_limit", "rate": "1/s", "burst": 9},
+        {"id": "two", "type": "rate_limit", "rate": "1/9s", "burst": 1, "counts": "tokens"},
+    ]
+    retry = {"max_attempts": 2, "hold_during_backoff": True}
+    log = told(run(scenario(until="1s", constraints=rows, steps=[task(fail=1.0, acquire=["one", "two"], retry=retry)])))
+    assert [line for line in log if "#0.1" in line] == [
+        "1 ResourceAcquired a_0_work#0.1 one 1",
+        "1 TaskBlocked a_0_work#0.1 two 0",
+    ]
