@@ -202,16 +202,22 @@ class Strand:
                 finally:
                     entry.off = True
         attempt.start()
-        self._desk.settle()
         body = attempt.visit.step.body
         if body is not None:
             self.holds.append(attempt)
-            yield from self.pause(self._clock.now, REQUEST)
+            entry = self._clock.at(self._clock.now, REQUEST, self.go_on)
+            self._desk.settle()
+            try:
+                yield
+            finally:
+                entry.off = True
+            self.fresh = True
             yield from self._steps(body)
             self.holds.remove(attempt)
             self.fresh = False
             return attempt.end(Status.succeeded)
         attempt.work()
+        self._desk.settle()
         event = yield
         self.fresh = False
         if event != PREEMPTED:

@@ -36,6 +36,7 @@ class Visit:
         self.step = step
         self.policy = policy = step.policy
         self.number = agent.visit(step.number)
+        self.asked = agent.world.clock.now
         self.attempts = 0
         self.kept: list[tuple[int, int]] = []  # what is held from one attempt to the next
         self.age: int | None = None  # of an attempt that was pre-empted
@@ -156,7 +157,7 @@ class Attempt:
             attempt=visit.attempts,
             amounts=[],
             priority=visit.agent.fleet.priority if policy is None else policy.priority,
-            deadline=inf if policy is None or policy.deadline_ns is None else clock.now + policy.deadline_ns,
+            deadline=inf if policy is None or policy.deadline_ns is None else visit.asked + policy.deadline_ns,
             duration=visit.duration if visit.timeout is None else min(visit.duration, visit.timeout),
             age=desk.age() if visit.age is None else visit.age,
             asked=clock.now,
@@ -230,7 +231,8 @@ class Attempt:
         began = self.began
         self.desk.write(Kind.TaskFinished, self.request, -1, int(status))
         retry = None if self.visit.policy is None else self.visit.policy.retry
-        if retry is not None and retry.holds and self.visit.may_retry(self, status):
+        keeps = retry is not None and retry.holds and status != Status.preempted
+        if keeps and self.visit.may_retry(self, status):
             self.visit.kept = [(c, n) for c, n in self.request.holds if self.desk.limits[c].returns]
             self.request.holds = [each for each in self.request.holds if each not in self.visit.kept]
         heard = set()
