@@ -233,7 +233,7 @@ class PolicyTask(Task):
     def hold_all(self) -> None:
         """Hold all that it asked for: what it has taken now, one after the other, or kept from the attempt before."""
         if self.is_lent:
-            self.held, self.is_lent = self.held + self.demands, False
+            self.held, self.is_lent = self.demands + self.held, False
         else:
             self.kept = self.acquired = ()
             self.demands, self.held, _ = self.whole
