@@ -3,6 +3,14 @@
 `rich(*features)` draws a scenario with the features named; `FEATURES` has them all. Times are short multiples of 100 ms as
 often as not. Nothing loops without taking time. A constant amount is never more than its limit has at the best of times,
 a drawn one may be.
+
+Of the 200 scenarios that mix everything, so many have an event of a kind:
+
+    blocked   52 %    acquired  65 %    limit changed  70 %    retrying   22 %    skipped   40 %    called off  30 %
+    resumed   46 %    released  51 %    rejected       36 %    abandoned  22 %    rebound    5 %    timed out   30 %
+
+In the 40 scenarios of one feature alone its own events come in most. Rare are queues by deadline or by duration in which
+somebody waits when another thing changes, and pre-emption (one in five where it is asked for).
 """
 
 from typing import Any
@@ -11,10 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 Dict = dict[str, Any]
+QUEUES = ("lifo", "priority", "edf", "sjf", "fair")
 FEATURES = (
     "policies",  # failures, time-outs, retries, patience, skips, jumps
     "reject",
-    "queues",  # of every kind but random
+    *QUEUES,
     "random",
     "strict",
     "room",
@@ -33,7 +42,6 @@ FEATURES = (
     "changes",  # of every kind: replaced, expired, again and again
     "sharing",
 )
-QUEUES = ("lifo", "priority", "edf", "sjf", "fair")
 SMALL = st.sampled_from([1, 2, 1, 3])
 COUNTED = ("requests", "tokens")
 UNTIL_MS = 4000
@@ -138,7 +146,7 @@ def _asks(draw: DrawFn, context: Dict, held: bool) -> Dict:
     governing = [row["id"] for row in rows if _governs(row, fleet, needs)]
     if "acquire" in features and governing and draw(st.booleans()):
         asks["acquire"] = draw(st.permutations(governing))[: draw(st.integers(1, len(governing)))]
-    if {"queues", "preempt"} & set(features):
+    if {*QUEUES, "preempt"} & set(features):
         if "preempt" in features or draw(st.booleans()):
             asks["priority"] = draw(st.integers(0, 3))
         if _one_in(draw, 3):
@@ -259,6 +267,7 @@ KINDS = {
     "hear": ["adaptive", "circuit_breaker"],
     "sharing": ["processor_sharing"],
     "preempt": ["concurrency"],
+    **{queue: ["concurrency", "rate_limit"] for queue in QUEUES},
 }
 
 
@@ -380,7 +389,7 @@ def _discipline(draw: DrawFn, kind: str, features: tuple[str, ...], number: int)
 
     if has("reject"):
         row["on_limit"] = "reject"
-    queues = [*(QUEUES if has("queues") else ()), *(["random"] * 3 if has("random") else ())]
+    queues = [queue for queue in (*QUEUES, "random") if has(queue)]
     if queues and kind != "processor_sharing":
         row["queue"] = draw(st.sampled_from(queues))
         if row["queue"] == "fair":
@@ -418,6 +427,8 @@ def rich(draw: DrawFn, *features: str) -> Dict:
     children = ["k", "m"] if "spawn" in features else []
     count = draw(st.sampled_from([1, 2, 2, 3, 4] if len(features) > 2 else [1, 2, 2, 3]))
     rows = [draw(_constraint(number, features, closed)) for number in range(count)]
+    if "preempt" in rows[0] and _one_in(draw, 2):
+        rows[0] |= {"limit": 1, "scope": "global"}
     fleets: list[Dict] = []
     for name in [*closed, *children]:
         fleet: Dict = {"name": name}
@@ -425,7 +436,7 @@ def rich(draw: DrawFn, *features: str) -> Dict:
             fleet |= draw(_arrivals(3 if children else 4))
         if draw(st.booleans()):
             fleet["tenant"] = draw(st.sampled_from(["red", "blue"]))
-        if "queues" in features and draw(st.booleans()):
+        if set(QUEUES) & set(features) and draw(st.booleans()):
             fleet |= {"priority": draw(st.integers(0, 2)), "weight": draw(SMALL)}
         if "life" in features and draw(st.booleans()):
             fleet["life"] = draw(_duration(1, 9))

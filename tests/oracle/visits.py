@@ -136,6 +136,7 @@ class Attempt:
         self.clock = clock
         self.rejected = self.asks_for_more = False
         self.fails_by_preemption = False
+        self.is_last = False  # whether no other follows, whatever becomes of it
         self.working = False
         self.began = clock.now
         self._go_on = go_on
@@ -231,7 +232,7 @@ class Attempt:
         began = self.began
         self.desk.write(Kind.TaskFinished, self.request, -1, int(status))
         retry = None if self.visit.policy is None else self.visit.policy.retry
-        keeps = retry is not None and retry.holds and status != Status.preempted
+        keeps = retry is not None and retry.holds and status != Status.preempted and not self.is_last
         if keeps and self.visit.may_retry(self, status):
             self.visit.kept = [(c, n) for c, n in self.request.holds if self.desk.limits[c].returns]
             self.request.holds = [each for each in self.request.holds if each not in self.visit.kept]
@@ -316,7 +317,9 @@ class Attempt:
 
     def call_off(self, status: Status) -> None:
         """End at once, in whatever state."""
-        if self.request.waits_for is not None and not self.working:
+        self.is_last = True
+        if self.request.waits_for is not None:  # be it for what a hold gave back
+            self.working = False
             self.abandon()
         elif self.working:
             self.end(status)
