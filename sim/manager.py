@@ -373,10 +373,13 @@ class ConstraintManager:
         """Tell the constraints that want to know how an attempt ended; return them."""
         heard = [constraint for constraint, _ in task.whole[0] if constraint.hears]
         for constraint in heard:
-            before = constraint.limit_recorded
-            constraint.hear(task.status, self._env._now - task.began_ns)
-            self._note_change(constraint, before)
+            self._hear(constraint, task, task.status, self._env._now - task.began_ns)
         return heard
+
+    def _hear(self, constraint: GlobalConstraint, task: PolicyTask, status: Status, worked_ns: int) -> None:
+        before = constraint.limit_recorded
+        constraint.hear(status, worked_ns, task.taken_ns[constraint])
+        self._note_change(constraint, before)
 
     def _forget_holder(self, task: PolicyTask) -> None:
         for constraint, _ in () if task.has_body else task.held:
@@ -398,7 +401,7 @@ class ConstraintManager:
         now = self._env._now
         for constraint, amount in task.demands:
             constraint.waiting.served(task, amount)
-            if constraint.settles:
+            if constraint.settles or constraint.hears:
                 task.taken_ns[constraint] = now
         if task.drawn:
             self._state_amounts(task, now)
@@ -422,7 +425,11 @@ class ConstraintManager:
         """Give back what a task took before it was refused the rest."""
         acquired, task.acquired = task.acquired, ()
         if acquired:
-            self._give(task, acquired)
+            heard = [constraint for constraint, _ in acquired if constraint.hears]
+            for constraint in heard:
+                self._hear(constraint, task, Status.cancelled, 0)  # it has not worked: a probe is no probe
+            self._give(task, tuple(demand for demand in acquired if demand[0].holds or demand[0].settles))
+            self._admit_anew(heard)
 
     def _begin(self, task: PolicyTask) -> None:
         task.binding = None

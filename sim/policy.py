@@ -113,7 +113,7 @@ class PolicyTask(Task):
         self.began_ns = 0  # when it began to work
         self.ends_ns = 0
         self.work_ns = 0  # how long it would work if nothing came in between
-        self.taken_ns: dict[GlobalConstraint, int] = {}  # when it took what is settled at the end
+        self.taken_ns: dict[GlobalConstraint, int] = {}  # when it took what is settled or heard of at the end
         self.produced: dict[GlobalConstraint, int] = {}  # what was charged of what is charged as it is produced
         self.sharing: GlobalConstraint | None = None  # what says how fast it works, while it works
         self.states_all = self.policy.states_all  # whether the log states all that it takes and gives back
@@ -219,7 +219,7 @@ class PolicyTask(Task):
 
     def next_stage(self) -> None:
         """Hold what was taken, and ask for what comes next."""
-        self.acquired += tuple(demand for demand in self.demands if demand[0].holds)
+        self.acquired += tuple((c, n) for c, n in self.demands if c.holds or c.hears or (c.settles and not c.defers))
         self.demands = self.stages.pop(0)
         self._state()
 

@@ -264,3 +264,34 @@ def test_an_adaptive_limit_takes_a_slow_task_for_a_failure():
     steps = [{"task": "t", "duration": "1s"}]
     log = told(run(scenario(until=None, constraints=rows, count=3, steps=steps)))
     assert [line for line in log if "Changed" in line] == ["1 ConstraintChanged slots 2"]
+
+
+def test_who_gives_up_before_it_works_gives_back_its_probe_and_what_it_reserved():
+    rows = [
+        {**BREAKER, "min_calls": 1, "open_for": "1s", "scope": "task:[acd]_*"},
+        {"id": "tokens", "type": "rate_limit", "rate": "1/h", "burst": 10, "charge": "settle", "scope": "task:[acd]_*"},
+        {"id": "slot", "type": "concurrency", "limit": 1},
+    ]
+    asks = {"task": "t", "duration": "1s", "reserve": {"requests": 6}, "acquire": ["breaker", "tokens", "slot"]}
+    fleets = [
+        {"name": "a", "arrivals": at(0), "steps": [{**asks, "fail": 1.0}]},
+        {"name": "b", "arrivals": at(2), "steps": [{"task": "t", "duration": "9s"}]},
+        {"name": "c", "arrivals": at(3), "steps": [{**asks, "patience": "1s"}]},
+        {"name": "d", "arrivals": at(5), "steps": [asks]},
+    ]
+    # At 1 s the breaker opens until 2 s, and 9 tokens are left. c takes the one probe and 6 tokens, and gives them back.
+    log = told(run(scenario(until="11s", constraints=rows, fleets=fleets)))
+    assert [line for line in log if "c_0" in line or "d_0" in line] == [
+        "3 ResourceAcquired c_0_t#0 breaker 1",
+        "3 ResourceAcquired c_0_t#0 tokens 6",
+        "3 TaskBlocked c_0_t#0 slot 0",
+        "4 TaskAbandoned c_0_t#0 slot 1",
+        "4 TaskFinished c_0_t#0 cancelled",
+        "4 ResourceReleased c_0_t#0 tokens 6",
+        "5 ResourceAcquired d_0_t#0 breaker 1",
+        "5 ResourceAcquired d_0_t#0 tokens 6",
+        "5 TaskBlocked d_0_t#0 slot 0",
+        "11 TaskResumed d_0_t#0 slot 6",
+        "11 ResourceAcquired d_0_t#0 slot 1",
+        "11 TaskStarted d_0_t#0 6",
+    ]

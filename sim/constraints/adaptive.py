@@ -38,7 +38,7 @@ class Adaptive(Concurrency):
         if numbers is not None:
             self._exact = numbers["limit"] * MICRO
 
-    def hear(self, status: Status, lasted_ns: int) -> None:
+    def hear(self, status: Status, lasted_ns: int, admitted_ns: int) -> None:
         numbers = self._numbers
         if numbers is None or status in (Status.cancelled, Status.preempted):
             return

@@ -118,8 +118,8 @@ class GlobalConstraint(Event, ABC):
     def take(self, amount: int) -> None:
         """Account for an admitted task."""
 
-    def hear(self, status: "Status", lasted_ns: int) -> None:
-        """Hear how a task ended and how long it worked; only called where the constraint `hears`."""
+    def hear(self, status: "Status", lasted_ns: int, admitted_ns: int) -> None:
+        """Hear how a task ended, how long it worked, and when it was admitted here; only called where it `hears`."""
 
     def pass_time(self) -> None:
         """Take in that the time has come for which it has scheduled itself; only called where the constraint `hears`."""

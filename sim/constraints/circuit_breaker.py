@@ -69,12 +69,12 @@ class CircuitBreaker(GlobalConstraint):
     def available_in(self, amount: int) -> int | None:
         return None if self._opens_again_ns is None else self._opens_again_ns - self.env._now
 
-    def hear(self, status: Status, lasted_ns: int) -> None:
+    def hear(self, status: Status, lasted_ns: int, admitted_ns: int) -> None:
         if self._numbers is None or self._opens_again_ns is not None:
             return
         now, failed = self.env._now, status in _FAILURES
         if self._probes is not None:
-            if now - lasted_ns >= self._half_open_ns:
+            if admitted_ns >= self._half_open_ns:
                 self._hear_of_probe(status)
         elif failed or status is Status.succeeded:
             self._outcomes.append((now, failed))
