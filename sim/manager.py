@@ -428,8 +428,7 @@ class ConstraintManager:
             heard = [constraint for constraint, _ in acquired if constraint.hears]
             for constraint in heard:
                 self._hear(constraint, task, Status.cancelled, 0)  # it has not worked: a probe is no probe
-            self._give(task, tuple(demand for demand in acquired if demand[0].holds or demand[0].settles))
-            self._admit_anew(heard)
+            self._give(task, tuple(demand for demand in acquired if demand[0].holds or demand[0].settles), heard)
 
     def _begin(self, task: PolicyTask) -> None:
         task.binding = None
