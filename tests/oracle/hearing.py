@@ -3,7 +3,7 @@
 Rules:
 
 1. A failure and a timeout are bad, a success is good. Whoever was called off or pre-empted says nothing.
-2. A breaker that is open learns nothing. While it is half-open, whoever began to work before is no probe, and it learns
+2. A breaker that is open learns nothing. While it is half-open, whoever it admitted before is no probe, and it learns
    nothing from that one; a probe that says nothing makes room for another.
 3. What is not in force learns nothing.
 4. An adaptive limit is kept in millionths, rounded down whenever it grows or shrinks.
@@ -59,12 +59,12 @@ class Breaker(Limit):
         if self._state is State.half_open:
             self._admitted += 1
 
-    def hear(self, status: Status, lasted: int, began: int, now: int) -> bool:
+    def hear(self, status: Status, lasted: int, admitted: int, now: int) -> bool:
         if not self.in_force:
             return False
         before = self._state
         bad = status in BAD
-        if self._state is State.half_open and began >= self._changed:
+        if self._state is State.half_open and admitted >= self._changed:
             if bad:
                 self._open(now)
             elif status == Status.succeeded:
@@ -120,7 +120,7 @@ class Adaptive(Slots):
         if self.in_force:
             self._size, self._shrunk = self.numbers["limit"] * MICRO, None
 
-    def hear(self, status: Status, lasted: int, began: int, now: int) -> bool:
+    def hear(self, status: Status, lasted: int, admitted: int, now: int) -> bool:
         if not self.in_force:
             return False
         before, numbers = self.most, self.numbers

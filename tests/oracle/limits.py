@@ -24,6 +24,7 @@ class Limit:
         self.number = row.number
         self.how = row.discipline
         self.defers = row.defers
+        self.settles = row.settles and not row.defers
         self.setting = row.settings[0]
         self.virtual_time = Fraction(0)
         self.tags: dict[int, Fraction] = {}  # what each group of a fair queue had, by its weight
@@ -57,7 +58,7 @@ class Limit:
         """Charge what a task cost for which something was taken then."""
         raise NotImplementedError
 
-    def hear(self, status: Status, lasted: int, began: int, now: int) -> bool:
+    def hear(self, status: Status, lasted: int, admitted: int, now: int) -> bool:
         """Learn how a task ended; return whether the limit is another now."""
         return False
 

@@ -236,15 +236,34 @@ class Attempt:
         if keeps and self.visit.may_retry(self, status):
             self.visit.kept = [(c, n) for c, n in self.request.holds if self.desk.limits[c].returns]
             self.request.holds = [each for each in self.request.holds if each not in self.visit.kept]
+        heard = self._tell(status, [constraint for constraint, _ in self.visit.amounts], self.clock.now - began)
+        return heard | self._give_back() | self._settle()
+
+    def _tell(self, status: Status, governing: list[int], lasted: int) -> set[int]:
+        """Let limits hear of the end; return those for which that makes a difference."""
         heard = set()
-        for constraint, _ in self.visit.amounts:
+        for constraint in governing:
             limit = self.desk.limits[constraint]
             before = limit.stated()
-            if limit.hear(status, self.clock.now - began, began, self.clock.now):
+            if limit.hear(status, lasted, self._taken_at.get(constraint, self.began), self.clock.now):
                 heard.add(constraint)
             if limit.stated() != before:
                 self.desk.changed(limit)
-        return heard | self._give_back() | self._settle()
+        return heard
+
+    def _undo(self) -> None:
+        """Give back what was acquired before the rest was refused, as if nothing had been done."""
+        acquired, self.request.holds = self.request.holds, []
+        freed = self._tell(Status.cancelled, [constraint for constraint, _ in acquired], 0)
+        for constraint, amount in acquired:
+            limit = self.desk.limits[constraint]
+            if limit.settles:
+                limit.settle(amount, 0, self._taken_at[constraint], self.clock.now)
+            limit.give(amount)
+            if limit.settles or limit.returns:
+                freed.add(constraint)
+                self.desk.write(Kind.ResourceReleased, self.request, constraint, amount)
+        self.desk.again(freed)
 
     def _stop(self) -> None:
         self.working = False
@@ -297,7 +316,7 @@ class Attempt:
         self.rejected = True
         self.desk.write(Kind.TaskRejected, self.request, self.request.rejected_by, self.request.rejected_for)
         self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.failed))
-        self.give_back()
+        self._undo()
         return Status.failed
 
     def abandon(self) -> Status:
@@ -306,7 +325,7 @@ class Attempt:
         self.desk.write(Kind.TaskAbandoned, self.request, self.request.last, waited)
         self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.cancelled))
         self.desk.leave(self.request)
-        self.give_back()
+        self._undo()
         return Status.cancelled
 
     def over(self) -> None:
