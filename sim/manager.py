@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from simpy.events import Event
 
 from model.events import Kind, Status
+from model.plan import TaskPlan
 from sim.constraints import TYPES, GlobalConstraint
 from sim.environment import COMPLETION, DEADLINE, REFILL, REQUEST, Environment
 from sim.policy import PolicyTask
@@ -88,6 +89,15 @@ class ConstraintManager:
         self.constraints = [TYPES[row.behaviour](env, row, queue_of(row, plan.seed)) for row in plan.constraints]
         for constraint in self.constraints:
             constraint.armed.append(self._passed)
+        asked_with_policy = {
+            demand.constraint
+            for step in plan.steps
+            if isinstance(step, TaskPlan) and step.policy is not None
+            for group in step.demands
+            for demand in group
+        }
+        for constraint in self.constraints:
+            constraint.plain = constraint.number not in asked_with_policy
         self.asking: Waker = [self.request]
         """The callbacks of an event at which a task asks."""
         self._env = env
@@ -142,8 +152,10 @@ class ConstraintManager:
                 return
             record((now, task.code_finished, task.who, _SUCCEEDED))
             constraint.give(amount)
-            while (waiter := constraint.next_fitting()) is not None:
-                self._let_go(waiter, constraint, _refusing(waiter))
+            if constraint.plain:
+                self._admit_plain(constraint)
+            else:
+                self._admit_in_turn((constraint,))
         else:
             record((now, task.code_finished, task.who, _SUCCEEDED))
             for constraint, amount in held:
@@ -206,8 +218,8 @@ class ConstraintManager:
 
         Who takes one thing after another asks for the next when all of them have been tried, so as not to overtake them.
         """
-        if len(changed) == 1 and changed[0].plan.exclusive:  # they ask for nothing else
-            self._admit_next(changed[0])
+        if len(changed) == 1 and changed[0].plain:
+            self._admit_plain(changed[0])
             return
         outermost, self._admitting = not self._admitting, True
         self._try_in_turn(changed)
@@ -228,10 +240,14 @@ class ConstraintManager:
                 return
             self._try(task, binding)
 
-    def _admit_next(self, binding: GlobalConstraint) -> None:
-        """Admit those who wait for a constraint and ask for nothing else, in the order of its queue."""
-        while (task := binding.next_fitting()) is not None:
-            self._let_go(task, binding, None)
+    def _admit_plain(self, binding: GlobalConstraint) -> None:
+        """Try those who wait for a constraint for which only tasks without a policy ask: as for others, but cheaper."""
+        if binding.plan.exclusive:  # they ask for nothing else
+            while (task := binding.next_fitting()) is not None:
+                self._let_go(task, binding, None)
+        else:
+            while (task := binding.next_fitting()) is not None:
+                self._let_go(task, binding, _refusing(task))
 
     def _try(self, task: Task, binding: GlobalConstraint) -> None:
         """Admit a task that waits for `binding`, which would admit it, unless another constraint refuses it."""

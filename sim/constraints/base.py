@@ -75,6 +75,7 @@ class GlobalConstraint(Event, ABC):
         if plan.discipline.preempt is not None:
             self.holders = SizedQueue(_expendable)
         self.exclusive = plan.exclusive and self.holds  # so that what one task gives back another can have as it is
+        self.plain = False  # whether only tasks without a policy ask for it
         self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
         self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
         self.due_ns: int | None = None  # when this event is due, if it is
