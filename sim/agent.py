@@ -182,10 +182,12 @@ class Strand:
                         env.at(asks_ns, REQUEST).callbacks = waker
                         yield activity
                     if isinstance(activity, PolicyTask):
-                        activity = yield from attempts(activity, self)
+                        task = activity
+                        activity = yield from attempts(task, self)
+                        asks_ns = None if task.came_to_nothing else env._now
                     elif isinstance(activity, WorkflowStep):
                         activity = yield from activity.go(self)
-                    asks_ns = env._now
+                        asks_ns = env._now
         except Stop:
             if inner:
                 raise

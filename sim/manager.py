@@ -17,7 +17,7 @@ TaskBlocked is recorded once an episode, TaskRebound when the binding constraint
 admitted. The manager names no constraint type.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from heapq import heappush
 from itertools import count
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from simpy.events import Event
 
 from model.events import Kind, Status
+from model.plan import TaskPlan
 from sim.constraints import TYPES, GlobalConstraint
 from sim.deadlock import Watch
 from sim.environment import COMPLETION, DEADLINE, REFILL, REQUEST, Environment
@@ -89,6 +90,15 @@ class ConstraintManager:
         self.constraints = [TYPES[row.behaviour](env, row, queue_of(row, plan.seed)) for row in plan.constraints]
         for constraint in self.constraints:
             constraint.armed.append(self._passed)
+        asked_with_policy = {
+            demand.constraint
+            for step in plan.steps
+            if isinstance(step, TaskPlan) and step.policy is not None
+            for group in step.demands
+            for demand in group
+        }
+        for constraint in self.constraints:
+            constraint.plain = constraint.number not in asked_with_policy
         self.asking: Waker = [self.request]
         """The callbacks of an event at which a task asks."""
         self._env = env
@@ -144,8 +154,10 @@ class ConstraintManager:
                 return
             record((now, task.code_finished, task.who, _SUCCEEDED))
             constraint.give(amount)
-            while (waiter := constraint.next_fitting()) is not None:
-                self._let_go(waiter, constraint, _refusing(waiter))
+            if constraint.plain:
+                self._admit_plain(constraint)
+            else:
+                self._admit_in_turn((constraint,))
         else:
             record((now, task.code_finished, task.who, _SUCCEEDED))
             for constraint, amount in held:
@@ -210,8 +222,8 @@ class ConstraintManager:
 
         Who takes one thing after another asks for the next when all of them have been tried, so as not to overtake them.
         """
-        if len(changed) == 1:
-            self._admit_next(changed[0])
+        if len(changed) == 1 and changed[0].plain:
+            self._admit_plain(changed[0])
             return
         outermost, self._admitting = not self._admitting, True
         self._try_in_turn(changed)
@@ -225,21 +237,21 @@ class ConstraintManager:
         while True:
             task, binding = None, None
             for constraint in changed:
-                candidate = constraint.first_fitting()
+                candidate = constraint.first_fitting() if constraint.holders is None else self._next_of(constraint)
                 if candidate is not None and (task is None or candidate.age < task.age):
                     task, binding = candidate, constraint
             if task is None or binding is None:
                 return
             self._try(task, binding)
 
-    def _admit_next(self, binding: GlobalConstraint) -> None:
-        """Try those who wait for a constraint, in the order of its queue."""
+    def _admit_plain(self, binding: GlobalConstraint) -> None:
+        """Try those who wait for a constraint for which only tasks without a policy ask: as for others, but cheaper."""
         if binding.plan.exclusive:  # they ask for nothing else
             while (task := binding.next_fitting()) is not None:
                 self._let_go(task, binding, None)
         else:
-            while (task := binding.first_fitting()) is not None:
-                self._try(task, binding)
+            while (task := binding.next_fitting()) is not None:
+                self._let_go(task, binding, _refusing(task))
 
     def _try(self, task: Task, binding: GlobalConstraint) -> None:
         """Admit a task that waits for `binding`, which would admit it, unless another constraint refuses it."""
@@ -331,12 +343,10 @@ class ConstraintManager:
         self._forget_holder(task)
         heard = self._tell(task)
         if keep:
-            self._give(task, tuple(demand for demand in task.gives() if demand[0].settles))
+            self._give(task, tuple(demand for demand in task.gives() if demand[0].settles), heard)
             task.keep()
         else:
-            self._give(task, task.gives())
-        if heard:
-            self._admit_in_turn(heard)
+            self._give(task, task.gives(), heard)
 
     def give_back(self, task: PolicyTask) -> None:
         """Give back what a task kept from one attempt to the next."""
@@ -402,13 +412,15 @@ class ConstraintManager:
             if constraint.holders is not None:
                 constraint.holders.remove(task)
 
-    def _give(self, task: PolicyTask, held: Demands) -> None:
+    def _give(self, task: PolicyTask, held: Demands, heard: Sequence[GlobalConstraint] = ()) -> None:
+        """Give back what is held; then try those who wait for any of that, or for what has heard of the end."""
         now = self._env._now
         for constraint, amount in held:
             task.hand_back(constraint, amount)
             if task.states_all:
                 self._record((now, _RELEASED + task.code + constraint.code, task.who, amount))
-        self._admit_anew([constraint for constraint, _ in held])  # what is handed back brings forward what time brings
+        changed = dict.fromkeys(constraint for constraint, _ in held) | dict.fromkeys(heard)
+        self._admit_anew(list(changed))  # what is handed back brings forward what time brings
 
     def _start(self, task: PolicyTask) -> None:
         """Start a task that has all that it asks for, or let it ask for the rest."""
@@ -442,8 +454,7 @@ class ConstraintManager:
             heard = [constraint for constraint, _ in acquired if constraint.hears]
             for constraint in heard:
                 self._hear(constraint, task, Status.cancelled, 0)  # it has not worked: a probe is no probe
-            self._give(task, tuple(demand for demand in acquired if demand[0].holds or demand[0].settles))
-            self._admit_anew(heard)
+            self._give(task, tuple(demand for demand in acquired if demand[0].holds or demand[0].settles), heard)
 
     def _begin(self, task: PolicyTask) -> None:
         self._goes_on(task)
@@ -454,7 +465,7 @@ class ConstraintManager:
         for constraint, amount in () if task.has_body else task.demands:
             if constraint.holders is not None:
                 constraint.holders.add(task, amount)
-        task.begin(next((constraint for constraint, _ in task.demands if constraint.shares), None))
+        task.begin(next((constraint for constraint, _ in task.whole[0] if constraint.shares), None))
         for constraint, _ in task.held:
             if constraint.plan.produced_ns:
                 task.produced[constraint] = 0
@@ -528,18 +539,21 @@ class ConstraintManager:
             self._refuse(other, constraint, constraint.retry_after(wanted), again=True)
         return overflow == "oldest" and room > 0 and bool(waiting)
 
+    def _next_of(self, constraint: GlobalConstraint) -> Task | None:
+        """Return the first in the queue that fits, or for which others have to yield now."""
+        fitting = constraint.first_fitting()
+        for task, _ in constraint.waiting:
+            if task is fitting or (type(task) is PolicyTask and _who_yields(task)):
+                return task
+            if constraint.discipline.strict:
+                break
+        return fitting
+
     def _preempt(self, task: PolicyTask) -> bool:
         """Start a task by taking the slots of less important ones; say whether that was possible."""
-        victims: dict[PolicyTask, str] = {}
-        for constraint, amount in task.demands:
-            if constraint.discipline.strict and _stands_behind(task, constraint):
-                return False
-            if constraint.admits(task, amount):
-                continue
-            taken = _victims(constraint, task, amount)
-            if taken is None:
-                return False
-            victims.update(dict.fromkeys(taken, str(constraint.discipline.preempt)))
+        victims = _who_yields(task)
+        if victims is None:
+            return False
         left = {victim: self._stop(victim) for victim in victims}
         self._let_in(task)
         for victim, mode in victims.items():
@@ -583,14 +597,36 @@ def _stands_behind(task: Task, constraint: GlobalConstraint) -> bool:
     return first is not None and constraint.waiting.precedes(first, task)
 
 
-def _victims(constraint: GlobalConstraint, task: PolicyTask, amount: int) -> list[PolicyTask] | None:
-    """Return those whose slots the task takes, the least important first, then the last to start; None if too few."""
+def _who_yields(task: PolicyTask) -> dict[PolicyTask, str] | None:
+    """Return whose slots have to be taken to start the task, and what becomes of those; None if that does not help."""
+    victims: dict[PolicyTask, str] = {}
+    for constraint, amount in task.demands:
+        if constraint.discipline.strict and _stands_behind(task, constraint):
+            return None
+        if constraint.admits(task, amount):
+            continue
+        taken = _victims(constraint, task, amount, victims)
+        if taken is None:
+            return None
+        victims.update(dict.fromkeys(taken, str(constraint.discipline.preempt)))
+    return victims
+
+
+def _victims(
+    constraint: GlobalConstraint, task: PolicyTask, amount: int, before: Container[PolicyTask]
+) -> list[PolicyTask] | None:
+    """Return those whose slots the task takes, the least important first, then the last to start; None if too few.
+
+    What those give up who yield already, for another constraint, need not be taken from others.
+    """
     if constraint.holders is None:
         return None
     victims: list[PolicyTask] = []
-    missing = amount - constraint.free()
+    missing = amount - constraint.free() - sum(held for holder, held in constraint.holders if holder in before)
     for holder, held in constraint.holders:
         assert isinstance(holder, PolicyTask)
+        if holder in before:
+            continue
         if missing <= 0 or holder.priority >= task.priority:
             break
         victims.append(holder)

@@ -13,6 +13,7 @@ Rules:
 
 from collections.abc import Generator
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from simpy.events import Event
@@ -54,6 +55,7 @@ class PolicyTask(Task):
         "began_ns",
         "binding",
         "body",
+        "came_to_nothing",
         "due_ns",
         "ending",
         "ends_ns",
@@ -81,6 +83,7 @@ class PolicyTask(Task):
         "stops",
         "strand",
         "taken_ns",
+        "timeout_ns",
         "visits",
         "whole",
         "work_ns",
@@ -121,6 +124,8 @@ class PolicyTask(Task):
         self.acquire = step.acquire
         self.acquired: Demands = ()  # what it holds already while it waits for the rest
         self.stages: list[Demands] = []  # what it asks for after that
+        self.came_to_nothing = False  # whether its last attempt was refused, gave up or lost its slots for good
+        self.timeout_ns: int | None = None  # how long its attempt may work
         self.is_lent = False  # whether it gave back what it goes on holding later
         self.whole = self.demands, self.held, self.drawn  # what it asks for in its first attempt
         self.strand: Strand | None = None  # who does it
@@ -148,6 +153,7 @@ class PolicyTask(Task):
         self.attempt = 0
         self.backoff_ns = 0
         self.status, self.skipped = Status.succeeded, None
+        self.came_to_nothing = False
         self.code, self.code_finished = self.step_code, self.step_code + Kind.TaskFinished
         if self.visits.requests is not None:
             self.whole = next(self.visits.requests)
@@ -189,7 +195,7 @@ class PolicyTask(Task):
         self.code_finished = self.code + Kind.TaskFinished
 
     def _work(self, duration_ns: int, fails: bool) -> None:
-        timeout_ns = self.policy.timeout_ns
+        self.timeout_ns = timeout_ns = self.policy.timeout_ns
         self.work_ns = duration_ns
         self.again = True
         self.refused_ns = -1
@@ -200,10 +206,11 @@ class PolicyTask(Task):
 
     def _line_up(self) -> None:
         """Ask for what is to be taken first, and then for the rest."""
-        if self.acquire and not self.kept:
-            by_number = {constraint.number: (constraint, amount) for constraint, amount in self.whole[0]}
+        if self.acquire:
+            wanted = [demand for demand in self.whole[0] if not (self.kept and demand[0].holds)]
+            by_number = {constraint.number: (constraint, amount) for constraint, amount in wanted}
             first: list[Demands] = [(by_number.pop(number),) for number in self.acquire if number in by_number]
-            self.stages = [*first, tuple(by_number.values())] if by_number else first
+            self.stages = first if first and not by_number else [*first, tuple(by_number.values())]
             self.demands = self.stages.pop(0)
         self._state()
 
@@ -228,7 +235,7 @@ class PolicyTask(Task):
     def hold_all(self) -> None:
         """Hold all that it asked for: what it has taken now, one after the other, or kept from the attempt before."""
         if self.is_lent:
-            self.held, self.is_lent = self.held + self.demands, False
+            self.held, self.is_lent = self.demands + self.held, False
         else:
             self.kept = self.acquired = ()
             self.demands, self.held, _ = self.whole
@@ -240,6 +247,8 @@ class PolicyTask(Task):
         if mode == "resume":
             self.work_ns -= self.duration_ns - left_ns
             self.duration_ns = left_ns
+            if self.timeout_ns is not None:
+                self.timeout_ns -= self.env._now - self.began_ns
         elif mode == "resample":
             self._work(self.visits.draw("preempted"), self.outcome is Status.failed)
 
@@ -250,10 +259,22 @@ class PolicyTask(Task):
             self.ending = Event(self.env)
             self.ending._ok, self.ending._value = True, None
             sharing.enter(self)
+            if self.timeout_ns is not None:
+                time_out = self.env.at(self.env._now + self.timeout_ns, COMPLETION)
+                time_out.callbacks = [partial(self._time_out, self.ending)]
             return
         self.ends_ns = self.env._now + self.duration_ns
         self.ending = self.env.at(self.ends_ns, REQUEST if self.has_body else COMPLETION)
         self.ending.callbacks = self.waker
+
+    def _time_out(self, ending: Event, _: Event) -> None:
+        """Callback: end the attempt that `ending` is the end of, if it still works and is not done at this very instant."""
+        sharing = self.sharing
+        if self.ending is ending and sharing is not None and sharing.works(self):
+            sharing.leave(self)
+            self.outcome = Status.timed_out
+            ending.callbacks = self.waker
+            self.env.push(self.env._now, COMPLETION, ending)
 
     def produce(self, constraint: "GlobalConstraint") -> int:
         """Return what was produced since the last time of what `constraint` counts, and is to be charged now."""
@@ -339,8 +360,10 @@ def _happens(chance: "Chance", attempt: int, bits: int) -> bool:
 
 
 def skip(agent: "Agent", step: "Step", reason: Skip) -> None:
-    """Record that an agent skips a step."""
-    visit = agent.visits(step).come()
+    """Record that an agent skips a step; what the visit would have drawn is left out."""
+    visits = agent.visits(step)
+    visit = visits.come()
+    visits.leave_out()
     agent.fleet.record((agent.env._now, step.code + _SKIPPED, who(agent.number, visit), reason))
 
 
@@ -363,6 +386,7 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
                 yield from _hold(task, strand)
             else:
                 task.status = task.outcome
+        task.came_to_nothing = not ended
         retry = task.policy.retry
         retrying = task.status is not Status.succeeded and task.may_retry()
         if ended:

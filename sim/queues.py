@@ -293,6 +293,7 @@ class FairQueue:
         self._queues = [SizedQueue(strict=strict) for _ in range(groups)]
         self._tags = [0] * groups  # the virtual time at which each group is to be served next
         self._virtual = 0
+        self._left: Task | None = None  # the last that left: if it is served, it is so from the place where it stood
         self._strict = strict
 
     def __len__(self) -> int:
@@ -325,6 +326,7 @@ class FairQueue:
 
     def remove(self, task: "Task") -> None:
         self._queues[self._group(task)].remove(task)
+        self._left = task
 
     def precedes(self, waiting: "Task", other: "Task") -> bool:
         if self._group(waiting) == self._group(other):
@@ -334,8 +336,9 @@ class FairQueue:
     def served(self, task: "Task", amount: int) -> None:
         group, unit = self._share_of[task.fleet]  # type: ignore[attr-defined] # only tasks with a policy come here
         start = self._tags[group]
-        if not len(self._queues[group]):
+        if not len(self._queues[group]) and task is not self._left:
             start = max(start, self._virtual)
+        self._left = None
         self._virtual = max(start, self._virtual)
         self._tags[group] = start + amount * unit
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Draws = Callable[[int], Iterator[int]]
 """The values of a quantity for one agent (its number in the streams), one after the other."""
 
+ONCE_A_VISIT = ("duration", "fail", "patience", "skip")
+"""The variables of a task of which the n-th visit takes the n-th draw, beside what it asks for."""
+
 
 class Visits:
     """An agent's visits to a step."""
@@ -29,6 +32,14 @@ class Visits:
         """Come to the step; return the number of the visit, from 0."""
         self.count += 1
         return self.count - 1
+
+    def leave_out(self) -> None:
+        """Pass over what a visit to a task would have drawn: the next one takes its own draws."""
+        for name in ONCE_A_VISIT:
+            if self.has(name):
+                self.draw(name)
+        if self.requests is not None:
+            next(self.requests)
 
     def draw(self, name: str) -> int:
         """Return the next value of a variable of the step."""

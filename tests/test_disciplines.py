@@ -270,3 +270,79 @@ def test_who_stands_behind_nobody_any_more_is_admitted():
         "2 TaskFinished b_0_t#0 failed",
         "2 TaskStarted c_0_t#0 0",
     ]
+
+
+def test_who_waits_in_a_fair_queue_is_served_from_the_place_where_it_stood():
+    pool = {"id": "pool", "type": "concurrency", "limit": 2, "queue": "fair", "fair_by": "fleet"}
+    a = {
+        "arrivals": {"at": ["0s", "0.5s", "3.6s"]},
+        "steps": [{"repeat": 3, "steps": [{"task": "t", "duration": "1s"}]}],
+    }
+    b = {"arrivals": {"at": ["0.6s", "3.7s"]}, "steps": [{"task": "t", "duration": "1s", "needs": {"pool": 2}}]}
+    # b waits from 0.6 s on, at place 1, and fits at 3.5 s, when a has had 6 and the virtual time is 5. The tag of b is 3
+    # then, not 5 + 2: when it comes back at 3.7 s it stands at 5, before a at 6.
+    log = told(run(scenario(until=None, constraints=[pool], fleets=[{"name": "a", **a}, {"name": "b", **b}])))
+    assert [line for line in log if "Started b" in line] == [
+        "3.5 TaskStarted b_0_t#0 2.9",
+        "4.5 TaskStarted b_1_t#0 0.8",
+    ]
+
+
+def test_looking_at_a_shared_processor_rounds_nothing():
+    shared = {**SLOT, "queue": "processor_sharing"}
+    # The first alarm, set when one worked alone, comes at 0.1 s; all three are done at 0.3 s and not a nanosecond later.
+    log = told(run(scenario(until=None, constraints=[shared], count=3, steps=[{"task": "t", "duration": "100ms"}])))
+    assert next(line for line in log if "Finished" in line) == "0.3 TaskFinished a_0_t#0 succeeded"
+
+
+def test_a_timeout_counts_the_time_and_not_the_work_that_is_done_in_it():
+    shared = {**SLOT, "queue": "processor_sharing"}
+    fleets = [fleet("a", "0s", "2s"), fleet("b", "0s", "2s")]
+    fleets[1]["steps"][1]["timeout"] = "3s"
+    # Both work at half speed. b has had 1.5 s of its 2 s when its time is over; a has 0.5 s left then, for itself.
+    assert told(run(scenario(until=None, constraints=[shared], fleets=fleets)))[2:] == [
+        "3 TaskFinished b_0_t#0 timed_out",
+        "3.5 TaskFinished a_0_t#0 succeeded",
+        "3.5 RunFinished",
+    ]
+
+
+def test_a_shared_processor_is_shared_in_further_attempts_and_where_it_is_acquired_first():
+    shared = {**SLOT, "queue": "processor_sharing"}
+    other = {"id": "other", "type": "pause", "paused": False}
+    steps = [{"task": "t", "duration": "1s", "acquire": ["slot"]}]
+    log = told(run(scenario(until=None, constraints=[shared, other], count=2, steps=steps)))
+    assert next(line for line in log if "Finished" in line) == "2 TaskFinished a_0_t#0 succeeded"
+
+
+def test_who_yields_for_one_limit_is_counted_for_the_next():
+    limits = [
+        {"id": name, "type": "concurrency", "limit": 2, "queue": "priority", "preempt": "resume"} for name in "xy"
+    ]
+    limits[0] = {**limits[0], "limit": 1, "scope": None}
+    limits[1] = {**limits[1], "scope": None}
+    fleets = [
+        fleet("a", priority=1, needs={"x": 1, "y": 1}),
+        fleet("b", priority=0, needs={"y": 1}),
+        fleet("c", "1s", "1s", priority=2, needs={"x": 1, "y": 1}),
+    ]
+    log = told(run(scenario(until=None, constraints=limits, fleets=fleets)))
+    assert [line for line in log if "preempted" in line] == ["1 TaskFinished a_0_t#0 preempted"]
+
+
+def test_who_waits_takes_the_slots_of_less_important_ones_as_soon_as_that_suffices():
+    slots = {"id": "slots", "type": "concurrency", "limit": 2, "queue": "priority", "preempt": "resume"}
+    rate = {"id": "rate", "type": "rate_limit", "rate": "1/4s", "burst": 1, "scope": "task:[cd]_*"}
+    fleets = [
+        fleet("a", "0s", "9s"),
+        fleet("d", "0s", "3s"),
+        fleet("c", "1s", "1s", priority=1, needs={"slots": 2}),
+        fleet("b", "3s", "3s"),
+    ]
+    # At 1 s c would have to wait for a token anyhow. It has one when b ends at 6 s, and then a yields.
+    log = told(run(scenario(until="6s", constraints=[slots, rate], fleets=fleets)))
+    assert [line for line in log if line.startswith("6 ")][:3] == [
+        "6 TaskFinished b_0_t#0 succeeded",
+        "6 TaskFinished a_0_t#0 preempted",
+        "6 TaskResumed c_0_t#0 slots 5",
+    ]

@@ -1,5 +1,7 @@
 """What a task does beside working, by timelines worked out by hand: failures, retries, patience, skipping."""
 
+import pytest
+
 from tests.runs import run, scenario, starts, told
 
 SLOT = {"id": "slot", "type": "concurrency", "limit": 1}
@@ -357,4 +359,33 @@ def test_all_who_can_never_be_admitted_leave_before_what_one_of_them_gives_back_
         "1 ResourceReleased y_0_t#0 a 1",
         "1 TaskRejected z_0_t#0 b never",
         "1 TaskFinished z_0_t#0 failed",
+    ]
+
+
+@pytest.mark.parametrize("policy", [{}, {"patience": "1h"}, {"priority": 0, "retry": {"max_attempts": 2}}])
+def test_who_is_refused_for_good_goes_on_alike_whatever_else_its_task_may_do(policy):
+    limit = {"id": "limit", "type": "rate_limit", "rate": "1/s", "burst": 1}
+    steps = [
+        {"task": "big", "duration": "1s", "cost": {"uniform": [2, 2]}, **policy},
+        {"task": "small", "duration": "1s"},
+    ]
+    fleets = [
+        {"name": "a", "count": 1, "steps": steps},
+        {"name": "b", "count": 1, "steps": [{"choose": [{"steps": [{"task": "t", "duration": "1s"}]}]}]},
+    ]
+    log = told(run(scenario(until="0s", constraints=[limit], fleets=fleets)))
+    assert [line for line in log if "Started" in line] == ["0 TaskStarted a_0_small#0 0"]
+
+
+def test_what_is_left_to_acquire_in_a_further_attempt_is_acquired_in_order_too():
+    rows = [
+        {"id": "slot", "type": "concurrency", "limit": 1},
+        {"id": "one", "type": "rate_limit", "rate": "1/s", "burst": 9},
+        {"id": "two", "type": "rate_limit", "rate": "1/9s", "burst": 1, "counts": "tokens"},
+    ]
+    retry = {"max_attempts": 2, "hold_during_backoff": True}
+    log = told(run(scenario(until="1s", constraints=rows, steps=[task(fail=1.0, acquire=["one", "two"], retry=retry)])))
+    assert [line for line in log if "#0.1" in line] == [
+        "1 ResourceAcquired a_0_work#0.1 one 1",
+        "1 TaskBlocked a_0_work#0.1 two 0",
     ]

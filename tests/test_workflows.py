@@ -364,3 +364,26 @@ def test_a_hold_that_asks_for_what_it_gave_back_makes_room_for_nobody():
         "2.5 TaskFinished a_0_parent#0 succeeded",
         "2.5 ResourceReleased a_0_parent#0 slot 1",
     ]
+
+
+def test_a_visit_that_is_skipped_because_of_others_leaves_its_draws_out():
+    def lasts(fails):
+        graph = {"graph": [node("first", fail=fails), node("second", {"exponential": "1s"}, "first")]}
+        log = told(run(scenario(until=None, seed=1, steps=[{"repeat": 20, "steps": [graph]}])))
+        times = {}
+        for line in log:
+            time, kind, who, *_ = [*line.split(), ""]
+            if "second" in who and kind != "TaskSkipped":
+                times.setdefault(who, []).append(float(time))
+        return {who: round(end - start, 6) for who, (start, end) in times.items()}
+
+    always, sometimes = lasts(0.0), lasts(0.5)
+    assert 0 < len(sometimes) < 20
+    assert all(always[who] == lasted for who, lasted in sometimes.items())
+
+
+def test_a_hold_that_gave_back_states_its_end_in_the_order_of_every_other():
+    quota = {"id": "quota", "type": "quota", "total": 9, "charge": "on_finish", "scope": "task:a_*_parent"}
+    steps = [{"hold": "parent", "cost": 2, "give_back": True, "steps": [{"fork": 1, "steps": [SUB]}]}]
+    log = told(run(scenario(until=None, constraints=[HELD, quota], steps=steps)))
+    assert log[-3:-1] == ["1 ResourceReleased a_0_parent#0 llm 1", "1 ResourceReleased a_0_parent#0 quota -2000000"]

@@ -75,6 +75,7 @@ class GlobalConstraint(Event, ABC):
         if plan.discipline.preempt is not None:
             self.holders = SizedQueue(_expendable)
         self.exclusive = plan.exclusive and self.holds  # so that what one task gives back another can have as it is
+        self.plain = False  # whether only tasks without a policy ask for it
         self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
         self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
         self.due_ns: int | None = None  # when this event is due, if it is
@@ -126,6 +127,10 @@ class GlobalConstraint(Event, ABC):
 
     def enter(self, task: "PolicyTask") -> None:
         """Let a task work; only called where the constraint `shares`."""
+
+    def works(self, task: "PolicyTask") -> bool:
+        """Say whether a task still has something to do; only called where the constraint `shares`."""
+        return False
 
     def leave(self, task: "PolicyTask") -> int:
         """Let a task go before it is done, and return the ns that were left; only called where the constraint `shares`."""

@@ -6,7 +6,8 @@ Rules:
    Systems vol. 2, section 4.4: egalitarian processor sharing, here with several servers.)
 2. All who work have attained the same since they came together, so one virtual clock is enough: it goes at the speed of one
    of them, and a task is done when it has gone on by the task's duration.
-3. The virtual clock counts in 2**-32 ns, rounded down at each arrival and departure. A completion is at the next whole ns.
+3. The virtual clock counts in 2**-32 ns, rounded down at each arrival and departure, and at each change of the limit. A
+   completion is at the next whole ns.
 """
 
 from heapq import heappop, heappush
@@ -63,6 +64,9 @@ class ProcessorSharing(GlobalConstraint):
         heappush(self._ends, (end, next(self._order), task))
         self.look_ahead()
 
+    def works(self, task: "PolicyTask") -> bool:
+        return self._working.get(task, 0) > self._reading()
+
     def leave(self, task: "PolicyTask") -> int:
         """Let a task go before it is done; return the ns of work that were left, rounded up."""
         now = self._settle()
@@ -71,30 +75,32 @@ class ProcessorSharing(GlobalConstraint):
         return max(0, -(-(end - now) >> _SHIFT))
 
     def look_ahead(self) -> None:
-        now = self._settle()
+        now = self._reading()
         while self._ends:
             end, _, task = self._ends[0]
             if self._working.get(task) != end:
                 heappop(self._ends)
             elif end <= now:
                 heappop(self._ends)
+                self._settle()
                 del self._working[task]
                 assert isinstance(task.ending, Event)
                 task.ending.callbacks = task.waker
                 self.env.push(self.env._now, COMPLETION, task.ending)
             else:
-                number, wait = len(self._working), end - now
+                number, wait = len(self._working), end - self._virtual
                 if number > self.limit:
                     wait = -(-wait * number // self.limit)
-                self.schedule(self.env._now + -(-wait >> _SHIFT))
+                self.schedule(self._virtual_ns + -(-wait >> _SHIFT))
                 return
 
+    def _reading(self) -> int:
+        """Return what the virtual clock says now. Looking at it rounds nothing."""
+        elapsed = (self.env._now - self._virtual_ns) << _SHIFT
+        number = len(self._working)
+        return self._virtual + (elapsed if number <= self.limit else elapsed * self.limit // number)
+
     def _settle(self) -> int:
-        """Bring the virtual clock up to now and return it."""
-        elapsed = self.env._now - self._virtual_ns
-        if elapsed:
-            number = len(self._working)
-            elapsed <<= _SHIFT
-            self._virtual += elapsed if number <= self.limit else elapsed * self.limit // number
-            self._virtual_ns = self.env._now
+        """Bring the virtual clock up to now, before its speed changes, and return it."""
+        self._virtual, self._virtual_ns = self._reading(), self.env._now
         return self._virtual

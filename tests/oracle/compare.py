@@ -15,18 +15,9 @@ from .desk import Row
 AROUND = 8
 
 
-KNOWN: frozenset[str] = frozenset()
-"""Where the engine is known to do other than the documents say; each has a test of its own that is expected to fail."""
-
-
-def expected(planned: Plan, known: frozenset[str] = frozenset()) -> list[Row]:
-    """Return what the documents say that happens, but for what is `known` to be otherwise."""
-    return World(planned, known).run()
-
-
-def _comparable(world: World, rows: list[Row]) -> list[Row]:
-    """Return the rows up to the first instant at which several buckets were refilled one by one: their order is open."""
-    return [row for row in rows if world.desk.refills_at_once is None or row[0] < world.desk.refills_at_once]
+def expected(planned: Plan, follow: list[Row]) -> list[Row]:
+    """Return what the documents say that happens; where they leave it to chance who is next, what `follow` says."""
+    return World(planned, follow).run()
 
 
 def rows_of(log: Log) -> list[Row]:
@@ -37,12 +28,11 @@ def rows_of(log: Log) -> list[Row]:
     return rows
 
 
-def difference(scenario: dict[str, Any], log: Log, known: frozenset[str] = KNOWN) -> str | None:
+def difference(scenario: dict[str, Any], log: Log) -> str | None:
     """Tell where a log differs from what the oracle says, or None."""
     planned = plan(Scenario.model_validate(scenario), {})
-    world = World(planned, known)
-    wanted, found = _comparable(world, world.run()), rows_of(log)
-    found = _comparable(world, found)
+    found = rows_of(log)
+    wanted = expected(planned, found)
     if wanted == found:
         return None
     pairs = zip(wanted, found, strict=False)

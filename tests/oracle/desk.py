@@ -4,78 +4,66 @@ Rules:
 
 1. A request takes everything that it asks for, or nothing, and is charged to the first limit that refuses it. While that
    limit refuses it, it stays there, whatever the others would say.
-2. Of several limits that changed at once each puts forward the first in its queue that it would admit; the one that
+2. Of several limits that changed at once each puts forward the next in its queue that it would admit; the one that
    asked first is tried. That is repeated until nobody is put forward.
-3. A bucket also refuses whoever has somebody before it in the queue who waits for as much or less; a strict limit,
-   whoever has anybody before it.
-4. A limit with preemption does not refuse where the slots of less important tasks that run suffice, and all the others
+3. A limit with preemption does not refuse where the slots of less important tasks that run suffice, and all the others
    admit.
+4. Who acquires in order and is admitted while those who wait are tried asks for the next thing when all have been.
+5. Changes of one instant are made first, then whoever can never be admitted is refused, by age, then others are tried.
+   What time brings at one instant likewise: first to all limits, then those who wait for any of them are tried.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from fractions import Fraction
 
 from model.events import Kind
-from model.plan import Plan
+from model.plan import Change, Plan
 
 from .clock import CONTROL, REFILL, Clock, Entry
-from .limits import Limit, limit
+from .hearing import Adaptive, Breaker
+from .limits import Limit, Pause, Slots
+from .queues import Queues, Request
+from .rates import Bucket, FixedWindow, SlidingWindow
+from .sharing import Shared
 
 Row = tuple[int, int, int, int, int, int, int, int]
+Choice = Callable[[list[Request | None]], Request | None]
 GRANTED, REJECTED, WAITS, PREEMPTED = "granted", "rejected", "waits", "preempted"
-
-
-@dataclass(eq=False)
-class Request:
-    """What a task asks for, and what becomes of it."""
-
-    agent: int
-    fleet: int
-    step: int
-    visit: int
-    attempt: int
-    amounts: list[tuple[int, int]]  # constraint, amount
-    priority: int
-    deadline: float
-    duration: int
-    age: int
-    asked: int
-    answer: Callable[[str], None]  # called when one who waits is admitted or rejected
-    preempted: Callable[[], None]
-    waits_for: int | None = None
-    blocked: int = 0  # since when
-    charged: int = 0  # since when to the limit that it waits for
-    last: int = -1  # the limit that it waited for last
-    rejected_by: int = -1
-    rejected_for: int = -1
-    impossible: bool = False
-    started: int = 0
-    holds: list[tuple[int, int]] = field(default_factory=list)
+TYPES: dict[str, type[Limit]] = {
+    "concurrency": Slots,
+    "resource": Slots,
+    "rate_limit": Bucket,
+    "fixed_window": FixedWindow,
+    "sliding_window": SlidingWindow,
+    "quota": FixedWindow,
+    "adaptive": Adaptive,
+    "circuit_breaker": Breaker,
+    "pause": Pause,
+}
 
 
 class Desk:
-    """Who is admitted when."""
+    """Who is admitted when; `choose` picks the next of those who may be it."""
 
-    def __init__(self, plan: Plan, clock: Clock, rows: list[Row], known: frozenset[str]) -> None:
-        self.limits = [limit(row) for row in plan.constraints]
-        self.waiting: list[Request] = []
+    def __init__(self, plan: Plan, clock: Clock, rows: list[Row], choose: Choice) -> None:
+        self.limits: list[Limit] = [
+            Shared(row, clock) if row.behaviour == "processor_sharing" else TYPES[row.behaviour](row)
+            for row in plan.constraints
+        ]
         self.running: list[Request] = []
+        self._queues = Queues()
         self._clock = clock
         self._rows = rows
-        self._known = known
-        self._refills: dict[tuple[int, ...], tuple[int | None, Entry | None]] = {}
-        self._order = 0
-        self._last_refill: int | None = None
-        self.refills_at_once: int | None = None  # the first instant at which several buckets were refilled
-        self._preempted: list[tuple[list[Request], set[int]]] = []
+        self._choose = choose
+        self._due: int | None = None
+        self._alarm: Entry | None = None
+        self._starts = 0
+        self.trying = False  # whether those who wait are being tried
+        self._later: list[Entry] = []
         self._ages = 0
-        times = sorted({change.time_ns for change in plan.changes})
-        groups = [[change for change in plan.changes if change.time_ns == time] for time in times]
-        if "changes one by one" in known:
-            groups = [[change] for change in plan.changes]
-        for group in groups:
-            clock.at(group[0].time_ns, CONTROL, lambda group=group: self._change(group))
+        self._preempted: list[tuple[list[Request], set[int]]] = []
+        for time in sorted({change.time_ns for change in plan.changes}):
+            changes = [change for change in plan.changes if change.time_ns == time]
+            clock.at(time, CONTROL, lambda changes=changes: self._change(changes))
 
     def age(self) -> int:
         """Return the age of who asks now: the lower, the earlier it asked."""
@@ -84,195 +72,172 @@ class Desk:
 
     def write(self, kind: Kind, request: Request, constraint: int = -1, value: int = 0) -> None:
         """Add a row about a task."""
-        who = (request.agent, request.step, request.visit, request.attempt)
-        self._rows.append((self._clock.now, int(kind), *who, constraint, value))
+        self._rows.append((self._clock.now, int(kind), *request.who, constraint, value))
+
+    def changed(self, limit: Limit) -> None:
+        """Add the row of a limit that is another now."""
+        value = limit.stated()
+        self._rows.append((self._clock.now, int(Kind.ConstraintChanged), -1, -1, -1, -1, limit.number, value))
 
     def ask(self, request: Request) -> str:
         """Admit, reject or keep a new request."""
-        for constraint, amount in request.amounts:
-            if not self.limits[constraint].possible(amount):
-                request.rejected_by, request.rejected_for = constraint, -1
-                request.impossible = True
-                return REJECTED
+        never = self._never(request)
+        if never is not None and not request.lent:
+            return self._refuse_for_good(request, never)
         return self._try(request)
+
+    def started(self, request: Request) -> None:
+        """Count one who runs."""
+        self._starts += 1
+        request.started = self._starts
+        self.running.append(request)
+
+    def over(self, request: Request) -> None:
+        """Count one who runs no longer."""
+        if request in self.running:
+            self.running.remove(request)
 
     def leave(self, request: Request) -> None:
         """Take one who gives up off the list; those behind it in a strict queue may go ahead then."""
-        left = request.waits_for
-        self._remove(request)
-        self.again({left} if self.limits[left].how.strict else set())
-
-    def release(self, request: Request) -> set[int]:
-        """Give everything back; return the limits that have more room now."""
-        if request in self.running:
-            self.running.remove(request)
-        for constraint, amount in request.holds:
-            self.limits[constraint].give(amount)
-        freed = {constraint for constraint, _ in request.holds if self.limits[constraint].returns}
-        request.holds = []
-        return freed
+        assert request.waits_for is not None
+        left = self.limits[request.waits_for]
+        self._queues.remove(request)
+        self.again({left.number} if left.how.strict else set())
 
     def again(self, changed: Iterable[int]) -> None:
         """Try those who wait for limits that changed."""
-        changed = set(changed)
-        while True:
-            first = [self._first(self.limits[number]) for number in sorted(changed)]
-            candidates = [request for request in first if request is not None]
-            if not candidates:
-                return
-            request = min(candidates, key=lambda request: request.age)
+        changed = sorted(set(changed))
+        outermost, self.trying = not self.trying, True
+        while (request := self._next(changed)) is not None:
             answer = self._try(request)
             if answer != WAITS:
                 request.answer(answer)
+        if outermost:
+            self.trying = False
+            later, self._later = self._later, []
+            for entry in later:
+                if not entry.off:
+                    entry.act()
+
+    def _next(self, changed: list[int]) -> Request | None:
+        options = [self._queues.options(self.limits[number], self._fits_there) for number in changed]
+        return self._choose(_first(options))
+
+    def afterwards(self, act: Callable[[], None]) -> Entry:
+        """Let something happen when all who wait have been tried."""
+        entry = Entry((0, 0, 0), act)
+        self._later.append(entry)
+        return entry
 
     def plan_refills(self) -> None:
-        """Schedule the moments at which buckets have earned enough for one who waits: one event for all of an instant."""
-        buckets = [bucket for bucket in self.limits if bucket.refills]
-        groups = [[bucket] for bucket in buckets] if "refills one by one" in self._known else [buckets]
-        for group in groups:
-            due = min((time for bucket in group for time in self._dues(bucket)), default=None)
-            numbers = [bucket.number for bucket in group]
-            known, entry = self._refills.get(tuple(numbers), (None, None))
-            if known == due and not (entry is not None and entry.happened):
-                continue
-            if entry is not None:
-                entry.off = True
-            entry = (
-                None if due is None else self._clock.at(due, REFILL, lambda numbers=numbers: self._refilled(numbers))
-            )
-            self._refills[tuple(numbers)] = due, entry
+        """Schedule the next moment at which time brings something to a limit."""
+        now = self._clock.now
+        looked = self._alarm is not None and self._alarm.happened and self._due == now
+        dues = [due for limit in self.limits for due in self._dues(limit) if not looked or due > now]
+        due = min(dues, default=None)
+        if due == self._due and (self._alarm is None or not self._alarm.happened):
+            return
+        if self._alarm is not None:
+            self._alarm.off = True
+        self._due = due
+        self._alarm = None if due is None else self._clock.at(due, REFILL, self._refill)
 
-    def _refilled(self, numbers: list[int]) -> None:
-        if self._clock.now == self._last_refill and self.refills_at_once is None:
-            self.refills_at_once = self._clock.now
-        self._last_refill = self._clock.now
-        self.again(numbers)
+    def _refill(self) -> None:
+        """Let what is due come to all limits, then try those who wait for them."""
+        due = [limit for limit in self.limits if self._clock.now in self._dues(limit)]
+        for limit in due:
+            if limit.passed(self._clock.now):
+                self.changed(limit)
+        self.again(limit.number for limit in due)
 
-    def _dues(self, bucket: Limit) -> list[int]:
-        """Return the times at which a bucket will admit each of those who may be next."""
-        queue = self._queue(bucket) if bucket.in_force else []
-        hopeful = queue[:1] if bucket.how.strict else queue
-        waits = [bucket.time_until(self._amount(request, bucket), self._clock.now) for request in hopeful]
-        return [self._clock.now + wait for wait in waits if wait >= 0]
+    def _dues(self, limit: Limit) -> list[int]:
+        """Return the times at which a limit will admit each of those who may be next, or changes by itself."""
+        if not limit.in_force or not limit.passes:
+            return []
+        queue = self._queues.of(limit)
+        hopeful = queue[:1] if limit.how.strict and limit.how.queue != "random" else queue
+        return limit.dues([request.amount(limit) for request in hopeful], self._clock.now)
 
-    def _change(self, changes: list) -> None:
+    def _change(self, changes: list[Change]) -> None:
         for change in changes:
-            changed = self.limits[change.constraint]
-            changed.change(change.setting, self._clock.now)
-            self._rows.append(
-                (self._clock.now, int(Kind.ConstraintChanged), -1, -1, -1, -1, changed.number, changed.stated())
-            )
+            limit = self.limits[change.constraint]
+            limit.change(change.setting, self._clock.now)
+            self.changed(limit)
         left = set()
-        for request in sorted(self.waiting, key=lambda request: request.age):
-            never = [c for c, amount in request.amounts if not self.limits[c].possible(amount)]
-            if never and request in self.waiting:
-                left.add(request.waits_for)
-                self._remove(request)
-                request.rejected_by, request.rejected_for = never[0], -1
-                request.impossible = True
-                request.answer(REJECTED)
-        self.again({change.constraint for change in changes} | {n for n in left if self.limits[n].how.strict})
+        for request in sorted(self._queues.waiting, key=lambda request: request.age):
+            never = self._never(request)
+            if never is not None and request.waits_for is not None and not request.lent:
+                if self.limits[request.waits_for].how.strict:
+                    left.add(request.waits_for)
+                request.answer(self._refuse_for_good(request, never))
+        self.again({change.constraint for change in changes} | left)
 
-    def _amount(self, request: Request, limit: Limit) -> int:
-        return next(amount for constraint, amount in request.amounts if constraint == limit.number)
+    def _never(self, request: Request) -> int | None:
+        """Return the first limit that can never admit a request, if there is one."""
+        return next((number for number, amount in request.amounts if not self.limits[number].possible(amount)), None)
 
-    def _queue(self, limit: Limit) -> list[Request]:
-        """Return those who wait for a limit, in the order of its queue."""
-        queue = [request for request in self.waiting if request.waits_for == limit.number]
-        return sorted(queue, key=lambda request: self._place(request, limit))
+    def _refuse_for_good(self, request: Request, constraint: int) -> str:
+        self._queues.remove(request)
+        request.rejected_by, request.rejected_for = constraint, -1
+        request.impossible = True
+        return REJECTED
 
-    def _place(self, request: Request, limit: Limit) -> tuple:
-        match limit.how.queue:
-            case "fifo":
-                return (request.age,)
-            case "lifo":
-                return (-request.age,)
-            case "priority":
-                return (-request.priority, request.age)
-            case "edf":
-                return (request.deadline, request.age)
-            case "sjf":
-                return (request.duration, request.age)
-            case "fair":
-                return (self._tag(request, limit), request.age)
-        raise AssertionError(f"the documents do not say how a queue is {limit.how.queue}")
-
-    def _tag(self, request: Request, limit: Limit) -> Fraction:
-        group, _ = limit.how.share_of[request.fleet]
-        return max(limit.virtual_time, limit.had.get(group, Fraction(0)))
-
-    def _refuses(self, limit: Limit, request: Request, amount: int) -> bool:
-        if not limit.admits(amount, self._clock.now):
+    def _refuses(self, limit: Limit, request: Request) -> bool:
+        if not limit.admits(request.amount(limit), self._clock.now):
             return True
-        if not limit.in_force:
-            return False
-        place = self._place(request, limit)
-        ahead = [other for other in self._queue(limit) if other is not request and self._place(other, limit) < place]
-        if limit.how.strict:
-            return bool(ahead)
-        return limit.refills and any(self._amount(other, limit) <= amount for other in ahead)
+        return limit.in_force and self._queues.before(request, limit)
 
-    def _first(self, limit: Limit) -> Request | None:
-        """Return the first in a queue that the limit would admit."""
-        for request in self._queue(limit):
-            if not self._refuses(limit, request, self._amount(request, limit)):
-                return request
-            if limit.how.preempt is not None and self._victims(request):
-                return request
-            if limit.how.strict:
-                break
-        return None
+    def _fits_there(self, request: Request) -> bool:
+        """Whether the limit that a request waits for would admit it."""
+        assert request.waits_for is not None
+        limit = self.limits[request.waits_for]
+        return not self._refuses(limit, request) or (limit.how.preempt is not None and bool(self._victims(request)))
 
     def _try(self, request: Request) -> str:
         """Admit a request, or let it wait for the first that refuses it."""
-        refusing = [c for c, amount in request.amounts if self._refuses(self.limits[c], request, amount)]
+        refusing = [number for number, _ in request.amounts if self._refuses(self.limits[number], request)]
         victims = self._victims(request) if refusing else []
         if not refusing or victims:
             self._admit(request, victims)
             return GRANTED
-        return self._refuse(request, self.limits[refusing[0]])
+        return self._refuse(request, self.limits[min(refusing)])
 
     def _victims(self, request: Request) -> list[Request]:
         """Return those who have to go so that everything admits the request; nobody where that does not help."""
         victims: list[Request] = []
-        for constraint, amount in request.amounts:
-            limit = self.limits[constraint]
-            if not self._refuses(limit, request, amount):
+        for number, amount in request.amounts:
+            limit = self.limits[number]
+            if not self._refuses(limit, request):
                 continue
-            if limit.how.preempt is None:
+            if limit.how.preempt is None or (limit.in_force and self._queues.before(request, limit)):
                 return []
             less = [other for other in self.running if other.priority < request.priority and other not in victims]
-            less = [other for other in less if any(c == constraint for c, _ in other.holds)]
+            less = [other for other in less if any(held == number for held, _ in other.holds)]
             less.sort(key=lambda other: (other.priority, -other.started))
-            freed = sum(n for other in victims for c, n in other.holds if c == constraint)
+            freed = sum(n for other in victims for held, n in other.holds if held == number)
             while not limit.admits(amount - freed, self._clock.now):
                 if not less:
                     return []
                 victim = less.pop(0)
+                victim.loses_to = limit.how.preempt
                 victims.append(victim)
-                freed += sum(n for c, n in victim.holds if c == constraint)
+                freed += sum(n for held, n in victim.holds if held == number)
         return victims
 
     def _admit(self, request: Request, victims: list[Request]) -> None:
         freed: set[int] = set()
         for victim in victims:
-            freed |= self.release(victim)
-            victim.preempted()
-        waited_for = request.waits_for
-        if waited_for is not None:
-            self._remove(request)
-            self.write(Kind.TaskResumed, request, waited_for, self._clock.now - request.blocked)
-        for constraint, amount in request.amounts:
-            limit = self.limits[constraint]
+            freed |= victim.preempted()
+        for number, amount in request.amounts:
+            limit = self.limits[number]
+            self._queues.serve(request, limit)
             limit.take(amount, self._clock.now)
-            if limit.how.queue == "fair":
-                group, weight = limit.how.share_of[request.fleet]
-                limit.virtual_time = self._tag(request, limit)
-                limit.had[group] = limit.virtual_time + Fraction(1, weight)
-        request.holds = list(request.amounts)
-        self._order += 1
-        request.started = self._order
-        self._preempted.append((victims, freed))
+        if request.waits_for is not None:
+            self.write(Kind.TaskResumed, request, request.waits_for, self._clock.now - request.blocked)
+            self._queues.remove(request)
+        request.holds += request.amounts
+        if victims:
+            self._preempted.append((victims, freed))
 
     def settle(self) -> None:
         """Let those who were pre-empted go on, when the one that took their slots has started; then others are tried."""
@@ -281,43 +246,50 @@ class Desk:
             for victim in victims:
                 victim.answer(PREEMPTED)
         for _, freed in pending:
-            if freed:
-                self.again(freed)
+            self.again(freed)
 
     def _refuse(self, request: Request, limit: Limit) -> str:
-        now = self._clock.now
-        if limit.how.rejects:
+        if limit.how.rejects and not request.lent:
             return self._reject(request, limit)
         if request.waits_for == limit.number:
             return WAITS
-        queue = [other for other in self.waiting if other.waits_for == limit.number and other is not request]
-        if limit.how.room is not None and len(queue) >= limit.how.room:
-            oldest_first = sorted(queue, key=lambda other: other.age)
-            refused = {"newest": [], "oldest": oldest_first[:1], "all": oldest_first}[limit.how.overflow]
+        others = self._queues.of(limit)
+        if limit.how.room is not None and not request.lent and len(others) >= limit.how.room:
+            by_age = sorted(others, key=lambda other: other.age)
+            refused = {"newest": [], "oldest": by_age[:1], "all": by_age}[limit.how.overflow]
             for other in refused:
-                answer = self._reject(other, limit)
-                other.answer(answer)
+                other.answer(self._reject(other, limit))
             if limit.how.overflow != "oldest" or not refused:
                 return self._reject(request, limit)
-        count = sum(other.waits_for == limit.number for other in self.waiting if other is not request)
+        count = len(self._queues.of(limit))
+        now = self._clock.now
         if request.waits_for is None:
             request.blocked = now
-            self.waiting.append(request)
             self.write(Kind.TaskBlocked, request, limit.number, count)
         else:
             self.write(Kind.TaskRebound, request, limit.number, now - request.charged)
-        request.waits_for = request.last = limit.number
+        self._queues.join(request, limit)
         request.charged = now
         return WAITS
 
     def _reject(self, request: Request, limit: Limit) -> str:
-        self._remove(request)
+        self._queues.remove(request)
         request.rejected_by = limit.number
-        amount = self._amount(request, limit)
-        request.rejected_for = limit.time_until(amount, self._clock.now) if limit.in_force else -1
+        request.rejected_for = limit.time_until(request.amount(limit), self._clock.now) if limit.in_force else -1
         return REJECTED
 
-    def _remove(self, request: Request) -> None:
-        if request in self.waiting:
-            self.waiting.remove(request)
-        request.waits_for = None
+
+def _first(options: list[list[Request | None]]) -> list[Request | None]:
+    """Return who may be the oldest of those whom several limits put forward, one each."""
+    possible = []
+    for number, mine in enumerate(options):
+        others = options[:number] + options[number + 1 :]
+        for request in mine:
+            if request is not None and all(any(_older(request, other) for other in each) for each in others):
+                possible.append(request)
+    nobody: list[Request | None] = [None] if all(None in each for each in options) else []
+    return [*sorted(possible, key=lambda request: request.age), *nobody]
+
+
+def _older(request: Request, other: Request | None) -> bool:
+    return other is None or request.age <= other.age

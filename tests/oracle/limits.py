@@ -1,38 +1,42 @@
-"""The limits: what each admits now.
+"""The limits: what each admits now. Here is what all of them share, and those that are held.
 
 Rules:
 
-1. A limit that is not in force admits everybody. Slots that are held are counted all the same; a bucket charges nobody,
-   and is full when it comes into force.
-2. A bucket earns evenly, in fractions, up to its burst; a change keeps the level, clamped to the new burst.
-3. Nothing returns to a bucket or to a pause, so a release makes room among slots alone.
+1. A limit that is not in force admits everybody. What is held is counted all the same; nothing else is charged, and
+   whatever counts comes into force as new: a bucket is full, a window is empty, a breaker is closed.
+2. Only what is held makes room when a task ends, or what a task hands back that had reserved more than it cost.
+3. Only some limits change as time passes. They say when; what is due at one instant happens together (`desk.py`).
 """
 
 from fractions import Fraction
-from math import ceil
 
+from model.events import Status
 from model.plan import ConstraintPlan, Setting
-
-LARGEST = 2**63 - 1
-SECOND = 10**9
 
 
 class Limit:
     """What all limits share; those who wait are told apart by the constraint that they wait for."""
 
-    returns = False
-    refills = False
+    returns = False  # whether what is taken is given back at the end
+    passes = False  # whether time makes room
 
     def __init__(self, row: ConstraintPlan) -> None:
         self.number = row.number
         self.how = row.discipline
+        self.defers = row.defers
+        self.settles = row.settles and not row.defers
         self.setting = row.settings[0]
         self.virtual_time = Fraction(0)
-        self.had: dict[int, Fraction] = {}  # what each group of a fair queue had, by its weight
+        self.tags: dict[int, Fraction] = {}  # what each group of a fair queue had, by its weight
 
     @property
     def in_force(self) -> bool:
         return self.setting.numbers is not None
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        assert self.setting.numbers is not None
+        return self.setting.numbers
 
     def change(self, setting: Setting, now: int) -> None:
         self.setting = setting
@@ -45,22 +49,39 @@ class Limit:
         raise NotImplementedError
 
     def take(self, amount: int, now: int) -> None:
-        pass
+        """Admit an amount."""
 
     def give(self, amount: int) -> None:
-        pass
+        """Take back what was held."""
+
+    def settle(self, taken: int, cost: int, since: int, now: int) -> None:
+        """Charge what a task cost for which something was taken then."""
+        raise NotImplementedError
+
+    def hear(self, status: Status, lasted: int, admitted: int, now: int) -> bool:
+        """Learn how a task ended; return whether the limit is another now."""
+        return False
 
     def time_until(self, amount: int, now: int) -> int:
-        """The time after which the amount could be admitted, -1 where that is unknown."""
+        """Return the time after which the amount could be admitted, -1 where that is unknown."""
         return -1
 
+    def dues(self, amounts: list[int], now: int) -> list[int]:
+        """Return when time will have made room for each of the amounts."""
+        waits = [self.time_until(amount, now) for amount in amounts]
+        return [now + wait for wait in waits if wait >= 0]
+
+    def passed(self, now: int) -> bool:
+        """Let happen what is due now; return whether that is a change for the log."""
+        return False
+
     def stated(self) -> int:
-        """What a change states in the log."""
+        """Return what a change states in the log."""
         raise NotImplementedError
 
 
 class Slots(Limit):
-    """At most `limit` are held."""
+    """At most so many are held, or so much of a resource."""
 
     returns = True
 
@@ -68,8 +89,12 @@ class Slots(Limit):
         super().__init__(row)
         self.held = 0
 
+    @property
+    def most(self) -> int:
+        return self.numbers["limit" if "limit" in self.numbers else "capacity"]
+
     def admits(self, amount: int, now: int) -> bool:
-        return not self.in_force or self.held + amount <= self.setting.numbers["limit"]
+        return not self.in_force or self.held + amount <= self.most
 
     def take(self, amount: int, now: int) -> None:
         self.held += amount
@@ -78,69 +103,14 @@ class Slots(Limit):
         self.held -= amount
 
     def stated(self) -> int:
-        return self.setting.numbers["limit"] if self.in_force else -1
-
-
-class Bucket(Limit):
-    """Earns `tokens` every `period_ns`, holds at most `burst`."""
-
-    refills = True
-
-    def __init__(self, row: ConstraintPlan) -> None:
-        super().__init__(row)
-        self._level = Fraction(self.setting.numbers["burst"]) if self.in_force else Fraction(0)
-        self._since = 0
-
-    @property
-    def _rate(self) -> Fraction:
-        return Fraction(self.setting.numbers["tokens"], self.setting.numbers["period_ns"])
-
-    def _earn(self, now: int) -> None:
-        if self.in_force:
-            self._level += self._rate * (now - self._since)
-            self._level = min(self._level, Fraction(self.setting.numbers["burst"]))
-        self._since = now
-
-    def change(self, setting: Setting, now: int) -> None:
-        self._earn(now)
-        was_in_force = self.in_force
-        self.setting = setting
-        if self.in_force:
-            burst = Fraction(setting.numbers["burst"])
-            self._level = min(self._level, burst) if was_in_force else burst
-
-    def admits(self, amount: int, now: int) -> bool:
-        self._earn(now)
-        return not self.in_force or amount <= self._level
-
-    def take(self, amount: int, now: int) -> None:
-        self._earn(now)
-        if self.in_force:
-            self._level -= amount
-
-    def time_until(self, amount: int, now: int) -> int:
-        self._earn(now)
-        if amount > self.setting.numbers["burst"]:
-            return -1
-        return max(0, ceil((amount - self._level) / self._rate))
-
-    def stated(self) -> int:
-        return min(int(self._rate * SECOND * 1_000_000), LARGEST) if self.in_force else -1
+        return self.most if self.in_force else -1
 
 
 class Pause(Limit):
     """Admits nobody while it is in force and paused."""
 
     def admits(self, amount: int, now: int) -> bool:
-        return not self.in_force or not self.setting.numbers["paused"]
+        return not self.in_force or not self.numbers["paused"]
 
     def stated(self) -> int:
         return -1 if self.admits(1, 0) else 0
-
-
-TYPES = {"concurrency": Slots, "rate_limit": Bucket, "pause": Pause}
-
-
-def limit(row: ConstraintPlan) -> Limit:
-    """Return the limit of a constraint."""
-    return TYPES[row.type](row)

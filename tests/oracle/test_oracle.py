@@ -1,36 +1,45 @@
-"""The engine against the oracle, event by event, over a thousand generated scenarios.
-
-Not held against it yet are forks, holds and full rooms: there the documents leave the order of events at one instant open,
-and the two have chosen differently (`docs/adr/0005`, "What happens first at one instant").
-"""
+"""The engine against the oracle, event by event, over a thousand generated scenarios."""
 
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sim.engine import Endless
 from tests.oracle.compare import difference
-from tests.oracle.strategies import rich
+from tests.oracle.strategies import FEATURES, all_together, rich
 from tests.runs import run
 
-FEATURES = ("policies", "reject", "queues", "strict", "preempt", "choose", "graph", "spawn", "life")
-EXAMPLES = 112
-"""For each feature: a thousand in all."""
+ALONE, TOGETHER = 33, 52
+"""Scenarios for each feature alone, and for each of `ROUNDS` of scenarios that mix them all: a thousand in all."""
+ROUNDS = 4
+PATIENT = settings(  # what differs is not shrunk: that takes minutes, and a small scenario is soon cut by hand
+    phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=list(HealthCheck), deadline=None
+)
 
 
-@pytest.mark.parametrize("feature", FEATURES)
-@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
-@given(data=st.data())
-def test_the_engine_does_what_the_oracle_says(feature: str, data: st.DataObject) -> None:
-    scenario: dict[str, Any] = data.draw(rich(feature))
+def check(scenario: dict[str, Any]) -> None:
     try:
         log = run(scenario)
     except Endless:  # a loop that takes no time; the oracle would go round for ever
         return
     told = difference(scenario, log)
     assert told is None, told
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@settings(PATIENT, max_examples=ALONE)
+@given(data=st.data())
+def test_the_engine_does_what_the_oracle_says(feature: str, data: st.DataObject) -> None:
+    check(data.draw(rich(feature)))
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+@settings(PATIENT, max_examples=TOGETHER)
+@given(data=st.data())
+def test_so_it_does_with_everything_together(seed: int, data: st.DataObject) -> None:
+    check(data.draw(all_together()) | {"seed": seed})
 
 
 def test_a_difference_is_told() -> None:

@@ -4,12 +4,12 @@ Rules:
 
 1. What a visit costs, how patient it is and whether it is skipped is drawn once. Every attempt draws how long it works and
    whether it fails when it asks, the first from the draws of visits, the others from those of retries.
-2. A pre-empted attempt and the one after it are one piece of work: it keeps its age and its fate, and does not count as a
-   further try.
+2. A pre-empted attempt counts like any other. The one after it keeps its age and its fate; what resumes also has no more
+   left of its timeout than the one before had.
 3. What is given back is stated after the end of the attempt, and those who waited for it are tried then.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from model.events import Kind, Skip, Status
 from model.plan import Constant, TaskPlan
 
-from .clock import Clock
-from .desk import Desk, Request
+from .clock import COMPLETION, Clock, Entry
+from .desk import Desk
+from .queues import Request
+from .sharing import Shared, Work
 
 if TYPE_CHECKING:
     from .agents import Agent
@@ -34,15 +36,16 @@ class Visit:
         self.step = step
         self.policy = policy = step.policy
         self.number = agent.visit(step.number)
+        self.asked = agent.world.clock.now
         self.attempts = 0
-        self.tries = 0
         self.kept: list[tuple[int, int]] = []  # what is held from one attempt to the next
         self.age: int | None = None  # of an attempt that was pre-empted
-        self.resumes_with: int | None = None
+        self.worked = self.lasted = 0  # by that attempt
         self.mode: str | None = None  # what becomes of the attempt that was pre-empted
         self.before: int | None = None  # the back-off before
         self.duration = 0
         self.fails = False
+        self.timeout = None if policy is None else policy.timeout_ns
         group = 0 if step.groups is None or agent.spawned_at is not None else int(step.groups[agent.place])
         self.demands = step.demands[group]
         self.amounts = [
@@ -56,6 +59,7 @@ class Visit:
             chance, reason = policy.skip
             if agent.draws.of_visit(chance.first, self.number) < chance.thresholds[0]:
                 self.skipped = Skip(reason)
+        self.draw_attempt()
 
     @property
     def states_all(self) -> bool:
@@ -64,36 +68,42 @@ class Visit:
     def draw_attempt(self) -> None:
         """Draw how long the next attempt works, and whether it fails."""
         draws, policy = self.agent.draws, self.policy
+        if self.mode != "resume" and policy is not None:
+            self.timeout = policy.timeout_ns
         fail = None if policy is None else policy.fail
         if self.attempts == 0:
             self.duration = draws.of_visit(self.step.duration, self.number)
             self.fails = fail is not None and draws.of_visit(fail.first, self.number) < fail.thresholds[0]
         elif self.mode is not None:
             if self.mode == "resume":
-                self.duration = self.resumes_with
+                self.duration -= self.worked
+                self.timeout = None if self.timeout is None else self.timeout - self.lasted
             elif self.mode == "resample":
                 self.duration = draws.following(policy.resample)
         else:
             self.duration = draws.following(policy.retry.duration)
             if fail is not None:
-                edge = fail.thresholds[min(self.tries, len(fail.thresholds) - 1)]
+                edge = fail.thresholds[min(self.attempts, len(fail.thresholds) - 1)]
                 self.fails = draws.following(fail.again) < edge
 
-    def goes_on_after_preemption(self) -> bool:
-        """Whether a pre-empted attempt is followed by another at once."""
-        return self.mode != "fail"
+    def again(self, mode: str | None, age: int, worked: int, lasted: int) -> None:
+        """Let the attempt that was pre-empted be followed by another; `lasted` is how long it took for what it `worked`."""
+        self.mode, self.age, self.worked, self.lasted = mode, age, worked, lasted
+        self.draw_attempt()
+        self.mode = None
 
     def may_retry(self, attempt: "Attempt", status: Status) -> bool:
         """Whether another attempt follows one that did not succeed."""
         retry = None if self.policy is None else self.policy.retry
-        if retry is None or status not in (Status.failed, Status.timed_out) or attempt.request.impossible:
+        failed = status in (Status.failed, Status.timed_out) or attempt.fails_by_preemption
+        if retry is None or not failed or attempt.request.impossible:
             return False
-        return self.tries < retry.attempts
+        return self.attempts < retry.attempts
 
     def back_off(self, attempt: "Attempt") -> int:
         """Return the ns until the next attempt."""
         retry = self.policy.retry
-        base = min(Fraction(retry.cap_ns), retry.delay_ns * retry.factor ** (self.tries - 1))
+        base = min(Fraction(retry.cap_ns), retry.delay_ns * retry.factor ** (self.attempts - 1))
         share = Fraction(0) if retry.draws is None else Fraction(self.agent.draws.following(retry.draws), BITS)
         match retry.jitter:
             case "full":
@@ -124,116 +134,223 @@ class Attempt:
         self.visit = visit
         self.desk = desk
         self.clock = clock
-        self.rejected = False
+        self.rejected = self.asks_for_more = False
+        self.fails_by_preemption = False
+        self.is_last = False  # whether no other follows, whatever becomes of it
         self.working = False
-        self.finished = False
-        visit.draw_attempt()
+        self.began = clock.now
+        self._go_on = go_on
+        self._work: tuple[Shared, Work] | None = None
+        self._end: Entry | None = None
+        self._left = self._works = 0
+        self._taken_at: dict[int, int] = {}
         policy = visit.policy
-        limit = None if policy is None else policy.timeout_ns
-        late = limit is not None and visit.duration > limit
-        self.works = limit if late else visit.duration
-        self.fate = Status.timed_out if late else Status.failed if visit.fails else Status.succeeded
-        has = {constraint for constraint, _ in visit.kept}
-        age = desk.age() if visit.age is None else visit.age
-        deadline = inf if policy is None or policy.deadline_ns is None else clock.now + policy.deadline_ns
+        has = [constraint for constraint, _ in visit.kept]
+        asked = [(constraint, amount) for constraint, amount in visit.amounts if constraint not in has]
+        one_by_one = [[each for each in asked if each[0] == number] for number in visit.step.acquire]
+        rest = [each for each in asked if each[0] not in visit.step.acquire]
+        self._parts = [part for part in [*one_by_one, rest] if part] or [[]]
         self.request = Request(
             agent=visit.agent.number,
             fleet=visit.agent.fleet.number,
             step=visit.step.number,
             visit=visit.number,
             attempt=visit.attempts,
-            amounts=[(constraint, amount) for constraint, amount in visit.amounts if constraint not in has],
+            amounts=[],
             priority=visit.agent.fleet.priority if policy is None else policy.priority,
-            deadline=deadline,
-            duration=visit.duration,
-            age=age,
+            deadline=inf if policy is None or policy.deadline_ns is None else visit.asked + policy.deadline_ns,
+            duration=visit.duration if visit.timeout is None else min(visit.duration, visit.timeout),
+            age=desk.age() if visit.age is None else visit.age,
             asked=clock.now,
+            first=clock.now,
             answer=go_on,
             preempted=self._preempt,
         )
-        visit.tries += visit.mode is None
         visit.attempts += 1
-        visit.age = visit.mode = None
+        visit.age = None
 
-    def start(self) -> None:
-        """The request was admitted: work begins."""
-        self.acquire()
-        self.request.holds += self.visit.kept
-        self.visit.kept = []
-        self.working = True
-        self.began = self.clock.now
-        self.desk.write(Kind.TaskStarted, self.request, -1, self.clock.now - self.request.asked)
-        if self.visit.step.body is None:
-            self.desk.running.append(self.request)
-        self.desk.settle()
+    def parts(self) -> Iterator[Request]:
+        """Yield the request for each part of what is acquired in order."""
+        for number, part in enumerate(self._parts):
+            if number:
+                self.request.age, self.request.asked = self.desk.age(), self.clock.now
+            self.request.amounts = part
+            self.asks_for_more = number + 1 < len(self._parts)
+            yield self.request
 
     def acquire(self) -> None:
         """State what was taken."""
         drawn = {demand.constraint for demand in self.visit.demands if not isinstance(demand.amount, Constant)}
         for constraint, amount in self.request.amounts:
-            if self.visit.states_all or constraint in drawn:
+            self._taken_at[constraint] = self.clock.now
+            if (self.visit.states_all or constraint in drawn) and not self.desk.limits[constraint].defers:
                 self.desk.write(Kind.ResourceAcquired, self.request, constraint, amount)
+
+    def start(self) -> None:
+        """Everything was admitted: work begins."""
+        self.request.holds = sorted(self.request.holds + self.visit.kept)
+        self.visit.kept = []
+        self.working = True
+        self.began = self.clock.now
+        self.desk.write(Kind.TaskStarted, self.request, -1, self.clock.now - self.request.first)
+        if self.visit.step.body is None:
+            self.desk.started(self.request)
+
+    def work(self) -> None:
+        """Go on when the work is done, or takes too long."""
+        timeout = self.visit.timeout
+        shared = [limit for limit in (self.desk.limits[c] for c, _ in self.visit.amounts) if isinstance(limit, Shared)]
+        fate = Status.failed if self.visit.fails else Status.succeeded
+        works = self.visit.duration
+        late = timeout is not None and works > timeout
+        if late:
+            works, fate = timeout, Status.timed_out
+        self._works = works
+        if not shared:
+            self._end = self.clock.at(self.clock.now + works, COMPLETION, lambda: self._go_on(fate))
+            return
+        self._work = shared[0], shared[0].begin(works, lambda: self._go_on(fate))
+        if timeout is not None:
+            self._end = self.clock.at(self.clock.now + timeout, COMPLETION, self._time_out)
+
+    def _time_out(self) -> None:
+        """Leave the processor, if the work is not done at this very instant."""
+        assert self._work is not None
+        shared, work = self._work
+        if shared.works(work):
+            shared.end(work)
+            self._end = self.clock.at(self.clock.now, COMPLETION, lambda: self._go_on(Status.timed_out))
 
     def end(self, status: Status) -> Status:
         """Stop working; what the next attempt keeps is not given back."""
-        self.finished = True
-        self.working = False
+        self.desk.again(self._end_of(status))
+        return status
+
+    def _end_of(self, status: Status) -> set[int]:
+        """Stop working; return the limits that have more room."""
+        self._stop()
+        began = self.began
         self.desk.write(Kind.TaskFinished, self.request, -1, int(status))
         retry = None if self.visit.policy is None else self.visit.policy.retry
-        if retry is not None and retry.holds and self.visit.may_retry(self, status):
+        keeps = retry is not None and retry.holds and status != Status.preempted and not self.is_last
+        if keeps and self.visit.may_retry(self, status):
             self.visit.kept = [(c, n) for c, n in self.request.holds if self.desk.limits[c].returns]
-            self.request.holds = []
-            if self.request in self.desk.running:
-                self.desk.running.remove(self.request)
-        else:
-            self.give_back()
-        return status
+            self.request.holds = [each for each in self.request.holds if each not in self.visit.kept]
+        heard = self._tell(status, [constraint for constraint, _ in self.visit.amounts], self.clock.now - began)
+        return heard | self._give_back() | self._settle()
+
+    def _tell(self, status: Status, governing: list[int], lasted: int) -> set[int]:
+        """Let limits hear of the end; return those for which that makes a difference."""
+        heard = set()
+        for constraint in governing:
+            limit = self.desk.limits[constraint]
+            before = limit.stated()
+            if limit.hear(status, lasted, self._taken_at.get(constraint, self.began), self.clock.now):
+                heard.add(constraint)
+            if limit.stated() != before:
+                self.desk.changed(limit)
+        return heard
+
+    def _undo(self) -> None:
+        """Give back what was acquired before the rest was refused, as if nothing had been done."""
+        acquired, self.request.holds = self.request.holds, []
+        freed = self._tell(Status.cancelled, [constraint for constraint, _ in acquired], 0)
+        for constraint, amount in acquired:
+            limit = self.desk.limits[constraint]
+            if limit.settles:
+                limit.settle(amount, 0, self._taken_at[constraint], self.clock.now)
+            limit.give(amount)
+            if limit.settles or limit.returns:
+                freed.add(constraint)
+                self.desk.write(Kind.ResourceReleased, self.request, constraint, amount)
+        self.desk.again(freed)
+
+    def _stop(self) -> None:
+        self.working = False
+        self.desk.over(self.request)
+        if self._end is not None:
+            self._end.off = True
+        if self._work is not None:
+            shared, work = self._work
+            self._left = shared.end(work)
+
+    def _give_back(self) -> set[int]:
+        """Give back what is held; return the limits that have more room."""
+        freed = set()
+        for constraint, amount in self.request.holds:
+            limit = self.desk.limits[constraint]
+            limit.give(amount)
+            if limit.returns:
+                freed.add(constraint)
+                if self.visit.states_all:
+                    self.desk.write(Kind.ResourceReleased, self.request, constraint, amount)
+        self.request.holds = []
+        return freed
+
+    def _settle(self) -> set[int]:
+        """Charge what is charged at the end; return the limits of which that is."""
+        freed = set()
+        amounts = dict(self.visit.amounts)
+        for demand in self.visit.demands:
+            if demand.cost is not None:
+                limit = self.desk.limits[demand.constraint]
+                cost = self.visit.agent.draws.of_visit(demand.cost, self.visit.number)
+                taken = 0 if limit.defers else amounts[demand.constraint]
+                limit.settle(taken, cost, self._taken_at[demand.constraint], self.clock.now)
+                freed.add(demand.constraint)
+                self.desk.write(Kind.ResourceReleased, self.request, demand.constraint, taken - cost)
+        return freed
+
+    def held(self) -> list[tuple[int, int]]:
+        """Return what is held and can be given back."""
+        return [
+            (constraint, amount) for constraint, amount in self.request.holds if self.desk.limits[constraint].returns
+        ]
 
     def give_back(self) -> None:
         """Give everything back, and let those who wait for it be tried."""
-        if self.visit.states_all:
-            for constraint, amount in self.request.holds:
-                if self.desk.limits[constraint].returns:
-                    self.desk.write(Kind.ResourceReleased, self.request, constraint, amount)
-        self.desk.again(self.desk.release(self.request))
+        self.desk.again(self._give_back())
 
     def reject(self) -> Status:
         """End an attempt that was refused."""
-        self.rejected = self.finished = True
+        self.rejected = True
         self.desk.write(Kind.TaskRejected, self.request, self.request.rejected_by, self.request.rejected_for)
         self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.failed))
+        self._undo()
         return Status.failed
 
     def abandon(self) -> Status:
         """End an attempt that waits no longer."""
-        self.finished = True
         waited = self.clock.now - self.request.asked
         self.desk.write(Kind.TaskAbandoned, self.request, self.request.last, waited)
         self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.cancelled))
         self.desk.leave(self.request)
+        self._undo()
         return Status.cancelled
 
     def over(self) -> None:
         """No other attempt follows: give back what was kept for it."""
         self.request.holds += self.visit.kept
         self.visit.kept = []
-        if self.request.holds:
-            self.give_back()
+        self.give_back()
 
-    def call_off(self) -> None:
+    def call_off(self, status: Status) -> None:
         """End at once, in whatever state."""
-        if self.request.waits_for is not None and not self.working:
+        self.is_last = True
+        if self.request.waits_for is not None:  # be it for what a hold gave back
+            self.working = False
             self.abandon()
         elif self.working:
-            self.working = False
-            self.end(Status.cancelled)
+            self.end(status)
         self.over()
 
-    def _preempt(self) -> None:
-        """Another one takes the slots."""
-        limits = [self.desk.limits[constraint] for constraint, _ in self.request.amounts]
-        self.visit.mode = next(limit.how.preempt for limit in limits if limit.how.preempt is not None)
-        self.visit.age = self.request.age
-        self.visit.resumes_with = self.visit.duration - (self.clock.now - self.began)
-        self.working, self.finished = False, True
-        self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.preempted))
+    def _preempt(self) -> set[int]:
+        """Lose the slots to another one."""
+        mode = self.request.loses_to
+        self.fails_by_preemption = mode == "fail"
+        freed = self._end_of(Status.preempted)
+        if not self.fails_by_preemption:
+            lasted = self.clock.now - self.began
+            worked = lasted if self._work is None else self._works - self._left
+            self.visit.again(mode, self.request.age, worked, lasted)
+        return freed
