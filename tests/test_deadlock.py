@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.events import Kind
+from model.governing import Governing
+from model.locks import Locks
 from model.log import Log
-from model.source import Source
+from model.scenario import Scenario
 from model.validation import load
 from sim.deadlocks import deadlocks
 from tests.invariants.reading import read
@@ -58,7 +60,10 @@ def test_a_cycle_is_no_deadlock_where_there_is_another_of_the_kind() -> None:
     fleets = [*OPPOSITE, fleet("z", {"task": "z", "duration": "5s", "needs": {"b": 1}})]
     assert detected([lock("a"), lock("b", 2)], fleets) == []
     log = told(run(scenario(until="1h", constraints=[lock("a"), lock("b", 2)], fleets=fleets)))
-    assert [line for line in log if "Resumed" in line] == ["5 TaskResumed x_0_ask_b#0 b 3", "6 TaskResumed y_0_ask_a#0 a 5"]
+    assert [line for line in log if "Resumed" in line] == [
+        "5 TaskResumed x_0_ask_b#0 b 3",
+        "6 TaskResumed y_0_ask_a#0 a 5",
+    ]
 
 
 def test_a_cycle_becomes_a_deadlock_when_the_other_waits_too() -> None:
@@ -109,8 +114,14 @@ def test_a_limit_that_will_be_raised_or_expires_is_no_reason_to_wait_for_good() 
 def test_a_limit_that_is_lowered_may_close_a_deadlock() -> None:
     fleets = [fleet("x", take("a", ask("a"), after="1s")), fleet("y", take("a", ask("a"), after="1s"))]
     slots = {**lock("a", 3), "changes": [{"at": "1500ms", "limit": 2}]}
-    # At 1 s x gets the third slot, and y waits for it. It comes back at 2 s, when the limit is 2 and both are held.
-    assert detected([slots], fleets) == ["2 DeadlockDetected y_0_ask_a#0 a 1"] or detected([slots], fleets) == []
+    # At 1 s x has the third slot, and y waits for it. At 1.5 s the limit is 2; at 2 s x is through and gives back both.
+    assert detected([slots], fleets) == []
+    # Where both wait for a third that somebody else has, they wait for good from the moment it is gone.
+    other = fleet("z", {"task": "z", "duration": "3s", "needs": {"a": 1}})
+    assert detected([slots], [*fleets, other]) == [
+        "1.5 DeadlockDetected x_0_ask_a#0 a 2",
+        "1.5 DeadlockDetected y_0_ask_a#0 a 0",
+    ]
 
 
 def test_a_parent_and_its_branches_or_the_agents_that_it_spawned() -> None:
@@ -126,18 +137,22 @@ def test_a_parent_and_its_branches_or_the_agents_that_it_spawned() -> None:
     ]
     spawning = {"hold": "w", "steps": [{"spawn": "c", "count": 2}]}
     child = {"name": "c", "steps": [{"task": "w", "duration": "1s"}]}
-    assert detected([slots], [fleet("p", spawning, count=2), child])[0] == "0 DeadlockDetected p_1_w#0 2"
+    assert detected([slots], [fleet("p", spawning, count=2), child])[0] == "0 DeadlockDetected p_1_w#0 6"
     assert detected([slots], [fleet("p", {**spawning, "give_back": True}, count=2), child]) == []
-    assert detected([slots], [fleet("p", {"hold": "w", "steps": [{"spawn": "c", "wait": False}]}, count=2), child]) == []
+    assert (
+        detected([slots], [fleet("p", {"hold": "w", "steps": [{"spawn": "c", "wait": False}]}, count=2), child]) == []
+    )
 
 
 def test_a_branch_that_will_be_called_off_does_not_wait_for_good() -> None:
-    """x may go on when either of its branches is through, and one of them needs nothing."""
-    either = {"fork": 2, "join": "any", "steps": [{"choose": [{"steps": [ask("b")]}]}]}
-    fleets = [fleet("x", take("a", {**either, "steps": [ask("b"), {"think": "1s"}]}, after="2s")), OPPOSITE[1]]
-    assert len(detected([lock("a"), lock("b")], fleets)) > 0  # both branches ask for b
-    graph = {"fork": 2, "join": "any", "width": 2, "steps": [{"task": "t", "duration": "9s", "skip_if": 0.5}, ask("b")]}
-    assert detected([lock("a"), lock("b")], [fleet("x", take("a", graph)), OPPOSITE[1]], seed=3) is not None
+    """x goes on when any of its branches is through; where one is skipped or works, the other will be called off."""
+    for skipped, found in ((0.0, True), (1.0, False)):
+        branch = {"repeat": 1, "steps": [{**ask("b"), "skip_if": skipped}, {"think": "1s"}]}
+        x = fleet("x", take("a", {"fork": 2, "join": "any", "steps": [branch]}, after="2s"))
+        assert bool(detected([lock("a"), lock("b")], [x, OPPOSITE[1]])) is found
+    works = {"choose": [{"steps": [ask("b")]}, {"steps": [{"task": "other", "duration": "1h"}]}]}
+    x = fleet("x", take("a", {"fork": 9, "join": "any", "steps": [works]}, after="2s"))
+    assert detected([lock("a"), lock("b")], [x, OPPOSITE[1]]) == []
 
 
 @pytest.mark.parametrize("limit", range(2, 13))
@@ -215,7 +230,9 @@ def locking(draw: st.DrawFn) -> dict[str, Any]:
             unique(step.get("steps", []), count)
         return steps
 
-    fleets = [fleet(f"f{n}", *unique(steps(2), [0]), count=draw(st.integers(1, 2))) for n in range(draw(st.integers(2, 4)))]
+    fleets = [
+        fleet(f"f{n}", *unique(steps(2), [0]), count=draw(st.integers(1, 2))) for n in range(draw(st.integers(2, 4)))
+    ]
     return scenario(until="1h", constraints=[lock(name, limits[name]) for name in names], fleets=fleets)
 
 
@@ -233,8 +250,7 @@ def closed_at(log: Log) -> int | None:
             mine[row.constraint] -= row.value
         elif row.kind == Kind.TaskBlocked:
             amounts = reading.amounts(row.task)
-            step = reading.program_of(row.task)
-            asked = [row.constraint] if "acquire" in step else list(amounts)
+            asked = [row.constraint] if "acquire" in reading.policy(row.step) else list(amounts)
             wanted[row.agent] = {number: amounts[number] or 0 for number in asked}
         elif row.kind == Kind.TaskResumed:
             wanted.pop(row.agent, None)
@@ -251,3 +267,71 @@ def closed_at(log: Log) -> int | None:
                 ):
                     return row.number
     return None
+
+
+@settings(max_examples=400, deadline=None)
+@given(locking())
+def test_every_deadlock_is_told_of_at_the_event_that_closes_it_and_no_other(row: dict[str, Any]) -> None:
+    log = run(row)
+    first = next((each.number for each in read(log).rows if each.kind == Kind.DeadlockDetected), None)
+    closed = closed_at(log)
+    assert (None if first is None else first - 1) == closed
+
+
+# What a person sees
+
+
+def sim(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "sim", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["two_locks", "philosophers", "parents"])
+def test_a_deadlock_that_is_not_expected_is_an_exit_code(name: str, tmp_path: Path) -> None:
+    file, log = str(SCENARIOS / f"{name}.yaml"), str(tmp_path / "log.arrows")
+    done = sim(file, "--log", log, "--json")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["deadlocks"] == json.loads(json.dumps(deadlocks(Log.open(log))))
+    done = sim(file, "--log", log, "--set", "expect_deadlock=false")
+    assert done.returncode == 3
+    assert "warning: a deadlock is possible" in done.stderr
+    assert "for good" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("two_locks", "constraints.index.limit=2"),
+        ("philosophers", "constraints.fork3.limit=2"),
+        ("parents", "constraints.slots.limit=13"),
+        ("parents", "fleets.parent.steps.plan.give_back=true"),
+        ("philosophers_ordered", "seed=5"),
+    ],
+)
+def test_a_remedy_removes_the_deadlock_and_the_warning(change: tuple[str, str], tmp_path: Path) -> None:
+    name, setting = change
+    arguments = [str(SCENARIOS / f"{name}.yaml"), "--set", setting, "--set", "expect_deadlock=false"]
+    done = sim(*arguments, "--log", str(tmp_path / "log.arrows"), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["deadlocks"] == []
+
+
+def test_the_warning_names_the_circle_and_the_order_that_removes_it(tmp_path: Path) -> None:
+    [warning] = load(SCENARIOS / "two_locks.yaml", ["expect_deadlock=false"]).warnings
+    assert warning.problem == (
+        "a deadlock is possible: writer.reindex asks for index while ledger is held, "
+        "and reader.audit asks for ledger while index is held"
+    )
+    assert warning.allowed == (
+        "taking them in one order everywhere, such as ledger, then index "
+        "or a limit of 2 for ledger or expect_deadlock: true"
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(locking())
+def test_where_no_deadlock_is_possible_none_comes(row: dict[str, Any]) -> None:
+    log = run(row)
+    if any(each.kind == Kind.DeadlockDetected for each in read(log).rows):
+        parsed = Scenario.model_validate(row)
+        assert Locks(parsed, Governing(parsed, [None] * len(parsed.fleets))).circle()
