@@ -89,6 +89,15 @@ BREAKS = scenario(
     fleet("b", {"think": "400ms"}, task()),
     until="1s",
 )  # fmt: skip
+LOCKED = scenario(
+    limit(1, "first", scope=None),
+    limit(1, "second", scope=None),
+    *(
+        fleet(name, {"hold": "h", "needs": {mine: 1}, "steps": [{"think": "100ms"}, task(needs={other: 1})]})
+        for name, mine, other in (("a", "first", "second"), ("b", "second", "first"))
+    ),
+    until="1s",
+)
 SHARED = scenario(limit(1, queue="processor_sharing"), fleet("a", task(), count=2))
 SPAWNED = scenario(fleet("a", {"spawn": "k"}), {"name": "k", "steps": [task()]})
 
@@ -137,6 +146,12 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         {"hearing"},
     ),
     ("the processor is faster", SHARED, numbers(0, 0, {"limit": 2}, {"limit": 2}), {"sharing"}),
+    # Who waits for good.
+    ("a deadlock of three", LOCKED, put(Kind.DeadlockDetected, {"value": 2}, value=3), {"deadlock"}),
+    ("one of two is caught", LOCKED, drop(Kind.DeadlockDetected, value=0), {"deadlock"}),
+    ("nobody told of the deadlock", LOCKED, drop(Kind.DeadlockDetected, value=2), {"deadlock"}),
+    ("caught twice", LOCKED, insert(Kind.DeadlockDetected, {"value": 0}), {"deadlock"}),
+    ("it waits for something else", LOCKED, put(Kind.DeadlockDetected, {"value": 0}, constraint=0), {"deadlock"}),
     ("the end of an agent has a value", SPAWNED, put(Kind.AgentFinished, SECOND, value=1), {"order"}),
 ]
 
@@ -151,6 +166,8 @@ def untold(log: Log, row: Row, what: str, rows: list[Row]) -> bool:
     """Whether the log would be another that could be: what is drawn, or done last, is told nowhere else."""
     reading, kind = read(log), Kind(row.kind)
     if what == "drop":
+        if kind is Kind.DeadlockDetected:
+            return True  # whether all are told of is tests/test_deadlock.py
         # Who stops, skips or never comes to what it was to do may have other strands that go on.
         return kind is Kind.AgentFinished or not any(
             other.task == row.task for other in rows[row.number + 1 :] if row.step >= 0
@@ -163,6 +180,7 @@ def untold(log: Log, row: Row, what: str, rows: list[Row]) -> bool:
             or (kind is Kind.TaskRetrying and jitter)
             or (kind is Kind.ResourceReleased and reading.settles(row.step, row.constraint))
             or (kind is Kind.AgentStarted and row.agent in reading.parents)
+            or kind is Kind.DeadlockDetected  # it may begin another deadlock
         )
     if what == "constraint" and kind in (Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskRejected):
         return None in reading.amounts(row.task).values()

@@ -20,6 +20,7 @@ def check(log: Log) -> list[str]:
     reading = read(log)
     found: list[str] = []
     waiting: dict[Task, int] = {}
+    holding: set[Task] = set()
     caught: dict[Task, Row] = {}
     knot: list[Row] = []
     for row in reading.rows:
@@ -38,6 +39,8 @@ def check(log: Log) -> list[str]:
                 found.append(reading.say(RULE, row, f"it is caught already in event {caught[row.task].number}"))
             if row.constraint != -1 and waiting.get(row.task) != row.constraint:
                 found.append(reading.say(RULE, row, f"it does not wait for {reading.constraint(row.constraint)}"))
+            if row.constraint == -1 and row.task not in holding:
+                found.append(reading.say(RULE, row, "it is no hold that goes on"))
             caught[row.task] = row
             continue
         if knot and knot[0].value != len({each.agent for each in knot}):
@@ -45,7 +48,11 @@ def check(log: Log) -> list[str]:
                 reading.say(RULE, knot[0], f"{knot[0].value} agents, and {len({r.agent for r in knot})} are told of")
             )
         knot = []
-        if row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
+        if row.kind == Kind.TaskStarted and reading.header.steps[row.step].kind == "hold":
+            holding.add(row.task)
+        elif row.kind == Kind.TaskFinished:
+            holding.discard(row.task)
+        elif row.kind in (Kind.TaskBlocked, Kind.TaskRebound):
             waiting[row.task] = row.constraint
         elif row.kind in (Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned):
             waiting.pop(row.task, None)
