@@ -80,7 +80,8 @@ def _instants(
             continue
         chain = settled.chains[key, name]
         off, within = happened[name] - told[name], tolerance(chain.waits, chain.calls)
-        furthest = max(furthest, (abs(off), within))
+        if abs(off) > furthest[0]:
+            furthest = abs(off), within
         if abs(off) > within:
             lines.append(
                 f"{key} {name}: simulated at {told[name]:.3f} s, real {1e3 * off:+.1f} ms; after {chain.waits} waits "

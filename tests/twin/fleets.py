@@ -41,8 +41,11 @@ class Life:
             over = attempt.finished
 
     async def arrives(self) -> None:
-        """Sleep until the agent comes."""
-        await asyncio.sleep(self._arrives - self._diary.now())
+        """Wait until the agent comes: a timer for the very moment, so that all timers ring in the order of arrivals."""
+        loop = asyncio.get_running_loop()
+        rings = loop.create_future()
+        loop.call_at(self._diary.began + self._arrives, rings.set_result, None)
+        await rings
         self._diary.arrives(self.agent)
 
     async def thinks(self, step: str) -> None:
@@ -70,8 +73,10 @@ class Life:
 class Fleet:
     """What all fleets have in common: they are entered, begin at time 0, and each agent goes its way."""
 
+    calls = False
+    """Whether an attempt is a call to a server."""
     call: Callable[[], Awaitable[object]] | None = None
-    """A call to the server that is answered at once, where there is a server."""
+    """A call to the server that is answered at once."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,7 +149,7 @@ class Nested(Fleet):
 
 
 class Patient(Fleet):
-    """Everybody wants one of 20 slots, and gives up after 700 ms."""
+    """Everybody wants one of 20 slots, and gives up after 795 ms."""
 
     def begins(self, diary: Diary) -> None:
         self.slots = asyncio.Semaphore(20)
@@ -155,7 +160,7 @@ class Patient(Fleet):
         if self.slots.locked():
             page.waits()
         try:
-            async with asyncio.timeout(0.7):
+            async with asyncio.timeout(0.795):
                 await self.slots.acquire()
         except TimeoutError:
             page.gives_up()
@@ -169,10 +174,10 @@ class Patient(Fleet):
 
 
 class Memory(Fleet):
-    """256 GB are shared: who needs more than there is waits on a condition, and a smaller one may pass."""
+    """288 GB are shared: who needs more than there is waits on a condition, and a smaller one may pass."""
 
     def begins(self, diary: Diary) -> None:
-        self.free = 256.0
+        self.free = 288.0
         self.given_back = asyncio.Condition()
 
     async def agent(self, me: Life) -> None:
@@ -241,12 +246,13 @@ class Limited(Fleet):
 class Clients(Fleet):
     """Clients of an HTTP server that answers 429 to those who come too often."""
 
+    calls = True
+    retrying: tenacity.AsyncRetrying
+    """How a client goes on after a 429."""
+
     def limiter(self, clock: Callable[[], float]) -> Limiter:
         """The limiter of the server."""
         raise NotImplementedError
-
-    retrying: tenacity.AsyncRetrying
-    """How a client goes on after a 429."""
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()

@@ -2,9 +2,10 @@
 
 Rules:
 
-1. A scenario is run again `LATE_RUNS` times with every wait (arrivals, thinking, work) late by an amount of its own, from
-   0 to the margin, or to a half, a quarter, ... of it; in every second run each wait is either on time or late by all of
-   that. Back-offs and what a 429 says are late by one amount for the whole run, since a scenario has one for all.
+1. A scenario is run again many times with every wait (arrivals, thinking, work) late: all by the same amount; each by an
+   amount of its own, from 0 to that; each on time or late by all of it. The amount is `FURTHER` times the margin, and a
+   half, a quarter, ... of that. Back-offs and what a 429 says are late by one amount for the whole run, since a scenario
+   has one for all.
 2. Timers that were set together ring in their order however late: agents never come in another order. Their calls may
    overtake each other: where there is a server, half of the lateness of an arrival is that of its call.
 3. A fact is settled if it is the same in all those runs: how an attempt ended, whether it waited, which of two was
@@ -12,14 +13,15 @@ Rules:
 4. What is not settled is not compared, and each twin says how much is: the tests hold it to that.
 
 How many waits and calls come before an instant (`Chain`) is read off the records: an attempt comes after what its agent
-did before, and one that waited also after whatever ended at the very instant at which it started.
+did before. Who waited for something that is given back comes after all that had ended by then: the k-th of several
+instants is late by no more than the latest of the first k. Who waited for a rate limit comes after one more timer.
 """
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,9 @@ from tests.runs import run
 
 from .records import Attempt, Key, Outcome, Records, simulated
 
-LATE_RUNS = 40
-SCALES = 5
+FURTHER = 1.5
+SCALES = tuple(FURTHER / 2**halved for halved in range(6))
+DICE = 4
 
 Data = dict[str, Any]
 Late = Callable[[], float]
@@ -63,11 +66,9 @@ class Settled:
 
     def __init__(self, data: Data, margin: float, calls: int = 0) -> None:
         self.records = simulated(run(data))
-        self.chains = chains(self.records, calls)
-        margins = [margin / 2 ** (number // 2 % SCALES) for number in range(LATE_RUNS)]
-        late = [
-            simulated(run(*_late(data, self.records, _dice(number, each), calls))) for number, each in enumerate(margins)
-        ]
+        self.chains = chains(self.records, calls, any(each["type"] in ("concurrency", "resource") for each in data["constraints"]))
+        patterns = [(scale * margin, each) for scale in SCALES for each in _patterns(scale * margin)]
+        late = [simulated(run(*_late(data, self.records, each, calls))) for _, each in patterns]
         made = self.records.attempts.keys()
         self.everything = set(made).union(*(each.attempts for each in late))
         always = set(made).intersection(*(each.attempts for each in late))
@@ -83,7 +84,7 @@ class Settled:
             for instant, chain in self.chains.items()
             if all(
                 _moved(instant, each, self.records) <= (chain.waits + chain.calls) * within + _EPS
-                for each, within in zip(late, margins, strict=True)
+                for each, (within, _) in zip(late, patterns, strict=True)
             )
         }
         self._late = late
@@ -138,36 +139,38 @@ def times(attempt: Attempt) -> dict[str, float]:
     return {name: at for name, at in named.items() if at is not None}
 
 
-def chains(records: Records, calls: int) -> dict[Instant, Chain]:
-    """Return what comes before each instant of the records."""
+def chains(records: Records, calls: int, given_back: bool) -> dict[Instant, Chain]:
+    """Return what comes before each instant of the records; `given_back` where who ends makes room for who waits."""
     found: dict[Instant, Chain] = {}
-    over: dict[str, tuple[float, Chain]] = {agent: (at, Chain(1, 0)) for agent, at in records.arrived.items()}
-    ended: dict[float, Chain] = defaultdict(lambda: Chain(0, 0))
-    events = sorted(
-        ((at, {"finished": 0, "asked": 1, "started": 2}[name], number, name, each)
-         for number, each in enumerate(records.attempts.values()) for name, at in times(each).items()
-         if not (name == "finished" and at == each.asked)),
-        key=lambda event: event[:3],
-    )  # fmt: skip
-    for at, _, _, name, each in events:
-        key = each.key
+    over = {agent: (at, Chain(1, 0)) for agent, at in records.arrived.items()}
+    ended = Chain(0, 0)
+    for at, _, _, key, name in sorted(_instants(records)):
+        attempt = records.attempts[key]
         if name == "asked":
             since, chain = over[key.agent]
             found[key, name] = chain = chain.then(int(at > since))
-            if each.outcome is Outcome.refused:  # at once, but for the call
+            if attempt.outcome is Outcome.refused:  # at once, but for the call
                 found[key, "finished"] = chain = chain.then(calls=calls)
                 over[key.agent] = (at, chain)
         elif name == "started":
             chain = found[key, "asked"].then(calls=calls)
-            if each.waited:  # it was woken by what ended at this instant, or by a timer
-                chain = chain | ended[at] if at in ended else chain.then(1)
+            if attempt.waited:
+                chain = chain | ended if given_back else chain.then(1)
             found[key, name] = chain
         else:
-            chain = found[key, "asked" if each.started is None else "started"].then(1, calls)
+            chain = found[key, "asked" if attempt.started is None else "started"].then(1, calls)
             found[key, name] = chain
             over[key.agent] = (at, chain)
-            ended[at] |= chain
+            ended |= chain
     return found
+
+
+def _instants(records: Records) -> Iterator[tuple[float, int, int, Key, str]]:
+    """The instants of the records; of those at one time what ends comes first, and then what is asked."""
+    for number, (key, attempt) in enumerate(records.attempts.items()):
+        for name, at in times(attempt).items():
+            if name != "finished" or attempt.outcome is not Outcome.refused:
+                yield at, ("finished", "asked", "started").index(name), number, key, name
 
 
 def agents(records: Records) -> dict[str, list[Attempt]]:
@@ -178,9 +181,12 @@ def agents(records: Records) -> dict[str, list[Attempt]]:
     return found
 
 
-def _dice(number: int, margin: float) -> Late:
-    dice = random.Random(number)
-    return lambda: margin * (dice.random() if number % 2 else dice.randrange(2))
+def _patterns(most: float) -> Iterator[Late]:
+    """How late waits can be, `most` at most: all the same, or by dice."""
+    yield lambda: most
+    for number in range(DICE):
+        yield partial(random.Random(number).uniform, 0, most)
+        yield partial(random.Random(number).choice, (0, most))
 
 
 def _outcome(attempt: Attempt) -> object:

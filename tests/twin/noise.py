@@ -49,6 +49,10 @@ class Noise:
         sums = [0.0, *accumulate(sorted(self.delays, reverse=True))]
         return lambda waits, calls: sums[min(waits, len(sums) - 1)] + waits * PERIOD_S + calls * self.call
 
+    def doubled(self) -> "Noise":
+        """Return a noise of which the tolerance is twice as large."""
+        return Noise([2 * each + PERIOD_S for each in self.delays], [2 * each for each in self.calls])
+
     def __str__(self) -> str:
         delays = sorted(self.delays)
         told = (

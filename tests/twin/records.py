@@ -163,12 +163,12 @@ class Diary:
     def __init__(self, clock: Callable[[], float], began: float) -> None:
         self.records = Records()
         self._clock = clock
-        self._began = began
+        self.began = began
         self._pages: dict[Key, Page] = {}
 
     def now(self) -> float:
         """Seconds since the fleet began."""
-        return self._clock() - self._began
+        return self._clock() - self.began
 
     def arrives(self, agent: str) -> None:
         """An agent is there."""

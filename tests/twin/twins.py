@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tests.runs import scenario
+from tests.runs import run, scenario
 
 from .fleets import FixedDelay, Fleet, Limited, Memory, Nested, Patient, Resized, RetryAfter, Semaphores
 from .lateness import Settled
+from .records import Records, simulated
 
 Data = dict[str, Any]
 
@@ -18,31 +19,34 @@ Data = dict[str, Any]
 class Twin:
     """A scenario and the real fleet that it describes."""
 
-    name: str
     fleet: type[Fleet]
     data: Data
     margin: float
-    """How many seconds late a single wait (with its call) may be while all that is promised is settled."""
+    """How many seconds late a single wait (with its call) may be."""
     promised: Mapping[str, float]
-    """How much of each kind of fact is settled, at least."""
+    """How much of each kind of fact is settled at that margin, at least."""
     wrong: Sequence[tuple[str, str, Any]]
-    """Changes that have to be told from reality: which kind of fact tells it, the path of the value, and the new value."""
+    """Changes that are told from reality: the kind of fact that tells it, the path of a value, the new value."""
+
+    @property
+    def name(self) -> str:
+        """What the twin is called: as its real fleet."""
+        return self.fleet.__name__
 
     @cached_property
     def settled(self) -> Settled:
         """What is compared."""
-        return Settled(self.data, self.margin, calls=int(self.fleet.call is not None or hasattr(self.fleet, "limiter")))
+        return Settled(self.data, self.margin, int(self.fleet.calls))
 
-
-def changed(data: Data, path: str, value: Any) -> Data:
-    """Return the scenario with another value at a path such as `constraints.0.limit`."""
-    copy = deepcopy(data)
-    *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-    place = copy
-    for part in way:
-        place = place[part]
-    place[last] = value
-    return copy
+    def changed(self, path: str, value: Any) -> Records:
+        """What the scenario says with another value at a path such as `constraints.0.limit`."""
+        data = deepcopy(self.data)
+        place = data if path.startswith(("constraints", "fleets")) else data["fleets"][0]
+        *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        for part in way:
+            place = place[part]
+        place[last] = value
+        return simulated(run(data))
 
 
 def grid(*milliseconds: int) -> Data:
@@ -60,8 +64,15 @@ def every(ms: float, count: int, start: float = 0) -> Data:
     return at(*(start + number * ms for number in range(count)))
 
 
+def _every_pulse() -> Data:
+    """Three pulses that empty the bucket, then six in which one token is left for about ten clients."""
+    first = [200 * pulse + 10 + 5 * number for pulse in range(3) for number in range(30)]
+    then = [200 * pulse + at for pulse in range(3, 9) for at in (75, *range(120, 150, 4))]
+    early = [200 * pulse + 40 for pulse in (3, 4, 6, 7)]
+    return at(*sorted([*first, *then, *early]))
+
+
 SEMAPHORES = Twin(
-    "semaphores",
     Semaphores,
     scenario(
         seed=1,
@@ -70,24 +81,27 @@ SEMAPHORES = Twin(
             {"id": "calls", "type": "concurrency", "limit": 24, "scope": "task:*_ask"},
             {"id": "sandboxes", "type": "concurrency", "limit": 16, "scope": "task:*_test"},
         ],
-        fleets=[
-            {
-                "name": "agent",
-                "count": 200,
-                "stagger": "1ms",
-                "steps": [
-                    {"task": "ask", "duration": grid(200, 250, 300)},
-                    {"think": "100ms"},
-                    {"task": "test", "duration": grid(150, 200, 250)},
-                ],
-            }
+        count=200,
+        stagger="1ms",
+        steps=[
+            {"task": "ask", "duration": grid(200, 250, 300)},
+            {"think": "100ms"},
+            {"task": "test", "duration": grid(150, 200, 250)},
         ],
     ),
-    0.02, {}, (),
+    margin=0.04,
+    promised={"outcomes": 1, "waits": 0.9, "order": 0.95, "instants": 0.8},
+    wrong=[
+        ("waits", "constraints.0.limit", 25),
+        ("waits", "constraints.0.limit", 23),
+        ("order", "constraints.0.queue", "lifo"),
+        ("order", "constraints.1.queue", "lifo"),
+        ("instants", "constraints.1.limit", 17),
+        ("instants", "steps.1.think", "200ms"),
+    ],
 )
 
 NESTED = Twin(
-    "nested",
     Nested,
     scenario(
         seed=1,
@@ -109,29 +123,41 @@ NESTED = Twin(
             },
         ],
     ),
-    0.02, {}, (),
+    margin=0.04,
+    promised={"outcomes": 1, "waits": 1, "order": 0.98, "instants": 0.9},
+    wrong=[
+        ("waits", "constraints.0.limit", 29),
+        ("order", "constraints.0.queue", "lifo"),
+        ("instants", "constraints.1.limit", 9),
+        ("instants", "fleets.0.steps.0.acquire", "atomic"),
+    ],
 )
 
 PATIENT = Twin(
-    "patient",
     Patient,
     scenario(
         seed=1,
         until=None,
         constraints=[{"id": "slots", "type": "concurrency", "limit": 20}],
-        arrivals=at(*(burst + number for burst in (0, 1200, 2400) for number in range(80))),
-        steps=[{"task": "call", "duration": grid(290, 300, 310), "patience": "700ms"}],
+        arrivals=at(*(burst + number / 4 for burst in (0, 1100) for number in range(100))),
+        steps=[{"task": "call", "duration": grid(295, 300, 305), "patience": "795ms"}],
     ),
-    0.02, {}, (),
+    margin=0.04,
+    promised={"outcomes": 1, "waits": 1, "order": 1, "instants": 1},
+    wrong=[
+        ("totals", "constraints.0.limit", 21),
+        ("outcomes", "constraints.0.queue", "lifo"),
+        ("outcomes", "steps.0.patience", "1.1s"),
+        ("outcomes", "steps.0.patience", "400ms"),
+    ],
 )
 
 MEMORY = Twin(
-    "memory",
     Memory,
     scenario(
         seed=1,
         until=None,
-        constraints=[{"id": "memory", "type": "resource", "capacity": 256, "scope": None}],
+        constraints=[{"id": "memory", "type": "resource", "capacity": 288, "scope": None}],
         arrivals=every(1, 200),
         steps=[
             {
@@ -141,11 +167,17 @@ MEMORY = Twin(
             }
         ],
     ),
-    0.02, {}, (),
+    margin=0.04,
+    promised={"outcomes": 1, "waits": 1, "order": 0.98, "instants": 0.98},
+    wrong=[
+        ("waits", "constraints.0.capacity", 292),
+        ("waits", "constraints.0.capacity", 284),
+        ("order", "constraints.0.admission", "strict"),
+        ("order", "constraints.0.queue", "lifo"),
+    ],
 )
 
 RESIZED = Twin(
-    "resized",
     Resized,
     scenario(
         seed=1,
@@ -161,37 +193,64 @@ RESIZED = Twin(
         arrivals=every(0.25, 250),
         steps=[{"task": "job", "duration": grid(200, 400)}],
     ),
-    0.02, {}, (),
+    margin=0.03,
+    promised={"outcomes": 1, "waits": 1, "order": 1, "instants": 0.9},
+    wrong=[
+        ("waits", "constraints.0.limit", 41),
+        ("order", "constraints.0.queue", "lifo"),
+        ("instants", "constraints.0.changes.0.limit", 11),
+        ("instants", "constraints.0.changes.1.at", "2.15s"),
+    ],
 )
 
 LIMITED = Twin(
-    "limited",
     Limited,
     scenario(
         seed=1,
         until=None,
         constraints=[{"id": "requests", "type": "rate_limit", "rate": "120/4s"}],
-        arrivals=at(*(number / 10 for number in range(180)), *(2516 + number / 10 for number in range(50))),
+        arrivals=at(*(number / 100 for number in range(150)), *(1508 + number / 100 for number in range(50))),
         steps=[{"task": "request", "duration": grid(100, 200)}],
     ),
-    0.014, {}, (),
+    margin=0.02,
+    promised={"outcomes": 1, "waits": 0.99, "order": 1, "instants": 0.98},
+    wrong=[
+        ("waits", "constraints.0.burst", 121),
+        ("waits", "constraints.0.burst", 119),
+        ("waits", "constraints.0.rate", "124/4s"),
+        ("waits", "constraints.0.algorithm", "sliding_window"),
+        ("order", "constraints.0.queue", "lifo"),
+    ],
 )
 
 FIXED_DELAY = Twin(
-    "fixed_delay",
     FixedDelay,
     scenario(
         seed=1,
         until=None,
         constraints=[{"id": "bucket", "type": "rate_limit", "rate": "5/s", "burst": 88, "on_limit": "reject"}],
-        arrivals=at(*(200 * pulse + 10 + 5 * number for pulse in range(3) for number in range(30)), *(200 * pulse + after for pulse in range(3, 10) for after in ([40] if pulse in (3, 4, 6, 7) else []) + [75, *range(120, 150, 4)])),
-        steps=[{"task": "ask", "duration": grid(100, 200), "retry": {"max_attempts": 3, "delay": "0.615s", "retry_after": False}}],
+        arrivals=_every_pulse(),
+        steps=[
+            {
+                "task": "ask",
+                "duration": grid(100, 200),
+                "retry": {"max_attempts": 3, "delay": "0.615s", "retry_after": False},
+            }
+        ],
     ),
-    0.02, {}, (),
+    margin=0.03,
+    promised={"outcomes": 0.7, "waits": 0.85, "order": 0.7, "instants": 0.85},
+    wrong=[
+        ("totals", "constraints.0.burst", 92),
+        ("totals", "constraints.0.rate", "6/s"),
+        ("totals", "steps.0.retry.max_attempts", 4),
+        ("outcomes", "constraints.0.on_limit", "block"),
+        ("instants", "steps.0.retry.delay", "0.915s"),
+        ("instants", "steps.0.retry.delay", "0.315s"),
+    ],
 )
 
 RETRY_AFTER = Twin(
-    "retry_after",
     RetryAfter,
     scenario(
         seed=1,
@@ -206,10 +265,19 @@ RETRY_AFTER = Twin(
                 "retry_after": "1s",
             }
         ],
-        arrivals=at(*(window + after for window in (0, 1000) for after in [*range(50, 350, 4), *range(450, 850, 16)])),
+        arrivals=at(*(window + after for window in (0, 1000) for after in (*range(50, 350, 4), *range(450, 850, 16)))),
         steps=[{"task": "ask", "duration": grid(100, 200), "retry": {"max_attempts": 2, "delay": "0s"}}],
     ),
-    0.02, {}, (),
+    margin=0.04,
+    promised={"outcomes": 1, "waits": 1, "order": 0.9, "instants": 1},
+    wrong=[
+        ("totals", "steps.0.retry.max_attempts", 3),
+        ("outcomes", "constraints.0.rate", "76/s"),
+        ("outcomes", "constraints.0.rate", "74/s"),
+        ("outcomes", "constraints.0.algorithm", "token_bucket"),
+        ("outcomes", "constraints.0.retry_after", "exact"),
+        ("instants", "constraints.0.retry_after", "2s"),
+    ],
 )
 
 TWINS = [SEMAPHORES, NESTED, PATIENT, MEMORY, RESIZED, LIMITED, FIXED_DELAY, RETRY_AFTER]

@@ -1,0 +1,251 @@
+"""Real fleets beside their simulated twins: what agrees, what tells them apart, and how noisy the clock may be."""
+
+import asyncio
+import time
+from functools import cache
+
+import aiolimiter
+import pytest
+
+from tests.runs import run, scenario
+
+from .compare import Verdict, compare
+from .lateness import Settled
+from .noise import PERIOD_S, Noise, witnessed
+from .records import Diary, Records, simulated
+from .stage import TRIES, live
+from .twins import PATIENT, TWINS, Twin
+
+pytestmark = pytest.mark.xdist_group("twin")  # two fleets at once would be each other's noise
+"""With `--dist loadgroup`; the noise of the other tests is measured."""
+
+NAMES = {twin.name: twin for twin in TWINS}
+REPEATS_S = 3.0
+"""No fleet runs again once so many seconds were spent on that: all of this takes less than 40 s."""
+WRONG = [(twin.name, *change) for twin in TWINS for change in twin.wrong]
+
+_repeated_s = 0.0
+
+
+@cache
+def performance(name: str) -> tuple[Records, Noise]:
+    """Let the real fleet run, again where the clock was too noisy, whatever the fleet did."""
+    global _repeated_s
+    twin, tries = NAMES[name], 0
+    while True:
+        real, noise = live(twin.fleet, twin.settled.records)
+        tries += 1
+        if noise.worst <= twin.margin or tries == TRIES or _repeated_s > REPEATS_S:
+            return real, noise
+        _repeated_s += real.end
+
+
+def seen(twin: Twin) -> tuple[Records, Noise]:
+    """What the real fleet did, where the clock was quiet enough for this twin."""
+    real, noise = performance(twin.name)
+    if noise.worst > twin.margin:
+        pytest.skip(
+            f"too noisy: a wait may be {1e3 * noise.worst:.1f} ms late, this twin bears {1e3 * twin.margin:.0f} ms; {noise}"
+        )
+    return real, noise
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_promised_does_not_hang_on_a_late_wake(name):
+    shares, promised = NAMES[name].settled.shares, NAMES[name].promised
+    assert shares.keys() == promised.keys()
+    assert {kind: share for kind, share in shares.items() if share < promised[kind]} == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reality_does_what_the_simulation_says(name):
+    twin = NAMES[name]
+    real, noise = seen(twin)
+    verdict = compare(twin.settled, twin.settled.records, real, noise)
+    assert not verdict.differences, f"{noise}\n" + "\n".join(verdict.differences)
+
+
+@pytest.mark.parametrize(("name", "kind", "path", "value"), WRONG)
+def test_a_wrong_scenario_is_told_from_reality(name, kind, path, value):
+    twin = NAMES[name]
+    real, noise = seen(twin)
+    wrong = twin.changed(path, value)
+    if kind == "instants" and not compare(twin.settled, wrong, twin.settled.records, noise.doubled()).instants:
+        pytest.skip(f"too noisy: the change moves nothing by twice the tolerance; {noise}")
+    assert getattr(compare(twin.settled, wrong, real, noise), kind)
+
+
+def test_the_simulation_agrees_with_itself():
+    settled = PATIENT.settled
+    assert compare(settled, settled.records, settled.records, Noise([0.0])) == Verdict([], [], [], [], [], (0.0, 0.0))
+
+
+def test_an_attempt_that_no_simulation_makes_is_a_difference():
+    data = scenario(until=None, steps=[{"task": "one", "duration": "100ms"}])
+    settled = Settled(data, margin=0.01)
+    more = simulated(run({**data, "fleets": [{**data["fleets"][0], "count": 2}]}))
+    assert compare(settled, settled.records, more, Noise([0.0])).outcomes == ["a_1_one: simulated not made, real done"]
+
+
+# The noise of the clock
+
+
+def test_the_tolerance_is_the_sum_of_the_largest_delays_and_of_what_no_witness_sees():
+    tolerance = Noise([0.001, 0.005, 0.003], [0.002, 0.004]).tolerance()
+    assert tolerance(0, 0) == 0
+    assert tolerance(1, 0) == pytest.approx(0.005 + PERIOD_S)
+    assert tolerance(2, 1) == pytest.approx(0.008 + 2 * PERIOD_S + 0.004)
+    assert tolerance(9, 0) == pytest.approx(0.009 + 9 * PERIOD_S)
+
+
+def test_the_witness_sees_a_loop_that_is_held_up():
+    async def held_up() -> Noise:
+        async with witnessed() as noise:
+            await asyncio.sleep(0.02)
+            time.sleep(0.05)
+            await asyncio.sleep(0.02)
+        return noise
+
+    assert asyncio.run(held_up()).worst >= 0.05
+
+
+def test_a_noisy_clock_is_a_reason_to_skip_and_never_to_agree(monkeypatch):
+    monkeypatch.setitem(globals(), "performance", lambda name: (PATIENT.settled.records, Noise([PATIENT.margin])))
+    with pytest.raises(pytest.skip.Exception, match=r"a wait may be 42\.0 ms late, this twin bears 40 ms"):
+        seen(PATIENT)
+
+
+# Where asyncio and aiolimiter differ from the simulator, and where they do not
+
+
+def tried(limits: list[dict], fleets: list[dict]) -> list[str]:
+    """Who is admitted by the simulator, in order, by the name of the fleet."""
+    records = simulated(run(scenario(until=None, constraints=limits, fleets=fleets)))
+    return [key.agent.rpartition("_")[0] for key in records.order if key.agent != "holder_0"]
+
+
+def one_after_the_other(limit: dict) -> list[str]:
+    """A holder gives back at 1 s; somebody waits for it, and a newcomer asks at that very instant."""
+    step = {"task": "work", "duration": "1s"}
+    arrivals = {"holder": "0s", "waits": "500ms", "newcomer": "1s"}
+    fleets = [{"name": name, "arrivals": {"at": [when]}, "steps": [step]} for name, when in arrivals.items()]
+    return tried([limit], fleets)
+
+
+def test_a_semaphore_gives_its_slot_to_who_waits_and_not_to_a_newcomer():
+    async def fleet() -> list[str]:
+        slot, admitted = asyncio.Semaphore(1), []
+
+        async def agent(name: str) -> None:
+            async with slot:
+                admitted.append(name)
+
+        await slot.acquire()
+        waits = asyncio.create_task(agent("waits"))
+        await asyncio.sleep(0)
+        slot.release()
+        await agent("newcomer")  # in the same turn of the loop
+        await waits
+        return admitted
+
+    assert asyncio.run(fleet()) == ["waits", "newcomer"]
+    assert one_after_the_other({"id": "slot", "type": "concurrency", "limit": 1}) == ["waits", "newcomer"]
+
+
+async def at_a_condition(notify: str) -> list[str]:
+    """A slot that is counted with a Condition, given back while somebody waits and a newcomer comes."""
+    condition, free, admitted = asyncio.Condition(), 0, []
+
+    async def agent(name: str) -> None:
+        nonlocal free
+        async with condition:
+            while not free:
+                await condition.wait()
+            free -= 1
+        admitted.append(name)
+        await gives_back()
+
+    async def gives_back() -> None:
+        nonlocal free
+        async with condition:
+            free += 1
+            getattr(condition, notify)()
+
+    waits = asyncio.create_task(agent("waits"))
+    await asyncio.sleep(0)
+    await gives_back()
+    await agent("newcomer")  # in the same turn of the loop
+    await waits
+    return admitted
+
+
+@pytest.mark.parametrize("notify", ["notify", "notify_all"])
+def test_a_condition_lets_a_newcomer_pass_who_comes_before_the_loop_turns_and_the_simulator_does_not(notify):
+    assert asyncio.run(at_a_condition(notify)) == ["newcomer", "waits"]
+    memory = {"id": "memory", "type": "resource", "capacity": 1}
+    assert one_after_the_other(memory) == ["waits", "newcomer"]
+
+
+def test_who_is_notified_for_nothing_goes_to_the_end_of_a_condition():
+    async def fleet() -> list[str]:
+        condition, admitted, is_open = asyncio.Condition(), [], False
+
+        async def agent(name: str) -> None:
+            async with condition:
+                while not is_open:
+                    await condition.wait()
+                admitted.append(name)
+
+        agents = [asyncio.create_task(agent(name)) for name in ("first", "second")]
+        await asyncio.sleep(0)
+        async with condition:
+            condition.notify()  # the first looks, and waits again
+        await asyncio.sleep(0)
+        async with condition:
+            is_open = True
+            condition.notify_all()
+        await asyncio.gather(*agents)
+        return admitted
+
+    assert asyncio.run(fleet()) == ["second", "first"]
+
+
+def test_aiolimiter_wakes_who_wants_least_as_first_fit_does():
+    async def fleet() -> list[str]:
+        limiter, admitted = aiolimiter.AsyncLimiter(4, time_period=0.2), []
+
+        async def agent(name: str, amount: float) -> None:
+            await limiter.acquire(amount)
+            admitted.append(name)
+
+        await limiter.acquire(4)
+        await asyncio.gather(agent("large", 3), agent("small", 1))
+        return admitted
+
+    limit = {"id": "bucket", "type": "rate_limit", "rate": "4/200ms"}
+    fleets = [
+        {"name": name, "count": 1, "steps": [{"task": "work", "duration": "0s", "cost": cost}]}
+        for name, cost in {"holder": 4, "large": 3, "small": 1}.items()
+    ]
+    assert asyncio.run(fleet()) == tried([limit], fleets) == ["small", "large"]
+    assert tried([{**limit, "admission": "strict"}], fleets) == ["large", "small"]
+
+
+def test_aiolimiter_lets_a_newcomer_pass_whose_loop_was_late_and_the_simulator_does_not():
+    async def fleet() -> list[str]:
+        limiter, admitted = aiolimiter.AsyncLimiter(1, time_period=0.02), []
+
+        async def agent(name: str) -> None:
+            await limiter.acquire()
+            admitted.append(name)
+
+        await limiter.acquire()
+        waits = asyncio.create_task(agent("waits"))
+        await asyncio.sleep(0)
+        time.sleep(0.03)  # the loop is held up: a request has been earned, and nobody was woken for it
+        await agent("newcomer")
+        await waits
+        return admitted
+
+    assert asyncio.run(fleet()) == ["newcomer", "waits"]
+    assert one_after_the_other({"id": "bucket", "type": "rate_limit", "rate": "1/s"}) == ["waits", "newcomer"]
