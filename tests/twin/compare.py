@@ -31,7 +31,9 @@ class Verdict:
     def differences(self) -> list[str]:
         """The first few differences of each kind."""
         kinds = (self.totals, self.outcomes, self.waits, self.order, self.instants)
-        return [line for kind in kinds for line in [*kind[:SHOWN], *([f"... {len(kind)} in all"] if kind[SHOWN:] else [])]]
+        return [
+            line for kind in kinds for line in [*kind[:SHOWN], *([f"... {len(kind)} in all"] if kind[SHOWN:] else [])]
+        ]
 
 
 def compare(settled: Settled, simulated: Records, real: Records, noise: Noise) -> Verdict:
@@ -58,7 +60,11 @@ def compare(settled: Settled, simulated: Records, real: Records, noise: Noise) -
 
 
 def _order(settled: Settled, simulated: Records, real: Records) -> list[str]:
-    keys, told, happened = settled.started, places(settled.started, simulated.order), places(settled.started, real.order)
+    keys, told, happened = (
+        settled.started,
+        places(settled.started, simulated.order),
+        places(settled.started, real.order),
+    )
     known = (told >= 0) & (happened >= 0)
     differ = settled.pairs & known[:, None] & known[None, :] & (before(told) != before(happened))
     return [

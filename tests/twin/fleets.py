@@ -11,7 +11,7 @@ Rules:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Self
 
 import aiolimiter
@@ -73,7 +73,7 @@ class Life:
 class Fleet:
     """What all fleets have in common: they are entered, begin at time 0, and each agent goes its way."""
 
-    calls = False
+    served = False
     """Whether an attempt is a call to a server."""
     call: Callable[[], Awaitable[object]] | None = None
     """A call to the server that is answered at once."""
@@ -246,7 +246,7 @@ class Limited(Fleet):
 class Clients(Fleet):
     """Clients of an HTTP server that answers 429 to those who come too often."""
 
-    calls = True
+    served = True
     retrying: tenacity.AsyncRetrying
     """How a client goes on after a 429."""
 
@@ -277,10 +277,8 @@ class Clients(Fleet):
 
     async def agent(self, me: Life) -> None:
         await me.arrives()
-        try:
+        with suppress(httpx.HTTPStatusError):  # the last of its attempts may be refused as well
             await self.retrying.copy()(self._asks, me)
-        except httpx.HTTPStatusError:
-            pass  # the last of its attempts was refused as well
 
     async def _asks(self, me: Life) -> None:
         self._asking[me.agent] = page = me.asks("ask")
@@ -308,7 +306,9 @@ class FixedDelay(Clients):
 
 def as_told(state: tenacity.RetryCallState) -> float:
     """Return the seconds that the response said."""
-    return float(state.outcome.exception().response.headers["retry-after"])
+    refusal = state.outcome and state.outcome.exception()
+    assert isinstance(refusal, httpx.HTTPStatusError)
+    return float(refusal.response.headers["retry-after"])
 
 
 class RetryAfter(Clients):

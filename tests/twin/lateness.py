@@ -18,7 +18,7 @@ instants is late by no more than the latest of the first k. Who waited for a rat
 """
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -66,14 +66,20 @@ class Settled:
 
     def __init__(self, data: Data, margin: float, calls: int = 0) -> None:
         self.records = simulated(run(data))
-        self.chains = chains(self.records, calls, any(each["type"] in ("concurrency", "resource") for each in data["constraints"]))
+        self.chains = chains(
+            self.records, calls, any(each["type"] in ("concurrency", "resource") for each in data["constraints"])
+        )
         patterns = [(scale * margin, each) for scale in SCALES for each in _patterns(scale * margin)]
         late = [simulated(run(*_late(data, self.records, each, calls))) for _, each in patterns]
         made = self.records.attempts.keys()
         self.everything = set(made).union(*(each.attempts for each in late))
         always = set(made).intersection(*(each.attempts for each in late))
         self.outcomes, self.waited = (
-            {key for key in always if all(fact(each.attempts[key]) == fact(self.records.attempts[key]) for each in late)}
+            {
+                key
+                for key in always
+                if all(fact(each.attempts[key]) == fact(self.records.attempts[key]) for each in late)
+            }
             for fact in (_outcome, _waited)
         )
         self.totals = {
@@ -208,7 +214,9 @@ def _late(data: Data, records: Records, late: Late, calls: int) -> tuple[Data, d
     """Return the scenario with every wait late, as arrivals and durations from tables."""
     share = 0.5 if calls else 1.0
     arrived = _arrivals(records, lambda: share * late())
-    tables = {fleet["name"]: _table(fleet, records, arrived, lambda: (1 - share) * late(), late) for fleet in data["fleets"]}
+    tables = {
+        fleet["name"]: _table(fleet, records, arrived, lambda: (1 - share) * late(), late) for fleet in data["fleets"]
+    }
     fleets = [_from_table(fleet, late) for fleet in data["fleets"]]
     constraints = [_told_late(each, late) for each in data["constraints"]]
     return {**data, "fleets": fleets, "constraints": constraints}, tables

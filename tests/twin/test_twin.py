@@ -9,10 +9,12 @@ import pytest
 
 from tests.runs import run, scenario
 
+from . import __main__
 from .compare import Verdict, compare
-from .lateness import Settled
+from .lateness import Data, Settled
 from .noise import PERIOD_S, Noise, witnessed
-from .records import Diary, Records, simulated
+from .pictures import side_by_side
+from .records import Records, simulated
 from .stage import TRIES, live
 from .twins import PATIENT, TWINS, Twin
 
@@ -115,16 +117,48 @@ def test_a_noisy_clock_is_a_reason_to_skip_and_never_to_agree(monkeypatch):
         seen(PATIENT)
 
 
+# What is shown
+
+
+def test_the_pictures_show_what_happened():
+    limit = {"id": "slot", "type": "concurrency", "limit": 1, "on_limit": "reject", "retry_after": "1s"}
+    step = {"task": "one", "duration": "1s", "retry": {"max_attempts": 2, "delay": "0s"}}
+    refused = simulated(run(scenario(until=None, constraints=[limit], arrivals={"at": ["0s", "0.5s"]}, steps=[step])))
+    waits = scenario(until=None, constraints=[{**limit, "on_limit": "block"}], arrivals={"at": ["0s", "0.5s"]})
+    waits["fleets"][0]["steps"] = [step]
+    assert side_by_side(refused, simulated(run(waits)), ("refused", "waits")).splitlines()[1:3] == [
+        "a_0 |################                        |  |################                        |",
+        "a_1 |........xrrrrrrrrrrrrrrr################|  |........--------################        |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("slots", "late_s", "code", "verdict"),
+    [
+        (20, 0.0, 0, "verdict    no difference"),
+        (21, 0.0, 1, "done: simulated 120, real 126"),
+        (21, 1.0, 0, "too noisy, nothing is concluded"),
+    ],
+)
+def test_the_command_ends_with_1_where_a_fleet_differs_and_the_clock_is_quiet(
+    monkeypatch, capsys, slots, late_s, code, verdict
+):
+    other = PATIENT.changed("constraints.0.limit", slots)
+    monkeypatch.setattr(__main__, "live", lambda fleet, drawn: (other, Noise([late_s])))
+    assert __main__.main(["Patient"]) == code
+    assert verdict in capsys.readouterr().out
+
+
 # Where asyncio and aiolimiter differ from the simulator, and where they do not
 
 
-def tried(limits: list[dict], fleets: list[dict]) -> list[str]:
+def tried(limits: list[Data], fleets: list[Data]) -> list[str]:
     """Who is admitted by the simulator, in order, by the name of the fleet."""
     records = simulated(run(scenario(until=None, constraints=limits, fleets=fleets)))
     return [key.agent.rpartition("_")[0] for key in records.order if key.agent != "holder_0"]
 
 
-def one_after_the_other(limit: dict) -> list[str]:
+def one_after_the_other(limit: Data) -> list[str]:
     """A holder gives back at 1 s; somebody waits for it, and a newcomer asks at that very instant."""
     step = {"task": "work", "duration": "1s"}
     arrivals = {"holder": "0s", "waits": "500ms", "newcomer": "1s"}
