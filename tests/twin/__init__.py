@@ -3,8 +3,8 @@
 Rules:
 
 1. Both meet the same work: the real fleet sleeps for what the simulator drew, as its log says it, agent by agent.
-2. What is compared is what does not hang on a late wake, found before the real fleet runs (`lateness`): who was admitted
-   before whom, who waited, how every attempt ended, the totals, and when everything happened.
+2. What is compared is what does not hang on a late wake (`lateness`, `settled`): who was admitted before whom, who waited,
+   how every attempt ended, the totals, and when everything happened.
 3. The tolerance of an instant follows from what a witness in the same loop measured during the same run (`noise`). Where
    a single wait may be later than a twin bears, its tests are skipped with that figure. Nothing is ever loosened.
 4. Each twin comes with scenarios that are wrong on purpose, and that the same comparison has to tell from reality.

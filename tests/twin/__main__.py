@@ -7,8 +7,8 @@ import argparse
 import sys
 
 from .compare import compare
-from .lateness import totals
 from .pictures import side_by_side
+from .settled import totals
 from .stage import live
 from .twins import TWINS, Twin
 

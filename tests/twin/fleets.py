@@ -38,6 +38,7 @@ class Life:
             self._thinks.setdefault(step, attempt.asked - over)
             self._works[step] = attempt.work_s
             self._needs[step] = attempt.amount
+            assert attempt.finished is not None
             over = attempt.finished
 
     async def arrives(self) -> None:

@@ -3,8 +3,7 @@
 `.` not there, or thinking; `-` waits; `#` works; `x` is refused, and `r` backs off until it asks again; ` ` is done.
 """
 
-from .lateness import agents
-from .records import Attempt, Outcome, Records
+from .records import Attempt, Outcome, Records, agents
 
 LINES = 16
 COLUMNS = 40
@@ -32,11 +31,12 @@ def picture(records: Records, names: list[str], end: float) -> list[str]:
 
 def _mark(attempts: list[Attempt], at: float, column: float) -> str:
     """What the agent does at this time; a refusal takes no time, and is shown in the column in which it falls."""
-    if any(each.outcome is Outcome.refused and abs(each.asked - at) <= column / 2 for each in attempts):
+    if any(each.outcome is Outcome.refused and -column / 2 <= each.asked - at < column / 2 for each in attempts):
         return "x"
     for each, after in zip(attempts, [*attempts[1:], None], strict=True):
         if at < each.asked:
             return "."
+        assert each.finished is not None
         if at < (each.finished if each.started is None else each.started):
             return "-"
         if at < each.finished:

@@ -83,6 +83,20 @@ class Records:
         return max(each.finished or each.asked for each in self.attempts.values())
 
 
+def times(attempt: Attempt) -> dict[str, float]:
+    """The instants of an attempt, by name."""
+    named = {"asked": attempt.asked, "started": attempt.started, "finished": attempt.finished}
+    return {name: at for name, at in named.items() if at is not None}
+
+
+def agents(records: Records) -> dict[str, list[Attempt]]:
+    """The attempts of each agent, in the order in which it made them."""
+    found: dict[str, list[Attempt]] = {agent: [] for agent in records.arrived}
+    for attempt in records.attempts.values():
+        found[attempt.key.agent].append(attempt)
+    return found
+
+
 def simulated(log: Log) -> Records:
     """Read the records of a run from its log."""
     records, roster = Records(), Roster(log.header)

@@ -3,9 +3,8 @@
 import asyncio
 
 from .fleets import Fleet, Life
-from .lateness import agents
 from .noise import Noise, no_collection, witnessed
-from .records import Diary, Records
+from .records import Diary, Records, agents
 
 LEAD_S = 0.1
 """Time 0 is so long after the agents were created, so that all of them are ready then."""

@@ -11,10 +11,10 @@ from tests.runs import run, scenario
 
 from . import __main__
 from .compare import Verdict, compare
-from .lateness import Data, Settled
 from .noise import PERIOD_S, Noise, witnessed
 from .pictures import side_by_side
 from .records import Records, simulated
+from .settled import Data, Settled
 from .stage import TRIES, live
 from .twins import PATIENT, TWINS, Twin
 

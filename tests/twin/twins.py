@@ -9,8 +9,8 @@ from typing import Any
 from tests.runs import run, scenario
 
 from .fleets import FixedDelay, Fleet, Limited, Memory, Nested, Patient, Resized, RetryAfter, Semaphores
-from .lateness import Settled
 from .records import Records, simulated
+from .settled import Settled
 
 Data = dict[str, Any]
 
@@ -86,10 +86,10 @@ SEMAPHORES = Twin(
         steps=[
             {"task": "ask", "duration": grid(200, 250, 300)},
             {"think": "100ms"},
-            {"task": "test", "duration": grid(150, 200, 250)},
+            {"task": "test", "duration": "200ms"},
         ],
     ),
-    margin=0.06,
+    margin=0.04,
     promised={"outcomes": 1, "waits": 0.9, "order": 0.95, "instants": 0.8},
     wrong=[
         ("waits", "constraints.0.limit", 25),
@@ -123,7 +123,7 @@ NESTED = Twin(
             },
         ],
     ),
-    margin=0.06,
+    margin=0.04,
     promised={"outcomes": 1, "waits": 1, "order": 0.98, "instants": 0.9},
     wrong=[
         ("waits", "constraints.0.limit", 29),
@@ -142,7 +142,7 @@ PATIENT = Twin(
         arrivals=at(*(burst + number / 4 for burst in (0, 1100) for number in range(100))),
         steps=[{"task": "call", "duration": grid(295, 300, 305), "patience": "795ms"}],
     ),
-    margin=0.04,
+    margin=0.03,
     promised={"outcomes": 1, "waits": 1, "order": 1, "instants": 1},
     wrong=[
         ("totals", "constraints.0.limit", 21),
@@ -167,7 +167,7 @@ MEMORY = Twin(
             }
         ],
     ),
-    margin=0.06,
+    margin=0.04,
     promised={"outcomes": 1, "waits": 1, "order": 0.98, "instants": 0.98},
     wrong=[
         ("waits", "constraints.0.capacity", 292),
@@ -193,7 +193,7 @@ RESIZED = Twin(
         arrivals=every(0.25, 250),
         steps=[{"task": "job", "duration": grid(200, 400)}],
     ),
-    margin=0.03,
+    margin=0.025,
     promised={"outcomes": 1, "waits": 1, "order": 1, "instants": 0.9},
     wrong=[
         ("waits", "constraints.0.limit", 41),
@@ -212,7 +212,7 @@ LIMITED = Twin(
         arrivals=at(*(number / 100 for number in range(150)), *(1508 + number / 100 for number in range(50))),
         steps=[{"task": "request", "duration": grid(100, 200)}],
     ),
-    margin=0.02,
+    margin=0.015,
     promised={"outcomes": 1, "waits": 0.99, "order": 1, "instants": 0.98},
     wrong=[
         ("waits", "constraints.0.burst", 121),
@@ -238,7 +238,7 @@ FIXED_DELAY = Twin(
             }
         ],
     ),
-    margin=0.03,
+    margin=0.02,
     promised={"outcomes": 0.7, "waits": 0.85, "order": 0.7, "instants": 0.85},
     wrong=[
         ("totals", "constraints.0.burst", 92),
@@ -268,7 +268,7 @@ RETRY_AFTER = Twin(
         arrivals=at(*(window + after for window in (0, 1000) for after in (*range(50, 350, 4), *range(450, 850, 16)))),
         steps=[{"task": "ask", "duration": grid(100, 200), "retry": {"max_attempts": 2, "delay": "0s"}}],
     ),
-    margin=0.05,
+    margin=0.04,
     promised={"outcomes": 1, "waits": 1, "order": 0.9, "instants": 1},
     wrong=[
         ("totals", "steps.0.retry.max_attempts", 3),
