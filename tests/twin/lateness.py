@@ -22,7 +22,7 @@ from .records import Records, agents
 
 FURTHER = 2
 SCALES = 4
-DICE = 3
+DICE = 4
 STALLS = (24, 8, 8)
 """At how many moments the loop is held up, for the largest amount and for those that follow."""
 
