@@ -8,8 +8,6 @@ from .records import Diary, Records, agents
 
 LEAD_S = 0.1
 """Time 0 is so long after the agents were created, so that all of them are ready then."""
-TRIES = 2
-"""How often a fleet runs at most where the clock is noisy."""
 LONGEST_S = 30
 """No fleet takes so long: one that does is stuck."""
 

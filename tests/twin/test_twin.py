@@ -10,36 +10,34 @@ import pytest
 from tests.runs import run, scenario
 
 from . import __main__
-from .compare import Verdict, compare
+from .compare import compare
 from .noise import PERIOD_S, Noise, witnessed
 from .pictures import side_by_side
 from .records import Records, simulated
 from .settled import Data, Settled
-from .stage import TRIES, live
+from .stage import live
 from .twins import PATIENT, TWINS, Twin
 
 pytestmark = pytest.mark.xdist_group("twin")  # two fleets at once would be each other's noise
 """With `--dist loadgroup`; the noise of the other tests is measured."""
 
 NAMES = {twin.name: twin for twin in TWINS}
-REPEATS_S = 3.0
-"""No fleet runs again once so many seconds were spent on that: all of this takes less than 40 s."""
+REPEATS = 1
+"""So many fleets may run again where the clock was noisy: all of this takes less than 40 s on a quiet machine."""
 WRONG = [(twin.name, *change) for twin in TWINS for change in twin.wrong]
 
-_repeated_s = 0.0
+_repeated: list[str] = []
 
 
 @cache
 def performance(name: str) -> tuple[Records, Noise]:
-    """Let the real fleet run, again where the clock was too noisy, whatever the fleet did."""
-    global _repeated_s
-    twin, tries = NAMES[name], 0
-    while True:
+    """Let the real fleet run, and again where the clock was too noisy, whatever the fleet did."""
+    twin = NAMES[name]
+    real, noise = live(twin.fleet, twin.settled.records)
+    if noise.worst > twin.margin and len(_repeated) < REPEATS:
+        _repeated.append(name)
         real, noise = live(twin.fleet, twin.settled.records)
-        tries += 1
-        if noise.worst <= twin.margin or tries == TRIES or _repeated_s > REPEATS_S:
-            return real, noise
-        _repeated_s += real.end
+    return real, noise
 
 
 def seen(twin: Twin) -> tuple[Records, Noise]:
@@ -72,16 +70,15 @@ def test_a_wrong_scenario_is_told_from_reality(name, kind, path, value):
     twin = NAMES[name]
     real, noise = seen(twin)
     wrong = twin.changed(path, value)
-    if kind == "instants" and not compare(twin.settled, wrong, twin.settled.records, noise.doubled()).instants:
+    apart = compare(twin.settled, wrong, twin.settled.records, noise.doubled())
+    if kind in ("instants", "admissions") and not getattr(apart, kind):
         pytest.skip(f"too noisy: the change moves nothing by twice the tolerance; {noise}")
     assert getattr(compare(twin.settled, wrong, real, noise), kind)
 
 
 def test_the_simulation_agrees_with_itself():
     settled = PATIENT.settled
-    assert compare(settled, settled.records, settled.records, Noise([0.0])) == Verdict(
-        [], [], [], [], [], [], (0.0, 0.0)
-    )
+    assert compare(settled, settled.records, settled.records, Noise([0.0])).differences == []
 
 
 def test_an_attempt_that_no_simulation_makes_is_a_difference():
@@ -115,7 +112,7 @@ def test_the_witness_sees_a_loop_that_is_held_up():
 
 def test_a_noisy_clock_is_a_reason_to_skip_and_never_to_agree(monkeypatch):
     monkeypatch.setitem(globals(), "performance", lambda name: (PATIENT.settled.records, Noise([PATIENT.margin])))
-    with pytest.raises(pytest.skip.Exception, match=r"a wait may be 42\.0 ms late, this twin bears 40 ms"):
+    with pytest.raises(pytest.skip.Exception, match=r"a wait may be 32\.0 ms late, this twin bears 30 ms"):
         seen(PATIENT)
 
 

@@ -101,7 +101,7 @@ SEMAPHORES = Twin(
         ("waits", "constraints.0.limit", 23),
         ("order", "constraints.0.queue", "lifo"),
         ("order", "constraints.1.queue", "lifo"),
-        ("instants", "constraints.1.limit", 17),
+        ("admissions", "constraints.1.limit", 20),
         ("instants", "steps.1.think", "200ms"),
     ],
 )
@@ -162,7 +162,7 @@ MEMORY = Twin(
     scenario(
         seed=1,
         until=None,
-        constraints=[{"id": "memory", "type": "resource", "capacity": 288, "scope": None}],
+        constraints=[{"id": "memory", "type": "resource", "capacity": 320, "scope": None}],
         arrivals=every(1, 200),
         steps=[
             {
@@ -172,11 +172,11 @@ MEMORY = Twin(
             }
         ],
     ),
-    margin=0.04,
+    margin=0.03,
     promised={"outcomes": 1, "waits": 1, "order": 0.98, "instants": 1, "admissions": 1},
     wrong=[
-        ("waits", "constraints.0.capacity", 292),
-        ("waits", "constraints.0.capacity", 284),
+        ("waits", "constraints.0.capacity", 324),
+        ("waits", "constraints.0.capacity", 316),
         ("order", "constraints.0.admission", "strict"),
         ("order", "constraints.0.queue", "lifo"),
     ],
