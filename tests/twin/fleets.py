@@ -175,10 +175,10 @@ class Patient(Fleet):
 
 
 class Memory(Fleet):
-    """320 GB are shared: who needs more than there is waits on a condition, and a smaller one may pass."""
+    """288 GB are shared: who needs more than there is waits on a condition, and a smaller one may pass."""
 
     def begins(self, diary: Diary) -> None:
-        self.free = 320.0
+        self.free = 288.0
         self.given_back = asyncio.Condition()
 
     async def agent(self, me: Life) -> None:

@@ -162,7 +162,7 @@ MEMORY = Twin(
     scenario(
         seed=1,
         until=None,
-        constraints=[{"id": "memory", "type": "resource", "capacity": 320, "scope": None}],
+        constraints=[{"id": "memory", "type": "resource", "capacity": 288, "scope": None}],
         arrivals=every(1, 200),
         steps=[
             {
@@ -175,8 +175,8 @@ MEMORY = Twin(
     margin=0.03,
     promised={"outcomes": 1, "waits": 1, "order": 0.98, "instants": 1, "admissions": 1},
     wrong=[
-        ("waits", "constraints.0.capacity", 324),
-        ("waits", "constraints.0.capacity", 316),
+        ("waits", "constraints.0.capacity", 292),
+        ("waits", "constraints.0.capacity", 284),
         ("order", "constraints.0.admission", "strict"),
         ("order", "constraints.0.queue", "lifo"),
     ],
