@@ -34,7 +34,7 @@ def _show(twin: Twin) -> int:
     bears = f"a wait may be {1e3 * noise.worst:.1f} ms late, this twin bears {1e3 * twin.margin:.0f} ms"
     print(f"             {bears}" + ("" if quiet else ": too noisy, nothing is concluded"))
     shares = ", ".join(f"{share:.1%} of {kind}" for kind, share in settled.shares.items())
-    print(f"  compared   {shares}")
+    print(f"  compared   at least {shares}")
     for who, records in (("simulated", settled.records), ("real", real)):
         counted = ", ".join(f"{count} {kind}" for kind, count in totals(records).items() if count)
         print(f"  {who:10} {len(records.arrived)} agents, {len(records.attempts)} attempts: {counted}")

@@ -62,7 +62,7 @@ class Settled:
     """The facts of a scenario that hold in all its late runs; `calls` is 1 where an attempt is a call to a server."""
 
     def __init__(self, data: Data, margin: float, calls: int = 0) -> None:
-        self._calls = calls
+        self._calls, self._margin = calls, margin
         self.records = simulated(run(data))
         given_back = any(each["type"] in ("concurrency", "resource") for each in data["constraints"])
         self.chains = chains(self.records, calls, given_back)
@@ -177,13 +177,17 @@ class Settled:
 
     @property
     def shares(self) -> Mapping[str, float]:
-        """How much of each kind of fact is settled, from 0 to 1."""
+        """How much of each kind of fact is compared at least, from 0 to 1: on the noisiest clock that the margin allows."""
+
+        def tolerance(waits: int, calls: int) -> float:
+            return (waits + calls) * self._margin
+
         n = [len(keys) for keys in by_step(self.records.order).values()]
         return {
             "outcomes": len(self.outcomes) / len(self.everything),
-            "waits": len(self.waited) / len(self.everything),
-            "order": float(self._always_before.sum()) / sum(each * (each - 1) // 2 for each in n),
-            "instants": len(self.instants) / len(self.chains),
+            "waits": len(self.waited & self.sure(tolerance)) / len(self.everything),
+            "order": float(self.pairs(tolerance).sum()) / sum(each * (each - 1) // 2 for each in n),
+            "instants": len(self.compared(tolerance)) / len(self.chains),
             "admissions": len(self.admissions) / len(self.records.order),
         }
 

@@ -24,7 +24,7 @@ class Twin:
     margin: float
     """How many seconds late a single wait (with its call) may be."""
     promised: Mapping[str, float]
-    """How much of each kind of fact is settled at that margin, at least."""
+    """How much of each kind of fact is compared on a clock that is so noisy, at least."""
     wrong: Sequence[tuple[str, str, Any]]
     """Changes that are told from reality: the kind of fact that tells it, the path of a value, the new value."""
 
@@ -95,7 +95,7 @@ SEMAPHORES = Twin(
         ],
     ),
     margin=0.04,
-    promised={"outcomes": 1, "waits": 0.9, "order": 0.95, "instants": 0.79, "admissions": 0.99},
+    promised={"outcomes": 1, "waits": 0.5, "order": 0.85, "instants": 0.65, "admissions": 1},
     wrong=[
         ("waits", "constraints.0.limit", 25),
         ("waits", "constraints.0.limit", 23),
@@ -173,7 +173,7 @@ MEMORY = Twin(
         ],
     ),
     margin=0.03,
-    promised={"outcomes": 1, "waits": 1, "order": 0.98, "instants": 1, "admissions": 1},
+    promised={"outcomes": 1, "waits": 1, "order": 0.95, "instants": 1, "admissions": 1},
     wrong=[
         ("waits", "constraints.0.capacity", 292),
         ("waits", "constraints.0.capacity", 284),
@@ -274,7 +274,7 @@ RETRY_AFTER = Twin(
         steps=[{"task": "ask", "duration": grid(100, 200), "retry": {"max_attempts": 2, "delay": "0s"}}],
     ),
     margin=0.04,
-    promised={"outcomes": 1, "waits": 1, "order": 0.9, "instants": 1, "admissions": 1},
+    promised={"outcomes": 1, "waits": 1, "order": 0.85, "instants": 1, "admissions": 1},
     wrong=[
         ("totals", "steps.0.retry.max_attempts", 3),
         ("outcomes", "constraints.0.rate", "76/s"),
