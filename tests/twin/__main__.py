@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _show(twin: Twin) -> int:
     settled = twin.settled
-    real, noise = live(twin.fleet, settled.records)
+    (real,), noise = live((twin.fleet, settled.records))
     verdict = compare(settled, settled.records, real, noise)
     quiet = noise.worst <= twin.margin
     print(f"{twin.name}: {twin.fleet.__doc__}")

@@ -22,8 +22,8 @@ from .records import Records, agents
 
 FURTHER = 2
 SCALES = 4
-DICE = 4
-STALLS = (24, 8, 8)
+DICE = 3
+STALLS = (18, 6, 6)
 """At how many moments the loop is held up, for the largest amount and for those that follow."""
 
 Data = dict[str, Any]
