@@ -5,15 +5,16 @@ Rules:
 1. A witness sleeps for `PERIOD_S` again and again in the loop of the fleet, and notes how late it wakes. Whatever holds
    the loop up, another process or a long callback, holds the witness up as well. What it cannot see is what happens
    between two of its wakings, so that a period is added to every delay.
-2. Where the fleet calls a server, a second witness calls it too, and notes how long a call takes.
-3. The worst wait is `delays[0] + PERIOD_S + calls[0]`: the largest delay, a period, the longest call. Where it is more
-   than the margin of a scenario, nothing is compared.
-4. An instant that comes after h waits and c calls may be late by the tolerance
+2. Where the fleet calls a server, a second witness calls it too, every `CALL_PERIOD_S`, and notes how long a call takes.
+   The calls between are held up as waits are, unseen by it: each call may be late by a delay as well.
+3. An instant that comes after h waits and c calls may be late by the tolerance
 
-       sum of the h largest delays + h * PERIOD_S + c * the longest call
+       sum of the h + c largest delays + (h + c) * PERIOD_S + c * the longest call
 
    for each wait is late by one delay at most, and the waits of one chain do not overlap, so that no delay counts twice.
    Nothing is added by hand.
+4. The worst wait is the tolerance of one wait, with its call where there is a server. Where that is more than the margin of
+   a scenario, nothing is compared.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 PERIOD_S = 0.002
-CALL_PERIOD_S = 0.05
+CALL_PERIOD_S = 0.025
 
 
 @dataclass(slots=True)
@@ -41,13 +42,18 @@ class Noise:
 
     @property
     def worst(self) -> float:
-        """What a single wait may be late by."""
-        return max(self.delays) + PERIOD_S + self.call
+        """What a single wait, with its call, may be late by."""
+        return self.tolerance()(1, int(bool(self.calls)))
 
     def tolerance(self) -> Callable[[int, int], float]:
         """Return the tolerance by the number of waits and calls that came before."""
         sums = [0.0, *accumulate(sorted(self.delays, reverse=True))]
-        return lambda waits, calls: sums[min(waits, len(sums) - 1)] + waits * PERIOD_S + calls * self.call
+
+        def tolerance(waits: int, calls: int) -> float:
+            each = waits + calls
+            return sums[min(each, len(sums) - 1)] + each * PERIOD_S + calls * self.call
+
+        return tolerance
 
     def doubled(self) -> "Noise":
         """Return a noise of which the tolerance is twice as large."""
