@@ -214,10 +214,7 @@ def test_a_semaphore_gives_its_slot_to_who_waits_and_not_to_a_newcomer():
     assert one_after_the_other({"id": "slot", "type": "concurrency", "limit": 1}) == ["waits", "newcomer"]
 
 
-@pytest.mark.xfail(strict=True, reason="who is given the machine takes the GPU before who waits for it is tried")
 def test_who_is_given_the_outer_of_two_slots_does_not_pass_who_waits_for_the_inner_one():
-    """What `Nested` would meet as well if its trainers had to wait for machines."""
-
     async def fleet() -> list[str]:
         machines, gpus, admitted = asyncio.Semaphore(2), asyncio.Semaphore(1), []
         built, trained = asyncio.Event(), asyncio.Event()
