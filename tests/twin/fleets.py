@@ -117,10 +117,10 @@ class Semaphores(Fleet):
 
 
 class Nested(Fleet):
-    """Who trains takes one of 40 machines, and keeps it while it waits for one of 8 GPUs; who builds takes a machine."""
+    """Who trains takes one of 30 machines, and keeps it while it waits for one of 8 GPUs; who builds takes a machine."""
 
     def begins(self, diary: Diary) -> None:
-        self.machines = asyncio.Semaphore(40)
+        self.machines = asyncio.Semaphore(30)
         self.gpus = asyncio.BoundedSemaphore(8)
 
     async def agent(self, me: Life) -> None:
