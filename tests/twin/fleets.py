@@ -117,11 +117,11 @@ class Semaphores(Fleet):
 
 
 class Nested(Fleet):
-    """Who trains takes one of 30 machines, and keeps it while it waits for one of 8 GPUs; who builds takes a machine."""
+    """Who trains takes one of 30 machines, and keeps it while it waits for one of 6 GPUs; who builds takes a machine."""
 
     def begins(self, diary: Diary) -> None:
         self.machines = asyncio.Semaphore(30)
-        self.gpus = asyncio.BoundedSemaphore(8)
+        self.gpus = asyncio.BoundedSemaphore(6)
 
     async def agent(self, me: Life) -> None:
         await me.arrives()

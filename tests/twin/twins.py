@@ -113,7 +113,7 @@ NESTED = Twin(
         until=None,
         constraints=[
             {"id": "machines", "type": "concurrency", "limit": 30, "scope": "global"},
-            {"id": "gpus", "type": "concurrency", "limit": 8, "scope": "fleet:trainer"},
+            {"id": "gpus", "type": "concurrency", "limit": 6, "scope": "fleet:trainer"},
         ],
         fleets=[
             {
@@ -133,8 +133,9 @@ NESTED = Twin(
     wrong=[
         ("waits", "constraints.0.limit", 29),
         ("order", "constraints.0.queue", "lifo"),
-        ("instants", "constraints.1.limit", 9),
-        ("instants", "fleets.0.steps.0.acquire", "atomic"),
+        ("waits", "constraints.1.limit", 7),
+        ("waits", "fleets.0.steps.0.acquire", "atomic"),
+        ("waits", "fleets.0.steps.0.acquire", ["gpus", "machines"]),
     ],
 )
 
