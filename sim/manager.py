@@ -198,6 +198,12 @@ class ConstraintManager:
     def _passed(self, event: Event) -> None:
         """Callback of a constraint that scheduled itself: time has passed, somebody may fit. So it is for all refills."""
         assert isinstance(event, GlobalConstraint)
+        queue, now = self._schedule, self._env._now
+        if event.plain and not (queue and queue[0][1] == REFILL and queue[0][0] == now):
+            if event.happens():  # alone at this instant: what follows, cheaper
+                self._admit_plain(event)
+                event.look_ahead()
+            return
         passed = [event] if event.happens() else []
         if event.rank == REFILL:
             while (other := self._env.take_next(REFILL)) is not None:
