@@ -14,15 +14,17 @@ Rules:
 """
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
+from math import ceil
 
 from model.events import Kind
-from model.plan import Change, Plan
+from model.plan import Change, ConstraintPlan, Plan
 
 from .clock import CONTROL, REFILL, Clock, Entry
 from .hearing import Adaptive, Breaker
 from .limits import Limit, Pause, Slots
 from .queues import Queues, Request
-from .rates import Bucket, FixedWindow, SlidingWindow
+from .rates import SECOND, Bucket, FirstUse, FixedWindow, Ramp, SlidingWindow
 from .sharing import Shared
 
 Row = tuple[int, int, int, int, int, int, int, int]
@@ -34,6 +36,7 @@ TYPES: dict[str, type[Limit]] = {
     "rate_limit": Bucket,
     "fixed_window": FixedWindow,
     "sliding_window": SlidingWindow,
+    "ramp": Ramp,
     "quota": FixedWindow,
     "adaptive": Adaptive,
     "circuit_breaker": Breaker,
@@ -41,12 +44,17 @@ TYPES: dict[str, type[Limit]] = {
 }
 
 
+def _type_of(row: ConstraintPlan) -> type[Limit]:
+    begins = any("first_use" in setting.numbers for setting in row.settings if setting.numbers)
+    return FirstUse if begins else TYPES[row.behaviour]
+
+
 class Desk:
     """Who is admitted when; `choose` picks the next of those who may be it."""
 
     def __init__(self, plan: Plan, clock: Clock, rows: list[Row], choose: Choice) -> None:
         self.limits: list[Limit] = [
-            Shared(row, clock) if row.behaviour == "processor_sharing" else TYPES[row.behaviour](row)
+            Shared(row, clock) if row.behaviour == "processor_sharing" else _type_of(row)(row)
             for row in plan.constraints
         ]
         self.running: list[Request] = []
@@ -275,8 +283,18 @@ class Desk:
     def _reject(self, request: Request, limit: Limit) -> str:
         self._queues.remove(request)
         request.rejected_by = limit.number
-        request.rejected_for = limit.time_until(request.amount(limit), self._clock.now) if limit.in_force else -1
+        request.rejected_for = self._named(request, limit)
         return REJECTED
+
+    def _named(self, request: Request, limit: Limit) -> int:
+        """Return the time after which a refusal says to come again, -1 where it says nothing."""
+        rule = limit.retry_after
+        if isinstance(rule, int):
+            return rule
+        wait = limit.time_until(request.amount(limit), self._clock.now) if limit.in_force else -1
+        if rule == "none" or wait < 0:
+            return -1
+        return ceil(Fraction(wait, SECOND)) * SECOND if rule == "seconds" else wait
 
 
 def _first(options: list[list[Request | None]]) -> list[Request | None]:

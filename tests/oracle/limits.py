@@ -23,6 +23,7 @@ class Limit:
     def __init__(self, row: ConstraintPlan) -> None:
         self.number = row.number
         self.how = row.discipline
+        self.retry_after = row.retry_after
         self.defers = row.defers
         self.settles = row.settles and not row.defers
         self.setting = row.settings[0]

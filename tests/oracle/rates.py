@@ -6,7 +6,9 @@ Rules:
 2. A window counts what was taken since it began: a fixed one and a quota at a multiple of the period, a sliding one a
    period ago. A change keeps what counts; in a fixed one it does until the next begins, whatever the period is then. A
    quota without a period began at 0 and never ends.
-3. What is charged at the end counts from then on. It may be more than there is. What is handed back counts for the time at
+3. A window that begins with a first use does so with the first cost after the end of the one before. In a ramp there is as
+   much as was used in the window just before, times the growth, and what the rate says at least.
+4. What is charged at the end counts from then on. It may be more than there is. What is handed back counts for the time at
    which it was taken: of a window that is over there is nothing to hand back.
 """
 
@@ -147,6 +149,73 @@ class FixedWindow(Window):
     def _ends(self, now: int) -> list[int]:
         period = self.numbers["period_ns"]
         return [(now // period + 1) * period] if period else []
+
+
+class FirstUse(Window):
+    """A window from the first cost on; one such, and then another."""
+
+    def __init__(self, row: ConstraintPlan) -> None:
+        super().__init__(row)
+        self._began: int | None = None
+
+    def _counts(self, taken: int, at: int) -> bool:
+        return self._began is not None and self._began <= taken and at < self._began + self.numbers["period_ns"]
+
+    def _end_what_is_over(self, now: int) -> None:
+        if self._began is not None and now >= self._began + self.numbers["period_ns"]:
+            self._began, self._taken = None, []
+
+    def change(self, setting: Setting, now: int) -> None:
+        if self.in_force:
+            self._end_what_is_over(now)
+        super().change(setting, now)
+
+    def take(self, amount: int, now: int) -> None:
+        if self.in_force and not self.defers:
+            self._use(amount, now)
+
+    def settle(self, taken: int, cost: int, since: int, now: int) -> None:
+        if self.in_force:
+            self._end_what_is_over(now)
+            if cost > taken:
+                self._use(cost - taken, now)
+            elif self._counts(since, now):
+                self._taken.append((since, cost - taken))
+
+    def _use(self, amount: int, now: int) -> None:
+        self._end_what_is_over(now)
+        if amount:
+            self._began = now if self._began is None else self._began
+            self._taken.append((now, amount))
+
+    def _ends(self, now: int) -> list[int]:
+        return [] if self._began is None else [self._began + self.numbers["period_ns"]]
+
+
+class Ramp(FixedWindow):
+    """A fixed window whose limit follows what was used in the one before."""
+
+    def __init__(self, row: ConstraintPlan) -> None:
+        super().__init__(row)
+        self._kept = (-1, 0)  # a window in which there was a change, and what was used in the one before it
+
+    def admits(self, amount: int, now: int) -> bool:
+        return not self.in_force or self._used(now) + amount <= self._limit(now)
+
+    def _before(self, at: int) -> int:
+        window = at // self.numbers["period_ns"]
+        if self._kept[0] == window:
+            return self._kept[1]
+        return sum(amount for time, amount in self._taken if time // self.numbers["period_ns"] == window - 1)
+
+    def _limit(self, at: int) -> int:
+        return max(self.numbers["tokens"], self._before(at) * self.numbers["growth"] // MICRO)
+
+    def change(self, setting: Setting, now: int) -> None:
+        before = self._before(now) if self.in_force else 0
+        super().change(setting, now)
+        if self.in_force:
+            self._kept = (now // self.numbers["period_ns"], before)
 
 
 class SlidingWindow(Window):

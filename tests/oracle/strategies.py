@@ -41,6 +41,7 @@ FEATURES = (
     "hear",  # circuit breakers and adaptive limits
     "changes",  # of every kind: replaced, expired, again and again
     "sharing",
+    "provider",  # windows from first use and in slices, ramps, caches, what a refusal says
 )
 SMALL = st.sampled_from([1, 2, 1, 3])
 COUNTED = ("requests", "tokens")
@@ -113,13 +114,16 @@ def _needs(draw: DrawFn, rows: list[Dict]) -> Dict:
 def _cost(draw: DrawFn, context: Dict, needs: Dict) -> Dict:
     rows = context["rows"]
     counted = sorted({row["counts"] for row in rows if "counts" in row})
-    if not counted or ("charge" not in context["features"] and draw(st.integers(0, 2))):
+    charges = {"charge", "provider"} & set(context["features"])
+    if not counted or (not charges and draw(st.integers(0, 2))):
         return {}
     drawn = st.sampled_from([{"uniform": [0, 3]}, {"uniform": [1, 2]}, {"empirical": [0, 0, 1, 4]}])
     asks: Dict = {"cost": {unit: draw(st.just(1) | drawn) for unit in counted}}
     for row in rows:
         if "counts" in row and row["id"] in needs:
             needs[row["id"]] = 1
+    if "provider" in context["features"] and draw(st.booleans()):
+        asks["cached"] = {unit: draw(st.sampled_from([0.5, 0.25, 1.0])) for unit in counted}
     settled = sorted({row["counts"] for row in rows if row.get("charge") == "settle"})
     for unit in settled:
         if draw(st.booleans()):
@@ -256,7 +260,16 @@ def _jump(draw: DrawFn, steps: list[Dict]) -> None:
 
 # Constraints.
 
-COUNTING = ("rate_limit", "fixed_window", "sliding_window", "quota")
+COUNTING = ("rate_limit", "fixed_window", "sliding_window", "quota", "first_use", "ramp", "sliced", "spent")
+TYPES = {
+    "fixed_window": "rate_limit",
+    "sliding_window": "rate_limit",
+    "first_use": "rate_limit",
+    "ramp": "rate_limit",
+    "sliced": "rate_limit",
+    "spent": "quota",
+    "processor_sharing": "concurrency",
+}
 RATES = ["5/s", "10/s", "2/s", "3/s", "7/s"]
 
 
@@ -266,6 +279,7 @@ KINDS = {
     "resource": ["resource"],
     "hear": ["adaptive", "circuit_breaker"],
     "sharing": ["processor_sharing"],
+    "provider": ["first_use", "ramp", "sliced", "spent"],
     "preempt": ["concurrency"],
     **{queue: ["concurrency", "rate_limit"] for queue in QUEUES},
 }
@@ -291,9 +305,11 @@ def _values(draw: DrawFn, kind: str) -> Dict:
             return {"capacity": draw(st.sampled_from([1, 2, 1.5, 3]))}
         case "rate_limit":
             return {"rate": draw(st.sampled_from(RATES)), "burst": draw(SMALL)}
-        case "fixed_window" | "sliding_window":
+        case "sliced":
+            return {"rate": draw(st.sampled_from(["4/800ms", "9/1200ms", "5/800ms"]))}
+        case "fixed_window" | "sliding_window" | "first_use" | "ramp":
             return {"rate": draw(st.sampled_from(["2/500ms", "1/300ms", "3/1s", "2/700ms"]))}
-        case "quota":
+        case "quota" | "spent":
             return {"total": draw(st.sampled_from([1, 2, 3, 2.5]))}
         case "pause":
             return {"paused": draw(st.booleans())}
@@ -306,6 +322,14 @@ def _settings(draw: DrawFn, kind: str) -> Dict:
     match kind:
         case "fixed_window" | "sliding_window":
             return {"algorithm": kind}
+        case "first_use":
+            return {"algorithm": "fixed_window", "begins": kind}
+        case "sliced":
+            return {"algorithm": "fixed_window", "slice": draw(st.sampled_from(["400ms", "200ms"]))}
+        case "ramp":
+            return {"algorithm": kind} | draw(st.sampled_from([{}, {"growth": 2.0}, {"growth": 1.0}]))
+        case "spent":
+            return {"period": draw(_time(3, 12)), "begins": "first_use"}
         case "quota":
             return {"period": draw(_time(3, 12))} if draw(st.integers(0, 3)) else {}
         case "processor_sharing":
@@ -361,8 +385,7 @@ def _change(draw: DrawFn, kind: str) -> Dict:
 @st.composite
 def _constraint(draw: DrawFn, number: int, features: tuple[str, ...], fleets: list[str]) -> Dict:
     kind = draw(st.sampled_from(_kinds(features, number)))
-    behaves = {"fixed_window": "rate_limit", "sliding_window": "rate_limit", "processor_sharing": "concurrency"}
-    row: Dict = {"id": f"c{number}", "type": behaves.get(kind, kind)}
+    row: Dict = {"id": f"c{number}", "type": TYPES.get(kind, kind)}
     scopes = ["global", "global", *(f"fleet:{name}" for name in fleets), "tenant:red", None]
     if not number:
         scopes = ["global"] * 3 + [None]
@@ -370,8 +393,12 @@ def _constraint(draw: DrawFn, number: int, features: tuple[str, ...], fleets: li
     if scope is not None or kind == "pause":
         row["scope"] = scope or "global"
     row |= draw(_values(kind)) | draw(_settings(kind)) | draw(_timeline(kind, features, number))
+    if "provider" in features and draw(st.booleans()):
+        row["retry_after"] = draw(st.sampled_from(["seconds", "none", "700ms"]))
     if kind in COUNTING:
         row["counts"] = draw(st.sampled_from(COUNTED))
+        if "provider" in features and draw(st.booleans()):
+            row["cached"] = "exempt"
         if "charge" in features:
             row["charge"] = draw(st.sampled_from(["on_start", "on_finish", "settle", "settle"]))
         if row.get("charge") == "settle":
