@@ -42,6 +42,8 @@ from model.source import Path, Place, Source
 from model.tables import Table, TableError
 from model.units import TIME_MAX_NS, UnitError, format_duration, parse_count
 
+BRANCHES_MAX = 1_000_000
+"""Most copies of a fork, and agents that are spawned at once."""
 STEPS_MAX = 32_000
 """Most steps of all fleets together: a log numbers them with 16 bits."""
 
@@ -193,6 +195,7 @@ class Checks:
                     self._check_asking(fleet, number, step, path)
                 case Fork():
                     self._check_quantity(fleet, number, (*path, "fork"), step.fork)
+                    self._check_branches((*path, "fork"), step.fork, "copies")
                     if isinstance(step.join, int) and isinstance(step.fork, float) and step.join > step.fork:
                         problem = f"{step.join} of {step.fork:g} branches"
                         self._found.report((*path, "join"), problem, f"all, any, or at most {step.fork:g}")
@@ -281,10 +284,16 @@ class Checks:
     def _check_spawn(self, fleet: Fleet, number: int, step: Spawn, path: Path) -> None:
         for key in ("count", "depth"):
             self._check_quantity(fleet, number, (*path, key), getattr(step, key))
+        self._check_branches((*path, "count"), step.count, "agents")
         names = [other.name for other in self._scenario.fleets]
         if step.spawn not in names:
             problem = f"no fleet is called {shown(step.spawn)}{did_you_mean(step.spawn, names)}"
             self._found.report((*path, "spawn"), problem, listed(names, "a fleet"))
+
+    def _check_branches(self, path: Path, count: object, what: str) -> None:
+        most = upper(count)
+        if BRANCHES_MAX < most < float("inf"):
+            self._found.report(path, f"up to {most:,.12g} {what}", f"at most {BRANCHES_MAX:,}")
 
     def _check_spawned(self, fleet: Fleet, number: int) -> None:
         """Check a fleet whose agents have no numbers before the run."""
@@ -412,10 +421,10 @@ class Checks:
             asks = key == "reserve" if reserves else key == "cost" and row.charge in ("on_start", "settle")
             wanted = amount * (1 - share) if key == "cost" else amount
             if asks and most is not None and wanted > most / row.scale + 0.5:
-                too_small.append((most / row.scale, row.id, wanted))
+                too_small.append((most / row.scale, row.id, wanted, "total" if row.type == "quota" else "burst"))
         if too_small:
-            least, name, wanted = min(too_small)
-            problem = f"{wanted:,.12g}, more than {name} can ever hold: its burst is {least:,.12g}"
+            least, name, wanted, noun = min(too_small)
+            problem = f"{wanted:,.12g}, more than {name} can ever hold: its {noun} is {least:,.12g}"
             self._found.report(path, problem, f"at most {least:,.12g}")
 
     # Distributions

@@ -212,7 +212,7 @@ class _Counting(_Constraint):
 
     counts: Name = "requests"
     charge_: Annotated[Literal["on_start", "on_finish", "settle", "as_produced"], Field(alias="charge")] = "on_start"
-    chunk: Annotated[Duration, Field(gt=0)] | None = None
+    chunk: Annotated[Duration, Field(ge=1_000_000)] | None = None
     cached: Literal["counts", "exempt"] = "counts"
     begins: Literal["calendar", "first_use"] = "calendar"
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from model.faults import did_you_mean, shown
@@ -54,8 +54,17 @@ class Provider(Model):
     preset: Annotated[str, AfterValidator(_known)]
     id: Name | None = None
     scope: Scope = "global"
-    share: Annotated[Positive, Field(le=1_000_000)] = 1.0
+    share: Annotated[Positive, Field(ge=0.000_001, le=1_000_000)] = 1.0
     on_limit: Literal["block", "reject"] | None = None
+
+    @model_validator(mode="after")
+    def _check_share(self) -> Self:
+        for row in presets()[self.preset].limits:
+            key = next(key for key in _FIGURES if key in row)
+            if str(_shared(row, key, Fraction(str(self.share)))).partition("/")[0] == "0":
+                message = f"a share of {self.share:g} of {row['id']} is less than one; allowed: a share that leaves one"
+                raise PydanticCustomError("share", "{message}", {"message": message})
+        return self
 
     @property
     def prefix(self) -> str:
@@ -67,7 +76,7 @@ class Provider(Model):
         return [self._constraint(row) for row in presets()[self.preset].limits]
 
     def _constraint(self, row: dict[str, Any]) -> dict[str, Any]:
-        shared = {key: _shared(row[key], Fraction(str(self.share))) for key in _FIGURES if key in row}
+        shared = {key: _shared(row, key, Fraction(str(self.share))) for key in _FIGURES if key in row}
         given = {} if self.on_limit is None else {"on_limit": self.on_limit}
         return {**row, **shared, **given, "id": f"{self.prefix}_{row['id']}", "scope": self.scope}
 
@@ -96,11 +105,22 @@ def _filled(limit: dict[str, Any], figures: dict[str, int | None]) -> dict[str, 
     return None if figure is None else {**limit, key: f"{figure}/{period}" if slash else figure}
 
 
-def _shared(figure: int | str, share: Fraction) -> int | str:
-    """Return a share of a figure, in whole numbers, 1 at least."""
-    number, slash, period = str(figure).partition("/")
-    part = max(1, int(int(number) * share))
-    return f"{part}/{period}" if slash else part
+def _shared(row: dict[str, Any], key: str, share: Fraction) -> int | float | str:
+    """Return a share of a figure: exact of a bucket and of a total, in whole numbers, rounded down, of all others."""
+    number, slash, period = str(row[key]).partition("/")
+    part = int(number) * share
+    if key != "total" and row.get("algorithm", "token_bucket" if slash else "") != "token_bucket":
+        part = Fraction(int(part))
+    written = int(part) if part.denominator == 1 else float(part)
+    return f"{written}/{period}" if slash else written
+
+
+def name_providers(data: Any) -> None:
+    """Give the providers of a scenario that have no id the one that their limits are called by, in place."""
+    providers = data.get("providers") if isinstance(data, dict) else None
+    for written in providers if isinstance(providers, list) else ():
+        if isinstance(written, dict) and "id" not in written and written.get("preset") in presets():
+            written["id"] = written["preset"].partition("/")[0]
 
 
 def expand(data: Any) -> list[tuple[int, dict[str, Any]]]:

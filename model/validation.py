@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from model import tables as data_files
 from model.checks import Checks
 from model.faults import Fault, ScenarioError, listed, shown
-from model.providers import expand
+from model.providers import expand, name_providers
 from model.scenario import Scenario
 from model.source import Finding, Path, Place, Source, descend, override, read, setting, upwards
 from model.tables import Table, TableError
@@ -73,6 +73,7 @@ def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Loaded:
     path = FilePath(path)
     source = read(path)
     settings = list(enumerate(overrides, 1))
+    name_providers(source.data)
     # What is set of a provider comes before its limits are listed, all else after that.
     _override(source, [(number, text) for number, text in settings if text.lstrip().startswith("providers")])
     for provider, row in expand(source.data):

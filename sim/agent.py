@@ -96,7 +96,8 @@ class Strand:
         join.members.append(strand)
         self.inner = self.inner or []
         self.inner.append(strand)
-        strand.begin(self.agent.fleet.steps[step - self.agent.fleet.first_step])
+        entry = self.agent.fleet.steps[step - self.agent.fleet.first_step]
+        self.agent.env.begin_another(lambda: strand.begin(entry))
 
     def wake(self) -> None:
         """Let the strand go on, after all completions of this instant."""

@@ -64,7 +64,7 @@ def run(
     from model.planner import PlanError
     from sim import display
     from sim.deadlocks import deadlocks
-    from sim.engine import Endless
+    from sim.environment import Endless
     from sim.run import execute, prepare
     from sim.summary import Summary
 
@@ -197,9 +197,9 @@ def presets(
         for line in display.presets(known().values()):
             print(line)
     elif name not in known():
-        raise BadInput(
-            f"no preset is called {name!r}{did_you_mean(name, list(known()))}; allowed: see the list without it"
-        )
+        alike = [each for each in known() if each.startswith(name)]
+        allowed = ", ".join(alike) or "one that python -m sim presets lists"
+        raise BadInput(f"no preset is called {name!r}{did_you_mean(name, list(known()))}; allowed: {allowed}")
     else:
         print(display.preset(known()[name]))
     return DONE

@@ -165,13 +165,19 @@ def _justified(place: int, cell: str, width: int) -> str:
     return f"{cell:<{width}}" if place < _TITLES_LEFT else f"{cell:>{width}}"
 
 
+def _period(ns: int) -> str:
+    """Write a period as people do after a slash: `m` for a minute, but `10m`."""
+    written = format_duration(ns)
+    return written[1:] if written[0] == "1" and written[1:].isalpha() else written
+
+
 def limit(entry: ConstraintEntry) -> str:
     """Say what a constraint admits at first, and whether that changes."""
     numbers = next((numbers for _, numbers in entry.settings if numbers is not None), None)
     if numbers is None:
         return "never in force"
     if entry.type == "rate_limit":
-        text = f"{numbers['tokens']:,}/{format_duration(numbers['period_ns']).removeprefix('1')} {entry.counts}"
+        text = f"{numbers['tokens']:,}/{_period(numbers['period_ns'])} {entry.counts}"
     elif entry.type == "circuit_breaker":
         text = f"opens at {numbers['ratio'] / MICRO:.0%} failures"
     elif entry.type == "adaptive":
@@ -181,7 +187,7 @@ def limit(entry: ConstraintEntry) -> str:
     elif entry.type == "resource":
         text = f"{numbers['capacity'] / MICRO:,.6g} at once"
     elif entry.type == "quota":
-        period = f"/{format_duration(numbers['period_ns']).removeprefix('1')}" if numbers["period_ns"] else " in all"
+        period = f"/{_period(numbers['period_ns'])}" if numbers["period_ns"] else " in all"
         text = f"{numbers['total'] / MICRO:,.6g}{period} {entry.counts}"
     else:
         text = "nobody"

@@ -38,7 +38,7 @@ from model.plan import (
 )
 from model.streams import Stream
 from sim.agent import Agent
-from sim.environment import CONTROL, END, FOREVER, REQUEST, Environment
+from sim.environment import CONTROL, END, FOREVER, REQUEST, Endless, Environment
 from sim.fleet import Fleet
 from sim.manager import ConstraintManager
 from sim.recorder import NOBODY, Recorder, Sink, code, who
@@ -59,10 +59,6 @@ Observer = Callable[[int, int], None]
 
 class Interrupted(Exception):
     """The run was stopped before its end; what was recorded is true."""
-
-
-class Endless(Exception):
-    """The run cannot come to its end: time does not go on, or goes past what a log can hold."""
 
 
 class Engine:
@@ -124,7 +120,8 @@ class Engine:
                 self.env.advance(SLICE)
                 records += self._recorder.spill()
                 instant, events = self.env._now, events + SLICE if self.env._now == instant else 0
-                if events > INSTANT_EVENTS_MAX + INSTANT_EVENTS_PER_AGENT * self._agents:
+                agents = self._agents + self.env.begun_earlier
+                if events > INSTANT_EVENTS_MAX + INSTANT_EVENTS_PER_AGENT * agents:
                     raise Endless(self._stuck())
                 if observer is not None:
                     observer(self.env._now, records)

@@ -8,6 +8,7 @@ Rules:
 3. Our own events are reused: whoever schedules one sets its callbacks again first.
 """
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import repeat
 from typing import Any
@@ -23,6 +24,15 @@ DEADLINE = 4  # a waiting task gives up; a grant at the same instant wins
 END = 5  # the run ends, after everything at its last instant
 
 FOREVER = 2**63 - 1
+
+BEGUN_MAX = 1_000_000
+"""Most branches and spawned agents that may begin at one instant."""
+NESTED_MAX = 100
+"""Most of them that may begin within each other, each as the first thing that the one before it does."""
+
+
+class Endless(Exception):
+    """The run cannot come to its end: time does not go on, or goes past what a log can hold."""
 
 
 class Instant(Event):
@@ -43,6 +53,10 @@ class Environment(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
+        self.begun = 0  # branches and spawned agents so far
+        self._begun_before = 0  # those of earlier instants
+        self._begun_ns = 0  # the instant
+        self._nested = 0
 
     def push(self, time: int, rank: int, event: Event) -> None:
         """Schedule an event that is already triggered, at an absolute time."""
@@ -51,6 +65,27 @@ class Environment(simpy.Environment):
     def at(self, time: int, rank: int) -> Instant:
         """Return an event that happens at `time` (ns), in the order of its rank among those at that instant."""
         return Instant(self, time, rank)
+
+    @property
+    def begun_earlier(self) -> int:
+        """How many branches and spawned agents began before this instant."""
+        return self._begun_before if self._begun_ns == self._now else self.begun
+
+    def begin_another(self, begin: Callable[[], Any]) -> Any:
+        """Begin a branch, or an agent that is spawned; raises Endless where there is no end of them at this instant."""
+        if self._begun_ns != self._now:
+            self._begun_ns, self._begun_before = self._now, self.begun
+        self.begun += 1
+        if self.begun - self._begun_before > BEGUN_MAX or self._nested == NESTED_MAX:
+            raise Endless(
+                f"branches or agents begin without end at {self._now / 1e9:.9g} s; "
+                f"allowed: at most {BEGUN_MAX:,} at one instant, and {NESTED_MAX} within each other before time goes on"
+            )
+        self._nested += 1
+        try:
+            return begin()
+        finally:
+            self._nested -= 1
 
     def take_next(self, rank: int) -> Event | None:
         """Take out and return the next event, if it is at this instant and of this rank."""

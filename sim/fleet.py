@@ -44,4 +44,6 @@ class Fleet:
         """Start an agent of the fleet that a step of this one spawns."""
         index = streams.spawned(parent.index, f"{self.plan.name}/{plan.name}", visit, copy)
         origin = plan.number, visit, parent.number
-        return Agent(self._others[plan.spawned], next(self._numbers), index, parent.depth + 1, origin)
+        fleet, number, depth = self._others[plan.spawned], next(self._numbers), parent.depth + 1
+        agent: Agent = self.env.begin_another(lambda: Agent(fleet, number, index, depth, origin))
+        return agent

@@ -18,7 +18,8 @@ from model.plan import Plan
 from model.planner import plan
 from model.scenario import Scenario
 from model.tables import Table
-from sim.engine import Endless, Engine, Interrupted, Observer
+from sim.engine import Engine, Interrupted, Observer
+from sim.environment import Endless
 from sim.recorder import Sink
 
 OnInterrupt = Callable[[Callable[[], None]], AbstractContextManager[object]]

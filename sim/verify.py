@@ -16,7 +16,8 @@ from model.faults import cut
 from model.log import Header, Log
 from model.roster import Roster
 from model.validation import load_embedded
-from sim.engine import Endless, Engine
+from sim.engine import Engine
+from sim.environment import Endless
 from sim.run import prepare
 
 _COMPARED = ("name", "seed", "until_ns", "fleets", "steps", "constraints")

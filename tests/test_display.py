@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from model.log import Header
-from sim.display import PROGRESS_SECONDS, plain_progress, progress, summary
+from sim.display import PROGRESS_SECONDS, limit, plain_progress, progress, summary
 from tests.fleet_logs import S, concurrency, header, pause, rate_limit
+from tests.runs import run, scenario
 
 HEAD = header(
     {"a": 1234}, [concurrency("slots", 40), rate_limit("tokens-a-minute", 500_000, 60 * S), pause("stop", True)]
@@ -53,6 +54,15 @@ def test_how_attempts_ended_and_who_rejected_them_is_said_where_it_happened() ->
     assert lines[1].endswith("482 open, 1,234 rejected, 7 gave up")
     assert lines[3].endswith("peak queue   rejected")
     assert lines[4].endswith("0      1,234")
+
+
+def test_a_period_of_several_minutes_is_said_whole() -> None:
+    rows = [
+        {"id": "r", "type": "rate_limit", "rate": "5/10m", "scope": "global"},
+        {"id": "q", "type": "quota", "total": 5, "period": "1m", "scope": "global"},
+    ]
+    header = run(scenario(constraints=rows, steps=[{"task": "t", "duration": "1s"}])).header
+    assert [limit(entry) for entry in header.constraints] == ["5/10m requests", "5/m requests"]
 
 
 def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from model.faults import ScenarioError
-from model.providers import presets
+from model.providers import Provider, presets
 from model.scenario import Scenario
 from model.units import parse_rate
 from model.validation import load
@@ -226,6 +226,33 @@ def test_a_scenario_may_nest_shares_and_put_a_limit_of_its_own_in_place(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("preset", "share", "written"),
+    [
+        ("openai/tier-1/gpt-4o", 0.005, ["2.5/m", "150/m"]),
+        ("gemini/free/2.5-flash-preview", 0.25, ["2/m", "125/d", "62500/m"]),  # windows have whole requests
+        ("anthropic/start/spend", 0.001, [0.5]),
+        ("github/user", 0.015, ["75/h", 1, "13/m"]),
+    ],
+)
+def test_a_share_is_exact_where_it_can_be_and_else_rounded_down(preset, share, written):
+    constraints = Provider(preset=preset, share=share).constraints()
+    assert [row.get("rate", row.get("limit", row.get("total"))) for row in constraints] == written
+
+
+def test_a_share_of_less_than_one_is_refused():
+    with pytest.raises(
+        ValueError, match=r"a share of 0\.01 of requests is less than one; allowed: a share that leaves one"
+    ):
+        Provider(preset="gemini/free/2.5-flash-preview", share=0.01)
+
+
+def test_a_provider_without_an_id_is_called_by_its_name(tmp_path):
+    (tmp_path / "p.yaml").write_text(NESTED.replace(", id: org,", ","))
+    with pytest.raises(ScenarioError, match=r"providers\.anthropic\.scope"):
+        load(tmp_path / "p.yaml", ["providers.anthropic.scope=nobody"])
+
+
+@pytest.mark.parametrize(
     ("provider", "fault"),
     [
         (
@@ -235,7 +262,7 @@ def test_a_scenario_may_nest_shares_and_put_a_limit_of_its_own_in_place(tmp_path
         ),
         (
             "{preset: anthropic/start/spend, id: org, share: 0}",
-            "nested.yaml:5:53: providers.org.share: 0 is not above 0; allowed: above 0",
+            "nested.yaml:5:53: providers.org.share: 0 is below 1e-06; allowed: 1e-06 or more",
         ),
         (
             "{preset: anthropic/start/spend, id: workspace}",

@@ -25,7 +25,8 @@ from model.log import Log
 from model.units import format_duration, parse_duration, parse_rate
 from model.validation import load_embedded
 from sim import engine
-from sim.engine import Endless, Engine
+from sim.engine import Engine
+from sim.environment import Endless
 
 __all__ = ["worker"]
 Dict = dict[str, Any]

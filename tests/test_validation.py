@@ -505,6 +505,21 @@ def test_what_is_reserved_or_left_uncached_must_fit_and_what_is_settled_need_not
     )
 
 
+def test_no_fork_and_no_spawn_is_larger_than_can_be() -> None:
+    check(
+        around("step", "{fork: ^2M, steps: [{think: 1}]}"),
+        "fleets.agent.steps.0.fork: up to 2,000,000 copies; allowed: at most 1,000,000",
+    )
+    check(
+        around("step", "{fork: ^{uniform: [1, 1e9]}, steps: [{think: 1}]}"),
+        "fleets.agent.steps.0.fork: up to 1,000,000,000 copies; allowed: at most 1,000,000",
+    )
+    check(
+        around("step", "{spawn: agent, count: ^2M, depth: 1}"),
+        "fleets.agent.steps.0.count: up to 2,000,000 agents; allowed: at most 1,000,000",
+    )
+
+
 def test_steps_within_any_step_are_found_by_name() -> None:
     steps = "{fork: 2, steps: [{choose: [{steps: [{hold: h, steps: [{graph: [{task: inner, duration: 1}]}]}]}]}]}"
     task = loaded(around("step", steps), "fleets.agent.steps.inner.duration=2s", "fleets.agent.steps.h.patience=1s")

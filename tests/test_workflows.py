@@ -2,6 +2,7 @@
 
 import pytest
 
+from sim.environment import Endless
 from tests.runs import run, scenario, told
 
 SLOT = {"id": "slot", "type": "concurrency", "limit": 1, "scope": "task:*_sub"}
@@ -387,3 +388,20 @@ def test_a_hold_that_gave_back_states_its_end_in_the_order_of_every_other():
     steps = [{"hold": "parent", "cost": 2, "give_back": True, "steps": [{"fork": 1, "steps": [SUB]}]}]
     log = told(run(scenario(until=None, constraints=[HELD, quota], steps=steps)))
     assert log[-3:-1] == ["1 ResourceReleased a_0_parent#0 llm 1", "1 ResourceReleased a_0_parent#0 quota -2000000"]
+
+
+SPAWNS_ITSELF = {"name": "f", "steps": [{"spawn": "f"}]}
+
+
+@pytest.mark.parametrize("first", [{"spawn": "f"}, {"fork": 100, "steps": [{"fork": 100, "steps": [{"spawn": "f"}]}]}])
+def test_agents_that_begin_without_end_are_an_error(first):
+    fleets = [{"name": "a", "count": 1, "steps": [first]}, SPAWNS_ITSELF]
+    with pytest.raises(Endless, match="begin without end at 0 s"):
+        run(scenario(fleets=fleets))
+
+
+def test_a_large_fork_is_no_endless_loop(monkeypatch):
+    monkeypatch.setattr("sim.engine.INSTANT_EVENTS_MAX", 1000)
+    monkeypatch.setattr("sim.engine.SLICE", 64)
+    log = run(scenario(until=None, steps=[{"fork": 3000, "steps": [{"task": "t", "duration": "1s"}]}]))
+    assert len([line for line in told(log) if "Finished a" in line]) == 3000

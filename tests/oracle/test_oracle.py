@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sim.engine import Endless
+from sim.environment import Endless
 from tests.oracle.compare import difference
 from tests.oracle.strategies import FEATURES, all_together, rich
 from tests.runs import run
