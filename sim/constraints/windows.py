@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from model.plan import ConstraintPlan
     from sim.environment import Environment
     from sim.queues import Queue
-    from sim.task import Task
 
 
 class FixedWindow(TimedConstraint):
@@ -124,8 +123,11 @@ class Ramp(FixedWindow):
         """What is always to be had, in millionths of a token a second."""
         return min(self._least * NS_PER_SECOND * MICRO // self.period_ns, 2**63 - 1) if self.in_force else -1
 
-    def admits(self, task: "Task", amount: int) -> bool:
-        return amount <= self._least and super().admits(task, amount)  # what is more can never be relied on
+    def free(self) -> int:
+        return min(super().free(), self._least) if self.in_force else UNLIMITED  # what is more cannot be relied on
+
+    def available_in(self, amount: int) -> int | None:
+        return super().available_in(amount) if amount <= self._least else None
 
     def renew(self, number: int) -> None:
         self._before = self.used if number == self.window + 1 else 0

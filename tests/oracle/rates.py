@@ -200,7 +200,10 @@ class Ramp(FixedWindow):
         self._kept = (-1, 0)  # a window in which there was a change, and what was used in the one before it
 
     def admits(self, amount: int, now: int) -> bool:
-        return not self.in_force or self._used(now) + amount <= self._limit(now)
+        if not self.in_force:
+            return True
+        # What is more than the rate says can never be relied on.
+        return amount <= self.numbers["tokens"] and self._used(now) + amount <= self._limit(now)
 
     def _before(self, at: int) -> int:
         window = at // self.numbers["period_ns"]
