@@ -18,6 +18,7 @@ admitted. The manager names no constraint type.
 """
 
 from collections.abc import Container, Sequence
+from functools import partial
 from heapq import heappush
 from itertools import count
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ from sim.task import YOUNGEST, Demands, Task, Waker
 if TYPE_CHECKING:
     from model.plan import Change, Plan
 
+_CHANGED = code(Kind.ConstraintChanged)
 _REBOUND = int(Kind.TaskRebound)
 _RESUMED = int(Kind.TaskResumed)
 _STARTED = int(Kind.TaskStarted)
@@ -46,41 +48,6 @@ _RELEASED = int(Kind.ResourceReleased)
 _ABANDONED = int(Kind.TaskAbandoned)
 _SUCCEEDED = int(Status.succeeded)
 _FAILED = int(Status.failed)
-
-
-class _Patience(Event):
-    """The end of the patience of a task, if it still waits as it did when this was scheduled."""
-
-    def __init__(self, env: Environment, task: PolicyTask, due_ns: int) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        self.task = task
-        self.age, self.attempt = task.age, task.attempt
-        env.push(due_ns, DEADLINE, self)
-
-
-class _Chunk(Event):
-    """The next time at which what a task has produced is charged, if it works then as it did when this was scheduled."""
-
-    def __init__(self, env: Environment, task: PolicyTask, constraint: GlobalConstraint, due_ns: int) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        self.task, self.constraint = task, constraint
-        self.started = task.started
-        env.push(due_ns, COMPLETION, self)
-
-
-class _Refusal(Event):
-    """Tells an agent that its request was refused, or is given up."""
-
-    def __init__(self, env: Environment, task: Task) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        self.callbacks = task.waker
-        env.push(env._now, REQUEST, self)
 
 
 class ConstraintManager:
@@ -174,8 +141,7 @@ class ConstraintManager:
             ceiling_before = constraint.ceiling
             constraint.change(change.setting)
             is_ceiling_lower |= constraint.ceiling < ceiling_before
-            kind = code(Kind.ConstraintChanged) + constraint.code
-            self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
+            self._record_limit(constraint)
         if is_ceiling_lower:
             everybody = [
                 (task, other)
@@ -298,8 +264,10 @@ class ConstraintManager:
     def _note_change(self, constraint: GlobalConstraint, before: int) -> None:
         """Record that a constraint changed by itself, if it did."""
         if constraint.limit_recorded != before:
-            kind = code(Kind.ConstraintChanged) + constraint.code
-            self._record((self._env._now, kind, who(NOBODY), constraint.limit_recorded))
+            self._record_limit(constraint)
+
+    def _record_limit(self, constraint: GlobalConstraint) -> None:
+        self._record((self._env._now, _CHANGED + constraint.code, who(NOBODY), constraint.limit_recorded))
 
     def _state_amounts(self, task: Task, now: int) -> None:
         for constraint, amount in task.drawn:
@@ -322,7 +290,11 @@ class ConstraintManager:
             self._goes_on(task)
             task.status, task.refused_ns, task.again = Status.failed, after_ns, again
             self._give_up_acquired(task)
-        _Refusal(self._env, task)
+        self._wake(task)
+
+    def _wake(self, task: Task) -> None:
+        """Let the agent of a task that was refused, or gives up, go on after all completions of this instant."""
+        self._env.at(self._env._now, REQUEST).callbacks = task.waker
 
     # What only tasks with a policy do.
 
@@ -359,13 +331,11 @@ class ConstraintManager:
         kept, task.kept = task.kept, ()
         self._give(task, kept)
 
-    def give_up(self, event: Event) -> None:
-        """Callback of the end of a task's patience."""
-        assert isinstance(event, _Patience)
-        task = event.task
-        if task.binding is not None and (task.age, task.attempt) == (event.age, event.attempt):
+    def _give_up(self, task: PolicyTask, age: int, attempt: int, _: Event) -> None:
+        """Callback of the end of a task's patience, if it still waits as it did when this was scheduled."""
+        if task.binding is not None and (task.age, task.attempt) == (age, attempt):
             self._abandon(task, task.binding)
-            _Refusal(self._env, task)
+            self._wake(task)
 
     def call_off(self, task: PolicyTask, is_held: bool = False) -> None:
         """End an attempt, whatever it does, and give back what it holds; `is_held` while its strand does other steps."""
@@ -420,13 +390,16 @@ class ConstraintManager:
 
     def _give(self, task: PolicyTask, held: Demands, heard: Sequence[GlobalConstraint] = ()) -> None:
         """Give back what is held; then try those who wait for any of that, or for what has heard of the end."""
+        self._hand_back(task, held)
+        changed = dict.fromkeys(constraint for constraint, _ in held) | dict.fromkeys(heard)
+        self._admit_anew(list(changed))  # what is handed back brings forward what time brings
+
+    def _hand_back(self, task: PolicyTask, held: Demands) -> None:
         now = self._env._now
         for constraint, amount in held:
             task.hand_back(constraint, amount)
             if task.states_all:
                 self._record((now, _RELEASED + task.code + constraint.code, task.who, amount))
-        changed = dict.fromkeys(constraint for constraint, _ in held) | dict.fromkeys(heard)
-        self._admit_anew(list(changed))  # what is handed back brings forward what time brings
 
     def _start(self, task: PolicyTask) -> None:
         """Start a task that has all that it asks for, or let it ask for the rest."""
@@ -480,14 +453,12 @@ class ConstraintManager:
     def _produce_next(self, task: PolicyTask, constraint: GlobalConstraint) -> None:
         due_ns = self._env._now + constraint.plan.produced_ns
         if due_ns < task.ends_ns:
-            _Chunk(self._env, task, constraint, due_ns).callbacks.append(self._produced)
+            self._env.at(due_ns, COMPLETION).callbacks = [partial(self._produced, task, task.started, constraint)]
 
-    def _produced(self, event: Event) -> None:
-        """Callback: charge what a task has produced since the last time."""
-        assert isinstance(event, _Chunk)
-        task, constraint = event.task, event.constraint
-        if task.ending is None or task.started != event.started:
-            return  # that attempt is over
+    def _produced(self, task: PolicyTask, started: int, constraint: GlobalConstraint, _: Event) -> None:
+        """Callback: charge what a task has produced since the last time, unless that attempt is over."""
+        if task.ending is None or task.started != started:
+            return
         produced = task.produce(constraint)
         if produced:
             constraint.give(-produced)
@@ -519,7 +490,8 @@ class ConstraintManager:
             self._record((now, constraint.code_blocked + task.code, task.who, before))
             constraint.look_ahead()
             if task.patience_ns is not None and not task.is_lent:
-                _Patience(self._env, task, now + task.patience_ns).callbacks.append(self.give_up)
+                end = self._env.at(now + task.patience_ns, DEADLINE)
+                end.callbacks = [partial(self._give_up, task, task.age, task.attempt)]
             if self.watch is not None and task.strand is not None:
                 self.watch.waits(task.strand, task)
 
@@ -564,7 +536,7 @@ class ConstraintManager:
         self._let_in(task)
         for victim, mode in victims.items():
             if mode == "fail":
-                _Refusal(self._env, victim)
+                self._wake(victim)
                 continue
             victim.resume_later(mode, left[victim])
             self.ask(victim, victim.age)
@@ -578,10 +550,7 @@ class ConstraintManager:
         self._record((self._env._now, task.code_finished, task.who, int(task.status)))
         self._forget_holder(task)
         self._tell(task)
-        for constraint, amount in task.gives():
-            task.hand_back(constraint, amount)
-            if task.states_all:
-                self._record((self._env._now, _RELEASED + task.code + constraint.code, task.who, amount))
+        self._hand_back(task, task.gives())
         return left_ns
 
 
