@@ -91,25 +91,25 @@ class Watch:
                 continue
             value = 0
 
-    def _stuck(self, strand: "Strand") -> "set[Strand]":
+    def _stuck(self, strand: "Strand") -> "dict[Strand, None]":
         """Return those of the strands that it waits for, directly or not, that wait for good; itself included."""
-        stuck, todo = {strand}, [strand]
+        stuck, todo = {strand: None}, [strand]
         while todo:
             for other in self._waits_for(todo.pop(), self._waiting):
                 if other in self._waiting and other not in stuck:
-                    stuck.add(other)
+                    stuck[other] = None
                     todo.append(other)
         while going_on := [each for each in stuck if self._goes_on_unless(each, stuck)]:
-            stuck.difference_update(going_on)
+            for each in going_on:
+                del stuck[each]
         return stuck
 
-    def _knot(self, strand: "Strand", stuck: "set[Strand]") -> "list[Strand]":
+    def _knot(self, strand: "Strand", stuck: "dict[Strand, None]") -> "list[Strand]":
         """Return those that wait for good and for each other, from `strand` on; none where nobody waits for `strand`."""
         waited_by: dict[Strand, list[Strand]] = {}
-        for each in self._waiting:
-            if each in stuck:
-                for other in self._waits_for(each, stuck):
-                    waited_by.setdefault(other, []).append(each)
+        for each in self._waiting:  # the order in which they began to wait
+            for other in self._waits_for(each, stuck) if each in stuck else ():
+                waited_by.setdefault(other, []).append(each)
         found: dict[Strand, None] = {}
         todo = deque(waited_by.get(strand, ()))
         while todo:

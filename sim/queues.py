@@ -74,6 +74,12 @@ def queue_of(row: "ConstraintPlan", seed: int) -> Queue:
     return SizedQueue(_KEYS[discipline.queue], discipline.strict)
 
 
+def stands_behind(task: "Task", queue: Queue) -> bool:
+    """Say whether somebody waits in a queue whom the task must not pass where it is strict."""
+    first = queue.peek(EVERYTHING)
+    return first is not None and queue.precedes(first, task)
+
+
 def _age(task: "Task") -> int:
     return task.age
 

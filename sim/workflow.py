@@ -10,6 +10,7 @@ Rules:
 4. A spawned agent is an agent of its own. What it draws depends on who spawned it at which visit, not on when.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ Going = Generator[Event, Any, Activity | None]
 """Goes through a step; returns the activity that follows it."""
 
 
-class WorkflowStep(Activity):
+class WorkflowStep(Activity, ABC):
     """A step that an agent goes through by other steps."""
 
     __slots__ = ("step",)
@@ -37,9 +38,9 @@ class WorkflowStep(Activity):
         super().__init__(agent.env, waker)
         self.step = step
 
+    @abstractmethod
     def go(self, strand: "Strand") -> Going:
         """Go through it."""
-        raise NotImplementedError
 
 
 class Choose(WorkflowStep):

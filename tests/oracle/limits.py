@@ -8,13 +8,14 @@ Rules:
 3. Only some limits change as time passes. They say when; what is due at one instant happens together (`desk.py`).
 """
 
+from abc import ABC, abstractmethod
 from fractions import Fraction
 
 from model.events import Status
 from model.plan import ConstraintPlan, Setting
 
 
-class Limit:
+class Limit(ABC):
     """What all limits share; those who wait are told apart by the constraint that they wait for."""
 
     returns = False  # whether what is taken is given back at the end
@@ -46,8 +47,9 @@ class Limit:
         """Whether the amount can be admitted now or after a later change."""
         return self.setting.ceiling is None or amount <= self.setting.ceiling
 
+    @abstractmethod
     def admits(self, amount: int, now: int) -> bool:
-        raise NotImplementedError
+        """Whether the amount can be taken now."""
 
     def take(self, amount: int, now: int) -> None:
         """Admit an amount."""
@@ -56,8 +58,7 @@ class Limit:
         """Take back what was held."""
 
     def settle(self, taken: int, cost: int, since: int, now: int) -> None:
-        """Charge what a task cost for which something was taken then."""
-        raise NotImplementedError
+        """Charge what a task cost for which something was taken then; what is held costs nothing."""
 
     def hear(self, status: Status, lasted: int, admitted: int, now: int) -> bool:
         """Learn how a task ended; return whether the limit is another now."""
@@ -76,9 +77,9 @@ class Limit:
         """Let happen what is due now; return whether that is a change for the log."""
         return False
 
+    @abstractmethod
     def stated(self) -> int:
         """Return what a change states in the log."""
-        raise NotImplementedError
 
 
 class Slots(Limit):

@@ -12,6 +12,7 @@ Rules:
    which it was taken: of a window that is over there is nothing to hand back.
 """
 
+from abc import abstractmethod
 from fractions import Fraction
 from math import ceil
 
@@ -93,9 +94,9 @@ class Window(Limit):
     def most(self) -> int:
         return self.numbers["total" if "total" in self.numbers else "burst"]
 
+    @abstractmethod
     def _counts(self, taken: int, at: int) -> bool:
         """Whether what was taken then counts at a time."""
-        raise NotImplementedError
 
     def _used(self, now: int) -> int:
         return sum(amount for time, amount in self._taken if self._counts(time, now))
@@ -124,9 +125,9 @@ class Window(Limit):
             return -1
         return next((time - now for time in [now, *self._ends(now)] if self.admits(amount, time)), -1)
 
+    @abstractmethod
     def _ends(self, now: int) -> list[int]:
         """Return the times at which something will count no longer, in order."""
-        raise NotImplementedError
 
     def stated(self) -> int:
         if not self.in_force:

@@ -10,6 +10,7 @@ Rules:
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Self
@@ -71,7 +72,7 @@ class Life:
         return self._needs[step]
 
 
-class Fleet:
+class Fleet(ABC):
     """What all fleets have in common: they are entered, begin at time 0, and each agent goes its way."""
 
     served = False
@@ -88,9 +89,9 @@ class Fleet:
     def begins(self, diary: Diary) -> None:
         """Set up the limits. Time 0 is a moment later, when `diary.now()` is."""
 
+    @abstractmethod
     async def agent(self, me: Life) -> None:
         """Do what one agent does."""
-        raise NotImplementedError
 
 
 class Semaphores(Fleet):
@@ -251,9 +252,9 @@ class Clients(Fleet):
     retrying: tenacity.AsyncRetrying
     """How a client goes on after a 429."""
 
+    @abstractmethod
     def limiter(self, clock: Callable[[], float]) -> Limiter:
         """The limiter of the server."""
-        raise NotImplementedError
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
