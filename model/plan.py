@@ -24,6 +24,10 @@ GO_ON = -2
 """In place of the step after a failure: the one after the task."""
 
 
+class PlanError(Exception):
+    """A scenario that is valid by itself and yet cannot be planned; the text has the place, the fault and the remedy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """The same whole number every time."""

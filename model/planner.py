@@ -2,13 +2,11 @@
 
 Rules:
 
-1. A constraint is in force from `from` until it expires, or until a later one of its `kin` with the same scope comes into
-   force and replaces it for good. Later means a later `from`, or the same and further down the list.
-2. What a task asks of a constraint: its `cost` where the constraint counts something and the task says what that costs,
+1. What a task asks of a constraint: its `cost` where the constraint counts something and the task says what that costs,
    else what its `needs` say, else 1.
-3. A random variable is called `fleet/step/what`; beside the seed, the agent and the visit its draws depend on nothing
+2. A random variable is called `fleet/step/what`; beside the seed, the agent and the visit its draws depend on nothing
    but that name.
-4. A step after a `repeat: forever` is never reached, and gets a number all the same.
+3. A step after a `repeat: forever` is never reached, and gets a number all the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import distributions, streams
+from model.arrivals import starts_of
 from model.events import Skip
 from model.limits import Constraint
 from model.plan import (
@@ -44,24 +43,19 @@ from model.plan import (
     Quantity,
     RepeatPlan,
     RetryPlan,
-    Setting,
     SpawnPlan,
     StepPlan,
     TaskPlan,
     ThinkPlan,
 )
 from model.scenario import (
-    AGENTS_MAX,
-    At,
     CacheHit,
     Choose,
-    Every,
     Fleet,
     Fork,
     Goto,
     Graph,
     Hold,
-    Poisson,
     Repeat,
     Retry,
     Scenario,
@@ -75,17 +69,11 @@ from model.scenario import (
 )
 from model.scopes import governed
 from model.tables import Table
+from model.timeline import settings_of
 from model.units import TIME_MAX_NS
 
-_ARRIVALS_AT_ONCE = 65_536
-CHANGES_MAX = 100_000
-"""Most changes of a constraint that a run may have."""
 _POLICY_KEYS = ("acquire", "deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure", "hold")
 _UNSAID = (None, 0.0, "continue", "atomic")
-
-
-class PlanError(Exception):
-    """A scenario that is valid by itself and yet cannot be planned; the text has the place, the fault and the remedy."""
 
 
 def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
@@ -93,11 +81,11 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
 
     Raises PlanError where a fleet would have more than `AGENTS_MAX` agents.
     """
-    settings = _settings(scenario.constraints, scenario.until)
+    settings = settings_of(scenario.constraints, scenario.until)
     fleets: list[FleetPlan] = []
     steps: list[StepPlan] = []
     for number, fleet in enumerate(scenario.fleets):
-        starts = _starts(fleet, scenario, tables)
+        starts = starts_of(fleet, scenario, tables)
         planner = _FleetPlanner(fleet, number, len(starts), scenario, tables, len(steps))
         entry = planner.plan()
         steps.extend(planner.steps)
@@ -148,57 +136,6 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
     )
 
 
-def replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
-    """Return for each constraint the time in ns at which a later one replaces it, or None."""
-    replaced: list[int | None] = [None] * len(constraints)
-    latest: dict[tuple[object, ...], int] = {}
-    for number in sorted(range(len(constraints)), key=lambda number: (constraints[number].from_, number)):
-        row = constraints[number]
-        if row.scope is None:
-            continue
-        key = (row.scope, *row.kin)
-        if key in latest:
-            replaced[latest[key]] = row.from_
-        latest[key] = number
-    return replaced
-
-
-def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, int]]]:
-    """Return a constraint's numbers from each time on, its changes as often as they come again before the run ends."""
-    if row.every is None:
-        return row.settings()
-    assert until is not None
-    rounds = max(0, until - row.from_) // row.every + 1
-    if rounds * len(row.changes) > CHANGES_MAX:
-        raise PlanError(
-            f"constraints.{row.id}.every: {rounds * len(row.changes):,} changes before the run ends; "
-            f"allowed: at most {CHANGES_MAX:,}"
-        )
-    again = [
-        change.model_copy(update={"at": change.at + lap * row.every}) for lap in range(rounds) for change in row.changes
-    ]
-    return row.model_copy(update={"changes": [change for change in again if change.at <= until]}).settings()
-
-
-def _settings(constraints: Sequence[Constraint], until: int | None) -> list[tuple[Setting, ...]]:
-    """Return each constraint's numbers over time, cut where it expires or is replaced."""
-    result = []
-    for row, replaced in zip(constraints, replaced_at(constraints), strict=True):
-        ends = [time for time in (row.expires, replaced) if time is not None]
-        timeline: list[tuple[int, dict[str, int] | None]] = [] if row.from_ == 0 else [(0, None)]
-        timeline += [(time, numbers) for time, numbers in _timeline(row, until) if not ends or time < min(ends)]
-        if ends:
-            timeline = [*timeline, (min(ends), None)] if timeline else [(0, None)]
-        ceiling: int | None = 0
-        settings = []
-        for time, numbers in reversed(timeline):
-            largest = None if numbers is None else row.largest(numbers)
-            ceiling = None if largest is None or ceiling is None else max(ceiling, largest)
-            settings.append(Setting(time, numbers, ceiling))
-        result.append(tuple(reversed(settings)))
-    return result
-
-
 def _discipline(row: Constraint, scenario: Scenario) -> Discipline:
     return Discipline(
         queue="fifo" if row.behaviour == "processor_sharing" else str(row.queue),
@@ -246,67 +183,6 @@ def _asked(steps: Sequence[StepPlan], constraint: int) -> tuple[int | None, bool
     }
     amount = amounts.pop() if len(amounts) == 1 else None
     return amount, amount is not None and all(len(group) == 1 for group in groups)
-
-
-def _starts(fleet: Fleet, scenario: Scenario, tables: Mapping[str, Table]) -> NDArray[np.int64]:
-    """Return the time at which each agent of the fleet starts, in ns; those of an open fleet end with the run."""
-    until = TIME_MAX_NS if scenario.until is None else scenario.until
-    match fleet.arrivals:
-        case None:
-            if fleet.count is None:
-                return np.zeros(0, np.int64)
-            if fleet.stagger is None:
-                return np.zeros(fleet.count, np.int64)
-            gaps = _gaps(f"{fleet.name}/start/stagger", fleet.stagger, scenario.seed, tables, 1, fleet.count - 1)
-            return _sums(np.concatenate([np.zeros(1, np.int64), gaps]))
-        case At():
-            starts = np.array(fleet.arrivals.at, np.int64)
-        case Trace():
-            trace = fleet.arrivals.trace
-            starts = tables[trace.file].times(trace.time, trace.unit)
-        case Every():
-            _check_size(fleet, until / fleet.arrivals.every)
-            starts = np.arange(0, until + 1, fleet.arrivals.every, dtype=np.int64)
-        case Poisson():
-            rate = fleet.arrivals.poisson
-            mean = rate.period_ns / rate.tokens
-            _check_size(fleet, until / mean)
-            starts = _poisson(f"{fleet.name}/arrivals/interval", mean, scenario.seed, until)
-    return starts[: np.searchsorted(starts, until, side="right")]
-
-
-def _poisson(name: str, mean_ns: float, seed: int, until_ns: int) -> NDArray[np.int64]:
-    """Return the arrival times of a Poisson process up to at least `until_ns`."""
-    interval = distributions.Exponential[float](exponential=mean_ns)
-    parts: list[NDArray[np.int64]] = []
-    last = drawn = 0
-    while last <= until_ns:
-        gaps = _gaps(name, interval, seed, {}, drawn, _ARRIVALS_AT_ONCE)
-        parts.append(_sums(np.concatenate([np.array([last], np.int64), gaps]))[1:])
-        last, drawn = int(parts[-1][-1]), drawn + _ARRIVALS_AT_ONCE
-    return np.concatenate(parts)
-
-
-def _gaps(
-    name: str, value: object, seed: int, tables: Mapping[str, Table], first: int, count: int
-) -> NDArray[np.int64]:
-    inverse = distributions.inverse_cdf(value, tables)
-    return streams.index_draws(seed, name, lambda u: streams.rounded(inverse(u)), first, count)
-
-
-def _sums(gaps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the running sums, held at `TIME_MAX_NS` instead of overflowing."""
-    sums = np.cumsum(gaps)
-    sums[np.cumsum(gaps.astype(np.float64)) >= TIME_MAX_NS] = TIME_MAX_NS
-    return sums
-
-
-def _check_size(fleet: Fleet, arrivals: float) -> None:
-    if arrivals > AGENTS_MAX:
-        raise PlanError(
-            f"fleets.{fleet.name}.arrivals: about {arrivals:.3g} arrivals before the run ends; "
-            f"allowed: at most {AGENTS_MAX:,}, so an earlier until or fewer arrivals"
-        )
 
 
 def _thresholds(probabilities: Sequence[float]) -> tuple[int, ...]:

@@ -61,7 +61,7 @@ def run(
 ) -> int:
     """Run a scenario: print a summary, write the log, replay it on a terminal."""
     from model.log import Log
-    from model.planner import PlanError
+    from model.plan import PlanError
     from sim import display
     from sim.deadlocks import deadlocks
     from sim.environment import Endless
@@ -128,7 +128,7 @@ def verify(log: LogFile) -> int:
     """Run the scenario inside a log again: 0 when every event agrees, else 1 and the first that differs."""
     from model.faults import ScenarioError
     from model.log import Log
-    from model.planner import PlanError
+    from model.plan import PlanError
     from model.units import format_duration
     from sim import verify as verification
 

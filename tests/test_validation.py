@@ -6,14 +6,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from model.checks import STEPS_MAX
@@ -22,94 +20,24 @@ from model.json_schema import json_schema
 from model.limits import Concurrency
 from model.scenario import Fleet, Scenario, Task
 from model.source import Source, parse
-from model.validation import Loaded, load, load_embedded
+from model.validation import load, load_embedded
+from tests.written import (
+    ALL_PATHS,
+    FULL,
+    FULL_DATA,
+    TRACE,
+    Keys,
+    around,
+    check,
+    embedded,
+    faults,
+    loaded,
+    told_by,
+    warnings,
+)
 
-Keys = tuple[str | int, ...]
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 ROOT = str(Path(__file__).parents[1])
-
-TRACE = "time,tokens\n2023-11-16 18:17:03.9799600,5\n2023-11-16 18:17:04.9799600,7\n"
-
-FULL = """\
-name: full
-description: a bit of everything
-seed: 7
-until: 1h
-constraints:
-  - {id: slots, type: concurrency, limit: 1k, scope: "task:*_work", from: 1s, expires: 2m, changes: [{at: 30s, limit: 5}]}
-  - {id: rpm, type: rate_limit, rate: 0.5/s, burst: 20, scope: global, changes: [{at: 1m, rate: 40k/h}, {at: 2m, burst: 30}]}
-  - {id: tpm, type: rate_limit, rate: 90k/m, scope: global, counts: tokens}
-  - {id: stop, type: pause, scope: "fleet:chat", paused: false, changes: [{at: 10s, paused: true}, {at: 20s, paused: false}]}
-fleets:
-  - name: agent
-    count: 10
-    tenant: acme
-    priority: -1
-    stagger: {exponential: 10ms}
-    steps:
-      - repeat: forever
-        steps:
-          - {think: {lognormal: {median: 1s, p95: 4s}}, name: ponder}
-          - repeat: 3
-            steps:
-              - task: work
-                duration: {mixture: [{weight: 9, value: 1.5s}, {weight: 1, value: {pareto: {shape: 1.5, minimum: 1s}}}]}
-                needs: {slots: 2}
-                cost: {requests: 1, tokens: {gamma: {shape: 2.5, mean: 300}}}
-  - name: chat
-    arrivals: {trace: {file: t.csv, time: time, unit: 1ms}}
-    steps:
-      - {task: answer, duration: {linear: {base: 200ms, tokens: 20.5ms}}, cost: {tokens: {linear: {tokens: 1.5}}}, priority: 4}
-      - {think: {empirical: {file: t.csv, column: tokens, scale: 1ms}}}
-  - {name: rate, arrivals: {poisson: 5/200ms}, steps: [{think: {triangular: [1, 2, 4]}}]}
-  - {name: some, arrivals: {at: [0, 1s, 1s]}, steps: [{think: {weibull: {shape: 0.7, scale: 2s}}}, {think: {erlang: {k: 3, mean: 3s}}}]}
-  - {name: last, arrivals: {every: 1.5s}, steps: [{think: {empirical: [0, 1s, 9.123456789s]}}]}
-"""
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-def loaded(text: str, *overrides: str, files: dict[str, str] | None = None) -> Loaded:
-    for name, content in (files or {}).items():
-        Path(name).write_text(content)
-    Path("f.yaml").write_text(text)
-    return load(Path("f.yaml"), overrides)
-
-
-def faults(text: str, *overrides: str, files: dict[str, str] | None = None) -> list[str]:
-    """Return all faults of a scenario, without the `f.yaml:`."""
-    with pytest.raises(ScenarioError) as caught:
-        loaded(text, *overrides, files=files)
-    return [str(fault).removeprefix("f.yaml:") for fault in caught.value.faults]
-
-
-def check(text: str, *expected: str) -> None:
-    """Assert that a scenario has these faults, in this order, where it is marked with `^`."""
-    parts = text.split("^")
-    before = ["".join(parts[: number + 1]) for number in range(len(parts) - 1)]
-    places = [f"{part.count(chr(10)) + 1}:{len(part) - part.rfind(chr(10))}" for part in before]
-    assert faults("".join(parts)) == [f"{place}: {fault}" for place, fault in zip(places, expected, strict=True)]
-
-
-def warnings(text: str, files: dict[str, str] | None = None) -> list[str]:
-    return [str(fault).removeprefix("f.yaml:") for fault in loaded(text, files=files).warnings]
-
-
-def embedded(data: Any) -> Loaded:
-    return load_embedded(data, {"t.csv": TRACE.encode()})
-
-
-def around(part: str, value: str) -> str:
-    """A small scenario with one part of it as given."""
-    parts = {"top": "until: 1h", "constraint": "", "fleet": "count: 5", "step": "{think: 1s}"}
-    parts[part] = value
-    return (
-        f"{parts['top']}\nconstraints: [{parts['constraint']}]\nfleets:\n- name: agent\n  {parts['fleet']}\n  steps:\n"
-        f"  - {parts['step']}\n"
-    )
-
 
 TIME = "a time such as 300ms, 1.5s, 2m, 1h or 7d; a bare number is seconds"
 NUMBER = "a number such as 500, 2k or 1.5M"
@@ -755,127 +683,6 @@ def test_a_log_may_hold_a_scenario_that_is_not_valid(data: Any, fault: str) -> N
     assert str(caught.value) == f"scenario in the log: {fault}"
 
 
-# Warnings
-
-
-def test_what_is_hardly_meant_is_warned_of() -> None:
-    text = """\
-until: 1h
-constraints:
-- {id: alone, type: concurrency, limit: 2}
-- {id: b, type: concurrency, limit: 2, scope: "fleet:agents"}
-- {id: c, type: concurrency, limit: 2, scope: "tenant:*"}
-- {id: d, type: concurrency, limit: 2, scope: "task:agent_*_cal"}
-- {id: e, type: concurrency, limit: 2, scope: "task:agent_*_call", expires: 1s}
-- {id: f, type: concurrency, limit: 3, scope: "task:agent_*_call"}
-- {id: g, type: concurrency, limit: 3, scope: "task:agent_*_call", from: 1s}
-- {id: h, type: concurrency, limit: 2, scope: "task:agent_5_call"}
-- {id: i, type: concurrency, limit: 2, scope: "task:agent_[0-4]_call"}
-- {id: needed, type: concurrency, limit: 2}
-fleets:
-- name: agent
-  count: 5
-  steps:
-  - repeat: forever
-    steps:
-    - {task: call, duration: 1s, needs: {needed: 1}}
-  - {think: 1s}
-  - {think: 1s}
-"""
-    tasks = "task:PATTERN, for a task such as agent_0_call"
-    assert warnings(text) == [
-        "3:3: constraints.alone: warning: it governs nothing; allowed: a scope, or a step that names it in its needs",
-        "4:47: constraints.b.scope: warning: it governs nothing; allowed: fleet:PATTERN, for a fleet such as agent",
-        "5:47: constraints.c.scope: warning: it governs nothing; allowed: a tenant in a fleet",
-        f"6:47: constraints.d.scope: warning: it governs nothing; allowed: {tasks}",
-        "7:3: constraints.e: warning: f has the same scope and type, and replaces it before it is ever in force; allowed: another scope, or a later from",
-        f"10:47: constraints.h.scope: warning: it governs nothing; allowed: {tasks}",
-        "20:5: fleets.agent.steps.1: warning: never reached, for the repeat before it goes on for ever; allowed: a number of repeats, or no step after it",
-    ]
-
-
-def test_a_pattern_on_the_numbers_of_agents_nobody_counted_is_not_warned_of() -> None:
-    text = around("constraint", "{id: a, type: pause, scope: 'task:agent_123456_*'}").replace(
-        "{think: 1s}", "{task: w, duration: 1}"
-    )
-    assert "it governs nothing" in warnings(text)[0]
-    assert warnings(text.replace("count: 5", "arrivals: {poisson: 1/s}")) == []
-    assert warnings(text.replace("count: 5", "count: 200k")) == []
-
-
-def test_a_cost_that_no_limit_counts() -> None:
-    limits = (
-        "{id: r, type: rate_limit, rate: 9/s, scope: 'task:*_a'}, {id: t, type: rate_limit, rate: 9/s, counts: tokens}"
-    )
-    steps = (
-        "{task: a, duration: 1, cost: {requests: 1, tokens: 2}}\n  - {task: b, duration: 1, cost: 3}\n"
-        "  - {task: c, duration: 1, needs: {t: 1}, cost: {exponential: 4}}\n  - {task: d, duration: 1, cost: {tokens: 5}}"
-    )
-    assert warnings(around("constraint", limits).replace("{think: 1s}", steps)) == [
-        "7:56: fleets.agent.steps.a.cost.tokens: warning: no limit of this task counts tokens; allowed: requests",
-        "8:34: fleets.agent.steps.b.cost: warning: no limit of this task counts anything; allowed: no cost, or a rate limit that governs the task",
-        "10:43: fleets.agent.steps.d.cost.tokens: warning: no limit of this task counts tokens; allowed: no cost",
-    ]
-
-
-def test_a_limit_of_whose_costs_a_task_says_nothing() -> None:
-    limits = (
-        "{id: r, type: rate_limit, rate: 9/s, scope: global}, {id: t, type: rate_limit, rate: 9/s, counts: tokens, scope: global},"
-        " {id: u, type: quota, total: 9, counts: usd, scope: global}"
-    )
-    steps = (
-        "{task: a, duration: 1, cost: {tokens: 2, usd: 0}}\n  - {task: b, duration: 1}\n"
-        "  - {task: c, duration: 1, cost: {usd: 1}, needs: {t: 2}, cached: {usd: 0.5}}\n  - {hold: d, cost: {tokens: 0}, steps: [{think: 1}]}"
-    )
-    assert warnings(around("constraint", limits).replace("{think: 1s}", steps)) == [
-        "8:5: fleets.agent.steps.b: warning: it costs 1 of tokens and 1 of usd, for it says nothing of that; allowed: cost: {tokens: COST, usd: COST}",
-        "9:73: fleets.agent.steps.c.cached.usd: warning: no limit of this task exempts usd that came from a cache; allowed: a limit with cached: exempt",
-        "10:5: fleets.agent.steps.d: warning: it costs 1 of usd, for it says nothing of that; allowed: cost: {usd: COST}",
-    ]
-
-
-def test_a_cost_of_an_agent_that_is_not_looked_at_may_count() -> None:
-    text = around("constraint", "{id: r, type: rate_limit, rate: 9/s, scope: 'task:agent_5000_*'}")
-    text = text.replace("{think: 1s}", "{task: w, duration: 1, cost: 3}")
-    assert len(warnings(text)) == 2
-    assert warnings(text.replace("count: 5", "count: 6k")) == []
-
-
-def test_a_constraint_that_comes_when_the_run_has_ended() -> None:
-    text = around("constraint", "{id: p, type: pause, scope: global, from: 1h}")
-    text = text.replace("{think: 1s}", "{task: w, duration: 1}")
-    said = "2:57: constraints.p.from: warning: not before the run ends; allowed: a time before until"
-    assert warnings(text) == [said]
-    assert warnings(text.replace("until: 1h", "until: 2h")) == []
-
-
-def test_a_pause_for_ever_in_a_run_without_an_end() -> None:
-    text = around("top", "seed: 1").replace("{think: 1s}", "{task: w, duration: 1}")
-
-    def told(**rest: str) -> list[str]:
-        keys = "".join(f", {key}: {value}" for key, value in rest.items())
-        return warnings(text.replace("[]", f"[{{id: p, type: pause, scope: global{keys}}}]"))
-
-    said = "2:15: constraints.p: warning: it is never lifted, and without until whoever it stops is left waiting; allowed: expires, a change to paused: false, or until"
-    assert told() == [said]
-    assert told(paused="false", changes="[{at: 1s, paused: true}]") == [said]
-    assert told(**{"from": "5s"}) == [said]
-    assert told(expires="5s") == []
-    assert told(changes="[{at: 1s, paused: false}]") == []
-    assert told(on_limit="reject") == []
-    assert (
-        warnings(
-            around("constraint", "{id: p, type: pause, scope: global}").replace("{think: 1s}", "{task: w, duration: 1}")
-        )
-        == []
-    )
-
-
-def test_with_faults_there_are_no_warnings() -> None:
-    text = around("constraint", "{id: alone, type: pause}, {id: x, type: concurrency, limit: ^0}")
-    check(text, "constraints.x.limit: 0 is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ...")
-
-
 # All at once
 
 
@@ -915,32 +722,11 @@ fleets:
     )
 
 
-def paths(data: Any, path: Keys = ()) -> Iterator[Keys]:
-    """Yield the path of everything inside `data`."""
-    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for key, value in pairs:
-        yield (*path, key)
-        yield from paths(value, (*path, key))
-
-
-def told_by(run: Callable[[], object]) -> list[str]:
-    """Return the faults that come of it; anything else that is raised fails the test."""
-    try:
-        run()
-    except ScenarioError as error:
-        return [str(fault) for fault in error.faults]
-    return []
-
-
 def spoilt(path: Keys, spoil: Callable[[Any, Any], None]) -> list[str]:
     """Spoil one part of the full scenario; return the faults."""
     data = deepcopy(FULL_DATA)
     spoil(Source("", data).at(path[:-1]), path[-1])
     return told_by(lambda: embedded(data))
-
-
-FULL_DATA = parse(FULL.encode(), "f").data
-ALL_PATHS = list(paths(FULL_DATA))
 
 
 @pytest.mark.parametrize("value", [[[]], {"zz": {}}, "@", -1.5, float("nan"), 10**19], ids=str)
@@ -979,103 +765,6 @@ def test_one_misspelt_key_is_one_fault() -> None:
         if isinstance(path[-1], str) and path[-2:-1] not in (("needs",), ("cost",), ("linear",)):
             (told,) = spoilt(path, misspell)
             assert f"unknown key '{path[-1]}{path[-1][-1]}' (did you mean '{path[-1]}'?); allowed: " in told
-
-
-# Nothing but ScenarioError
-
-SNIPPETS = (
-    *(
-        ":",
-        " ",
-        "\n",
-        "- ",
-        "{",
-        "}",
-        "[",
-        "]",
-        "'",
-        '"',
-        "&a ",
-        "*a",
-        "<<: ",
-        "|",
-        "? ",
-        "#",
-        "!",
-        "!!int ",
-        "%",
-        "@",
-        "\t",
-    ),
-    *(
-        "0",
-        "-1",
-        ".inf",
-        ".nan",
-        "1e400",
-        "9" * 30,
-        "null",
-        "true",
-        "~",
-        "{a: 1}",
-        "[1, 2]",
-        "forever",
-        "linear",
-        "uniform",
-    ),
-    *("think", "task", "name", "\\U99999999", "\\", "\0", "\ud800", "é", "---\n", "...\n", "1/x"),
-)
-VALUES: tuple[Any, ...] = (
-    *(None, True, 0, -1, float("nan"), float("inf"), "", "x", [], {}, [1], {"a": 1}, "forever", 10**19, 10**400, 1e300),
-    *("9" * 50, {"uniform": [1]}, {"linear": {"q": 1}}, [{}], {"think": 1}, "global", "1s", "t.csv", "tokens"),
-)
-
-
-@given(st.data())
-def test_no_text_makes_anything_but_faults(data: st.DataObject) -> None:
-    text = FULL
-    for _ in range(data.draw(st.integers(1, 5))):
-        start = data.draw(st.integers(0, len(text)))
-        end = min(len(text), start + data.draw(st.sampled_from((0, 0, 1, 1, 3, 30))))
-        text = text[:start] + data.draw(st.sampled_from(("", *SNIPPETS))) + text[end:]
-    Path("f.yaml").write_bytes(text.encode(errors="surrogatepass"))
-    Path("t.csv").write_text(TRACE)
-    lines = told_by(lambda: load("f.yaml"))
-    assert len(set(lines)) == len(lines)
-    for line in lines:
-        assert line.startswith(("f.yaml", "t.csv"))
-        assert line.isprintable()
-        assert "; allowed: " in line
-
-
-@given(st.data())
-def test_no_data_make_anything_but_faults(data: st.DataObject) -> None:
-    tree = deepcopy(FULL_DATA)
-    for _ in range(data.draw(st.integers(1, 4))):
-        path = data.draw(st.sampled_from(list(paths(tree)) or [()]))
-        if not path:
-            continue
-        around: Any = Source("", tree).at(path[:-1])
-        match data.draw(st.sampled_from(("drop", "put", "copy", "rename"))):
-            case "drop":
-                del around[path[-1]]
-            case "put":
-                around[path[-1]] = deepcopy(data.draw(st.sampled_from(VALUES)))
-            case "copy":
-                around[path[-1]] = deepcopy(Source("", tree).at(data.draw(st.sampled_from(list(paths(tree))))))
-            case "rename" if isinstance(around, dict):
-                around[str(data.draw(st.sampled_from(ALL_PATHS))[-1])] = around.pop(path[-1])
-    lines = told_by(lambda: embedded(tree))
-    assert len(set(lines)) == len(lines)
-    assert not [line for line in lines if " is wrong: " in line or "another value" in line]
-
-
-@settings(max_examples=60)
-@given(st.lists(st.tuples(st.sampled_from(ALL_PATHS), st.sampled_from(SNIPPETS)), min_size=1, max_size=3))
-def test_no_setting_makes_anything_but_faults(chosen: list[tuple[Keys, str]]) -> None:
-    shown = Source("", FULL_DATA)
-    overrides = [f"{shown.display(path)}={value}" for path, value in chosen]
-    assert all(line.isprintable() for line in told_by(lambda: loaded(FULL, *overrides, files={"t.csv": TRACE})))
 
 
 # JSON Schema
