@@ -1,4 +1,4 @@
-"""What all tests share. Hypothesis has two profiles: `ci`, the default, with the same examples every time, and `thorough`."""
+"""What all tests share. Hypothesis has two profiles: `ci`, the default, the same examples every time; and `thorough`."""
 
 from pathlib import Path
 
