@@ -80,12 +80,11 @@ def _demands(
         ):
             continue
         charge, counts = row.get("charge", "on_start"), row.get("counts", "requests")
-        cost = program.cost_of(task, counts) if row["type"] in ("rate_limit", "quota") else None
-        amount = task.get("needs", {}).get(row["id"], 1) if cost is None else cost
+        demands[number] = program.constant_cost(task, row)
         if charge == "settle" and counts in (task.get("reserve") or {}):
             amount = task["reserve"][counts]
-        drawn = isinstance(amount, dict)
-        demands[number] = None if drawn else round(parse_amount(amount) * program.scale(row["type"]))
+            drawn = isinstance(amount, dict)
+            demands[number] = None if drawn else round(parse_amount(amount) * program.scale(row["type"]))
         if charge in ("on_finish", "as_produced"):
             demands[number] = 1  # it starts while anything is left
     return demands

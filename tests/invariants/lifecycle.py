@@ -270,7 +270,7 @@ def _returned(reading: Reading, replay: Replay, row: Row, life: Life) -> list[st
     if reading.rule_of(row.constraint, "charge") == "as_produced":
         return _produced(reading, replay, row, life)
     wanted = life.settled.setdefault(row.constraint, row.value)
-    cost = program.constant_cost(reading.policy(row.step), reading.header.constraints[row.constraint])
+    cost = program.constant_cost(reading.policy(row.step), reading.written.constraints[row.constraint])
     reserved = 0 if reading.defers(row.constraint) else reading.amounts(row.task)[row.constraint]
     if cost is not None and reserved is not None:
         wanted = reserved - cost
@@ -283,7 +283,7 @@ def _produced(reading: Reading, replay: Replay, row: Row, life: Life) -> list[st
     """What is charged as it is produced is never less than nothing, and all of it where an attempt works to its end."""
     name = reading.constraint(row.constraint)
     total = life.produced[row.constraint] = life.produced.get(row.constraint, 0) - row.value
-    cost = program.constant_cost(reading.policy(row.step), reading.header.constraints[row.constraint])
+    cost = program.constant_cost(reading.policy(row.step), reading.written.constraints[row.constraint])
     if row.value > 0 or (cost is not None and total > cost):
         return [reading.say(RULE, row, f"{-row.value} more of {name} is charged, {total} so far; it costs {cost}")]
     whole = life.at == ENDED and life.status in (Status.succeeded, Status.failed)

@@ -10,9 +10,10 @@ at once, holds something meanwhile, spawns others or has a limited life is not f
 """
 
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from typing import Any, NamedTuple
 
-from model.log import ConstraintEntry, Header
+from model.log import Header
 from model.units import MICRO, parse_amount, parse_duration
 
 Step = dict[str, Any]
@@ -76,11 +77,17 @@ def cost_of(task: Step, counts: str | None) -> Any:
     return cost.get(counts) if isinstance(cost, dict) and not is_drawn(cost) else cost
 
 
-def constant_cost(task: Step, entry: ConstraintEntry) -> int | None:
-    """Return what a task is charged by a limit, None where that is drawn."""
-    cost = cost_of(task, entry.counts)
-    amount = task.get("needs", {}).get(entry.id, 1) if cost is None else cost
-    return None if isinstance(amount, dict) else round(parse_amount(amount) * scale(entry.type))
+def constant_cost(task: Step, row: dict[str, Any]) -> int | None:
+    """Return what a task is charged by a limit, both as they are written; None where that is drawn."""
+    counts = row.get("counts", "requests")
+    cost = cost_of(task, counts) if row["type"] in ("rate_limit", "quota") else None
+    amount = task.get("needs", {}).get(row["id"], 1) if cost is None else cost
+    if isinstance(amount, dict):
+        return None
+    whole = round(parse_amount(amount) * scale(row["type"]))
+    is_exempt = cost is not None and row.get("cached") == "exempt"
+    share = Fraction(str(task.get("cached", {}).get(counts, 0))) if is_exempt else Fraction(0)
+    return round(whole * (1 - share))
 
 
 def starts(fleet: dict[str, Any], until: int | None) -> list[int | None] | None:

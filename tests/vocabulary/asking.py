@@ -43,6 +43,8 @@ def _amounts(draw: DrawFn, said: Dict, rows: list[Dict], draws: Draws) -> None:
         bound = {unit: min(2, *(int(most(row)) for row in limits[unit])) for unit in counted}
         said["cost"] = {unit: draw(_costs(bound[unit], draws)) for unit in counted}
         if seldom(draw, 2):
+            said["cached"] = {unit: draw(st.sampled_from([0.5, 0.25, 1.0])) for unit in counted}
+        if seldom(draw, 2):
             said["reserve"] = {unit: draw(st.integers(1, bound[unit])) for unit in counted}
     for row in rows:
         if row["id"] in needs and row["type"] in COUNTING and "cost" in said:

@@ -98,6 +98,7 @@ def _numbers(draw: DrawFn, kind: str, draws: Draws) -> Dict:
         row["charge"] = draw(st.sampled_from(["on_start", "on_start", "on_finish", "settle", "as_produced"]))
         if row["charge"] == "as_produced":
             row["chunk"] = draw(times(1, 3))
+        optional(draw, row, 2, cached=st.just("exempt"))
     return row
 
 
