@@ -25,6 +25,7 @@ class Limit(ABC):
         self.number = row.number
         self.how = row.discipline
         self.retry_after = row.retry_after
+        self.charged_every = row.produced_ns  # of work, where it is charged as it is produced
         self.defers = row.defers
         self.settles = row.settles and not row.defers
         self.setting = row.settings[0]

@@ -400,7 +400,9 @@ def _constraint(draw: DrawFn, number: int, features: tuple[str, ...], fleets: li
         if "provider" in features and draw(st.booleans()):
             row["cached"] = "exempt"
         if "charge" in features:
-            row["charge"] = draw(st.sampled_from(["on_start", "on_finish", "settle", "settle"]))
+            row["charge"] = draw(st.sampled_from(["on_start", "on_finish", "settle", "settle", "as_produced"]))
+        if row.get("charge") == "as_produced":
+            row["chunk"] = draw(_time(1, 3))
         if row.get("charge") == "settle":
             row.pop("from", None)  # what is handed back of what was reserved before it was in force is an open question
     return row | draw(_discipline(kind, features, number))

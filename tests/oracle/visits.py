@@ -11,11 +11,11 @@ Rules:
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from math import inf
+from math import floor, inf
 from typing import TYPE_CHECKING, Any
 
 from model.events import Kind, Skip, Status
-from model.plan import Constant, TaskPlan
+from model.plan import Constant, Demand, TaskPlan
 
 from .clock import COMPLETION, Clock, Entry
 from .desk import Desk
@@ -144,6 +144,8 @@ class Attempt:
         self._end: Entry | None = None
         self._left = self._works = 0
         self._taken_at: dict[int, int] = {}
+        self._whole = 0  # how long it would work if nothing came in between
+        self._produced: dict[int, int] = {}  # of what is charged as it is produced, what was charged
         policy = visit.policy
         has = [constraint for constraint, _ in visit.kept]
         asked = [(constraint, amount) for constraint, amount in visit.amounts if constraint not in has]
@@ -205,13 +207,42 @@ class Attempt:
         late = timeout is not None and works > timeout
         if late:
             works, fate = timeout, Status.timed_out
-        self._works = works
+        self._works, self._whole = works, self.visit.duration
         if not shared:
             self._end = self.clock.at(self.clock.now + works, COMPLETION, lambda: self._go_on(fate))
+            for demand in self.visit.demands:
+                if self.desk.limits[demand.constraint].charged_every:
+                    self._produce(demand)
             return
         self._work = shared[0], shared[0].begin(works, lambda: self._go_on(fate))
         if timeout is not None:
             self._end = self.clock.at(self.clock.now + timeout, COMPLETION, self._time_out)
+
+    def _produce(self, demand: Demand) -> None:
+        """Let what is produced until then be charged after a while, if the work goes on."""
+        later = self.clock.now + self.desk.limits[demand.constraint].charged_every
+        if later < self.began + self._works:
+            self.clock.at(later, COMPLETION, lambda: self._charge(demand))
+
+    def _charge(self, demand: Demand) -> None:
+        if self.working:
+            due, now = self._due(demand), self.clock.now
+            if due:
+                self.desk.limits[demand.constraint].settle(0, due, now, now)
+                self.desk.write(Kind.ResourceReleased, self.request, demand.constraint, -due)
+            self._produce(demand)
+
+    def _due(self, demand: Demand) -> int:
+        """Return what is to be charged now: of what is charged as it is produced, whole tokens of what was produced."""
+        assert demand.cost is not None
+        cost = self.visit.agent.draws.of_visit(demand.cost, self.visit.number)
+        if not self.desk.limits[demand.constraint].charged_every:
+            return cost
+        worked = self.clock.now - self.began
+        produced = cost if worked >= self._whole else floor(Fraction(cost * worked, self._whole))
+        due = produced - self._produced.get(demand.constraint, 0)
+        self._produced[demand.constraint] = produced
+        return due
 
     def _time_out(self) -> None:
         """Leave the processor, if the work is not done at this very instant."""
@@ -294,7 +325,7 @@ class Attempt:
         for demand in self.visit.demands:
             if demand.cost is not None:
                 limit = self.desk.limits[demand.constraint]
-                cost = self.visit.agent.draws.of_visit(demand.cost, self.visit.number)
+                cost = self._due(demand)
                 taken = 0 if limit.defers else amounts[demand.constraint]
                 limit.settle(taken, cost, self._taken_at[demand.constraint], self.clock.now)
                 freed.add(demand.constraint)
