@@ -95,6 +95,14 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetPlan:
+    """A budget of retries, in millionths of one: what a first attempt pays in, and what it holds at first and at most."""
+
+    ratio: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPlan:
     """At most `attempts` attempts; the back-off before the next is at most `cap_ns`. `draws` is its jitter, 53 bits."""
 
@@ -107,6 +115,7 @@ class RetryPlan:
     holds: bool
     retry_after: bool
     duration: Quantity
+    budget: BudgetPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from model import distributions, streams
 from model.arrivals import starts_of
 from model.events import Skip
-from model.limits import Constraint
+from model.limits import Constraint, in_micro
 from model.plan import (
     END,
     GO_ON,
     PLAIN,
+    BudgetPlan,
     Chance,
     Change,
     ChoosePlan,
@@ -58,6 +59,7 @@ from model.scenario import (
     Hold,
     Repeat,
     Retry,
+    RetryBudget,
     Scenario,
     Spawn,
     Step,
@@ -70,7 +72,7 @@ from model.scenario import (
 from model.scopes import governed
 from model.tables import Table
 from model.timeline import settings_of
-from model.units import TIME_MAX_NS
+from model.units import MICRO, TIME_MAX_NS
 
 _POLICY_KEYS = ("acquire", "deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure", "hold")
 _UNSAID = (None, 0.0, "continue", "atomic")
@@ -188,6 +190,12 @@ def _asked(steps: Sequence[StepPlan], constraint: int) -> tuple[int | None, bool
 def _thresholds(probabilities: Sequence[float]) -> tuple[int, ...]:
     """Return for each probability the number of 53-bit draws that lie below it."""
     return tuple(round(Fraction(probability) * 2**53) for probability in probabilities)
+
+
+def _budget(budget: RetryBudget | float) -> BudgetPlan:
+    if not isinstance(budget, RetryBudget):
+        budget = RetryBudget(ratio=budget)
+    return BudgetPlan(in_micro(budget.ratio), budget.burst * MICRO)
 
 
 def _without(quantity: Quantity, share: float) -> Quantity:
@@ -490,6 +498,7 @@ class _FleetPlanner:
             holds=retry.hold_during_backoff,
             retry_after=retry.retry_after,
             duration=self._again(task, f"{name}/retry/duration"),
+            budget=None if retry.budget is None else _budget(retry.budget),
         )
 
     def _bits(self, what: str, visits: int | None) -> Drawn:

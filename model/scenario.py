@@ -41,6 +41,27 @@ Cost = Annotated[
 """One cost for whatever the limits count, or a cost for each thing that they count."""
 
 
+_Ratio = Annotated[float, Field(strict=True, ge=0, le=1000, allow_inf_nan=False)]
+
+
+class RetryBudget(Model):
+    """A budget of retries that all agents of a fleet share at a step: `{ratio: 0.2, burst: 10}`.
+
+    The first attempt of each visit pays in `ratio`, in up to six decimals; a further attempt costs 1. It begins with
+    `burst`, and never holds more. (The rule of Finagle's RetryBudget, without its time to live.)
+    """
+
+    ratio: _Ratio
+    burst: Annotated[Count, Field(le=1_000_000_000)] = 10
+
+
+Budget = Annotated[
+    Annotated[_Ratio, Tag("ratio")] | Annotated[RetryBudget, Tag("budget")],
+    Discriminator(lambda value: "budget" if isinstance(value, (dict, RetryBudget)) else "ratio"),
+]
+"""A budget of retries, or its `ratio` alone."""
+
+
 class Retry(Model):
     """Tries again after an attempt that failed, timed out or was rejected, `max_attempts` times in all.
 
@@ -49,7 +70,7 @@ class Retry(Model):
     (Brooker, Exponential backoff and jitter, AWS Architecture Blog, 2015.)
 
     With `retry_after` it is never shorter than the time that a rejection named. With `hold_during_backoff` the task
-    keeps its slots while it backs off.
+    keeps its slots while it backs off. Where the `budget` has less than 1 left there is no further attempt.
     """
 
     max_attempts: Annotated[Count, Field(ge=2, le=10_000)]
@@ -59,6 +80,7 @@ class Retry(Model):
     jitter: Literal["none", "full", "equal", "decorrelated"] = "none"
     hold_during_backoff: Flag = False
     retry_after: Flag = True
+    budget: Budget | None = None
 
 
 class CacheHit(Model):

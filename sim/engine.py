@@ -38,6 +38,7 @@ from model.plan import (
 )
 from model.streams import Stream
 from sim.agent import Agent
+from sim.budget import Budget
 from sim.environment import CONTROL, END, FOREVER, REQUEST, Endless, Environment
 from sim.fleet import Fleet
 from sim.manager import ConstraintManager
@@ -196,6 +197,8 @@ class Engine:
             step.body = None if plan.body is None else by_number[plan.body]
             step.gives_back = plan.gives_back
             step.acquire = plan.acquire
+            if policy.retry is not None and policy.retry.budget is not None:
+                step.budget = Budget(policy.retry.budget)
 
     def _doubtful(self, demand: Demand) -> bool:
         """Say whether a constant amount is more than its constraint can admit from some time on."""

@@ -8,7 +8,9 @@ Rules:
    still come in between is a refusal, an end of patience, or a pre-emption.
 3. The first attempt of the n-th visit takes the n-th draw of the step's variables; all further attempts take the draws of
    variables of their own, one after the other. So a limit that causes retries does not change what first attempts meet.
-4. The end of an attempt is an event of its own, which can be called off.
+4. The first attempt of a visit pays into the budget of retries when it asks; another attempt is paid for when the one
+   before it ends, if nothing else is against it.
+5. The end of an attempt is an event of its own, which can be called off.
 """
 
 from collections.abc import Generator
@@ -55,6 +57,7 @@ class PolicyTask(Task):
         "began_ns",
         "binding",
         "body",
+        "budget",
         "came_to_nothing",
         "due_ns",
         "ending",
@@ -95,6 +98,7 @@ class PolicyTask(Task):
         super().__init__(agent.env, waker, step, agent.number, agent.index)
         assert step.policy is not None
         self.policy: Policy = step.policy
+        self.budget = step.budget
         self.priority = self.policy.priority
         self.fleet = step.plan.fleet
         self.visits = agent.visits(step)
@@ -317,7 +321,7 @@ class PolicyTask(Task):
         return self.ends_ns - self.env._now
 
     def may_retry(self) -> bool:
-        """Say whether the attempt that just ended is followed by another."""
+        """Say whether the attempt that just ended is followed by another, if it is paid for."""
         retry = self.policy.retry
         return (
             retry is not None
@@ -325,6 +329,10 @@ class PolicyTask(Task):
             and self.status is not Status.cancelled
             and self.attempt + 1 < retry.attempts
         )
+
+    def is_paid_for(self) -> bool:
+        """Pay for another attempt, if it costs anything; say whether that was possible."""
+        return self.budget is None or self.budget.pay_out()
 
     def back_off(self) -> int:
         """Return the ns until the next attempt."""
@@ -377,6 +385,8 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
     if task.skips():
         assert task.skipped is not None
         record((env._now, task.code + _SKIPPED, task.who, task.skipped))
+    elif task.budget is not None:
+        task.budget.pay_in()
     while task.skipped is None:
         manager.ask(task)
         ended = (yield task) is task.ending
@@ -388,7 +398,7 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
                 task.status = task.outcome
         task.came_to_nothing = not ended
         retry = task.policy.retry
-        retrying = task.status is not Status.succeeded and task.may_retry()
+        retrying = task.status is not Status.succeeded and task.may_retry() and task.is_paid_for()
         if ended:
             manager.finish(task, keep=retrying and retry is not None and retry.holds)
         if not retrying:

@@ -14,6 +14,7 @@ from model.plan import (
     TaskPlan,
     ThinkPlan,
 )
+from sim.budget import Budget
 from sim.policy import PolicyTask
 from sim.recorder import code
 from sim.task import Activity, Demands, Repeat, Requests, Task, Think, Waker
@@ -33,6 +34,7 @@ class Step:
         "after_failure",
         "bodies",
         "body",
+        "budget",
         "code",
         "demands",
         "doubtful",
@@ -62,6 +64,7 @@ class Step:
         self.requests: list[Callable[[int], Requests] | None] = []
         self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
         self.policy: Policy | None = None
+        self.budget: Budget | None = None  # of a task: the retries that all agents of the fleet share
         self.gives_back = False
         self.acquire: tuple[int, ...] = ()  # of a task: the constraints that it takes one after the other
         self.after_failure: Step | None = None

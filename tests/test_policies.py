@@ -70,6 +70,73 @@ def test_back_off_grows_by_its_factor_up_to_its_cap():
     assert starts(run(scenario(until=None, steps=[task(fail=1.0, retry=retry)]))) == [0, 2, 5, 9, 13]
 
 
+def test_a_budget_of_retries_is_shared_by_the_fleet():
+    # Two to begin with: the first two of the three who fail at 1 s are tried again, the third is not.
+    steps = [task(fail=1.0, retry={**RETRY, "budget": {"ratio": 0, "burst": 2}})]
+    assert told(run(scenario(until=None, count=3, steps=steps))) == [
+        "0 TaskStarted a_0_work#0 0",
+        "0 TaskStarted a_1_work#0 0",
+        "0 TaskStarted a_2_work#0 0",
+        "1 TaskFinished a_0_work#0 failed",
+        "1 TaskRetrying a_0_work#0 1",
+        "1 TaskFinished a_1_work#0 failed",
+        "1 TaskRetrying a_1_work#0 1",
+        "1 TaskFinished a_2_work#0 failed",
+        "2 TaskStarted a_0_work#0.1 0",
+        "2 TaskStarted a_1_work#0.1 0",
+        "3 TaskFinished a_0_work#0.1 failed",
+        "3 TaskFinished a_1_work#0.1 failed",
+        "3 RunFinished",
+    ]
+
+
+def test_first_attempts_pay_into_the_budget_and_it_holds_no_more_than_its_burst():
+    # One to begin with, of which the first two visits could not add anything. The retry of the first leaves 0; then each of
+    # the next visits pays in a half: the second has 0.5 and is not tried again, the third has 1 and is.
+    steps = [{"repeat": 3, "steps": [task(fail=1.0, retry={"max_attempts": 2, "budget": {"ratio": 0.5, "burst": 1}})]}]
+    assert told(run(scenario(until=None, steps=steps)), without=("RunStarted", "AgentStarted", "TaskFinished"))[
+        :-2
+    ] == [
+        "0 TaskStarted a_0_work#0 0",
+        "1 TaskRetrying a_0_work#0 0",
+        "1 TaskStarted a_0_work#0.1 0",
+        "2 TaskStarted a_0_work#1 0",
+        "3 TaskStarted a_0_work#2 0",
+        "4 TaskRetrying a_0_work#2 0",
+        "4 TaskStarted a_0_work#2.1 0",
+    ]
+
+
+def test_a_ratio_alone_is_a_budget_that_begins_with_ten():
+    steps = [task(fail=1.0, retry={"max_attempts": 100, "budget": 0.5})]
+    assert len(starts(run(scenario(until=None, steps=steps)))) == 11
+
+
+def test_tenths_in_a_budget_are_exact():
+    # Ten visits pay in a tenth each: exactly one retry, though the sum of ten floats 0.1 is below 1.
+    retry = {"max_attempts": 2, "budget": {"ratio": 0.1, "burst": 1}}
+    steps = [{"repeat": 11, "steps": [task(fail=1.0, retry=retry)]}]
+    again = [line for line in told(run(scenario(until=None, steps=steps))) if "Retrying" in line]
+    assert again == ["1 TaskRetrying a_0_work#0 0", "12 TaskRetrying a_0_work#10 0"]
+
+
+def test_a_visit_that_is_skipped_pays_nothing_and_who_gives_up_costs_nothing():
+    retry = {"max_attempts": 2, "budget": {"ratio": 1, "burst": 1}}
+    skipped = task(fail=1.0, skip_if=1.0, retry=retry)
+    log = run(scenario(until=None, steps=[{"repeat": 3, "steps": [skipped]}]))
+    assert not starts(log)
+    waits = task(duration="3s", patience="1s", fail=1.0, retry={**retry, "budget": {"ratio": 0, "burst": 1}})
+    log = run(scenario(until=None, constraints=[SLOT], count=2, steps=[waits]))
+    assert [line for line in told(log) if "Retrying" in line] == ["3 TaskRetrying a_0_work#0 0"]
+
+
+def test_steps_have_budgets_of_their_own():
+    retry = {"max_attempts": 2, "budget": {"ratio": 0, "burst": 1}}
+    steps = [task(fail=1.0, retry=retry), {**task(fail=1.0, retry=retry), "task": "other"}]
+    again = [line for line in told(run(scenario(until=None, steps=steps))) if "Retrying" in line]
+    assert again == ["1 TaskRetrying a_0_work#0 0", "3 TaskRetrying a_0_other#0 0"]
+
+
 def test_a_timeout_ends_an_attempt_and_is_a_failure():
     steps = [task(duration="3s", timeout="2s", retry={"max_attempts": 2, "delay": "1s"})]
     assert told(run(scenario(until=None, steps=steps))) == [

@@ -76,6 +76,7 @@ PASSED = scenario(
     fleet("c", {"think": "100ms"}, task()),
 )
 TRIED_TWICE = scenario(fleet("a", task(fail=1, retry=RETRY, on_failure="stop")))
+PAID = scenario(fleet("a", task(fail=1, retry={**RETRY, "budget": {"ratio": 0, "burst": 2}}), count=3))
 TOLD_WHEN = scenario(rate("2/s", 1, on_limit="reject"), fleet("a", task(retry=RETRY), count=2))
 GROWS = scenario(
     {"id": "slots", "type": "adaptive", "limit": 1, "scope": "global"}, fleet("a", task(), {"think": "100ms"})
@@ -134,6 +135,8 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
     ("no further attempt is allowed", TRIED_TWICE, rewritten(retry=None), {"retries"}),
     ("another back-off", TRIED_TWICE, rewritten(retry={**RETRY, "delay": "90ms"}), {"retries"}),
     ("it is not to heed the rejection", TOLD_WHEN, rewritten(retry={**RETRY, "retry_after": False}), {"retries"}),
+    ("there is less in the budget", PAID, rewritten(retry={**RETRY, "budget": {"ratio": 0, "burst": 1}}), {"retries"}),
+    ("there is more in the budget", PAID, rewritten(retry={**RETRY, "budget": {"ratio": 0, "burst": 3}}), {"retries"}),
     # What changes by itself, and what is shared.
     ("the limit becomes another by itself", GROWS, put(Kind.ConstraintChanged, {}, value=3), {"hearing"}),
     ("the limit stays as it was", GROWS, drop(Kind.ConstraintChanged), {"hearing"}),

@@ -215,6 +215,13 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("step", "{think: {mixture: [{weight: 1, value: {exponential: ^-1}}]}}", "fleets.agent.steps.0.think.mixture.0.value.exponential: -1 is negative; allowed: 0 or a positive time"),
         ("step", "{think: {linear: ^3}}", f"fleets.agent.steps.0.think.linear: 3 is not allowed here; allowed: a mapping with base, or names, each to {TIME}"),
         ("step", "{task: work, duration: 1s, cost: {exponential: ^x}}", f"fleets.agent.steps.work.cost.exponential: 'x' is not a number; allowed: {NUMBER}"),
+        # retries
+        ("step", "{task: work, duration: 1s, retry: {max_attempts: 2, budget: ^-1}}", "fleets.agent.steps.work.retry.budget: -1 is below 0; allowed: 0 or more"),
+        ("step", "{task: work, duration: 1s, retry: {max_attempts: 2, budget: ^lots}}", "fleets.agent.steps.work.retry.budget: 'lots' is not allowed here; allowed: a number"),
+        ("step", "{task: work, duration: 1s, retry: {max_attempts: 2, budget: ^{burst: 3}}}", "fleets.agent.steps.work.retry.budget.ratio: the key 'ratio' is missing; allowed: a number"),
+        ("step", "{task: work, duration: 1s, retry: {max_attempts: 2, budget: {^ration: 1}}}", "fleets.agent.steps.work.retry.budget.ration: unknown key 'ration' (did you mean 'ratio'?); allowed: ratio, burst"),
+        ("step", "{task: work, duration: 1s, retry: {max_attempts: 2, budget: {ratio: ^2000}}}", "fleets.agent.steps.work.retry.budget.ratio: 2000 is above 1,000; allowed: at most 1,000"),
+        ("step", "{task: work, duration: 1s, retry: {max_attempts: 2, budget: {ratio: 1, burst: ^0}}}", "fleets.agent.steps.work.retry.budget.burst: 0 is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ..."),
         ("step", "{task: work, duration: 1s, cost: ^-1}", "fleets.agent.steps.work.cost: -1 is negative; allowed: 0 or a positive number"),
     ],
 )  # fmt: skip

@@ -7,10 +7,13 @@
 - The back-off is `delay` times `factor` to the attempt, at most `cap`, and as jitter says: exactly that; between 0 and
   that; between half of that and that; between the delay and three times the back-off before, at most `cap`. With
   `retry_after` it is at least what the rejection said.
+- A further attempt costs 1 of a `budget`, which is that of a step; the first attempt of a visit pays in. There is none
+  where less than 1 is left, and has to be one where there is more during the whole rest of the instant.
 - How an attempt ended that worked agrees with `fail` where that is 0 or 1.
 """
 
 from fractions import Fraction
+from itertools import takewhile
 from typing import Any
 
 from model.events import Kind, Status
@@ -35,6 +38,7 @@ def check(log: Log) -> list[str]:
     hopeless: dict[Task, bool | None] = {}  # whether they asked for what there never is, None where that is not known
     single = one_at_a_time(reading)
     backed_off: dict[Visit, int] = {}
+    left = _budgets(reading)
     for place, row in enumerate(reading.rows):
         retry = reading.policy(row.step).get("retry") if row.step >= 0 else None
         if row.kind == Kind.TaskRejected:
@@ -46,18 +50,48 @@ def check(log: Log) -> list[str]:
             elif None in asks.values() or not single[reading.header.steps[row.step].fleet]:
                 hopeless[row.task] = None  # another strand may have stopped the agent, or called this one off
         elif row.kind == Kind.TaskFinished:
-            found += _ended(reading, row, retry, place, hopeless.get(row.task, False), row.task in replay.running)
+            hopeless_now = hopeless.get(row.task, False)
+            found += _ended(reading, row, retry, place, hopeless_now, row.task in replay.running, left)
         elif row.kind == Kind.TaskRetrying:
             if retry is None:
                 found.append(reading.say(RULE, row, "it has no retry policy"))
             else:
                 found += _backs_off(reading, row, retry, rejected.get(row.task, -1), backed_off)
+                if left and left[place].get(row.step, 0) < 0:
+                    found.append(reading.say(RULE, row, "the budget has less than one retry left"))
         replay.apply(row)
     return found
 
 
+def _budgets(reading: Reading) -> list[dict[int, Fraction]]:
+    """Return for each row what is left of the budgets of the steps that have one, after that row."""
+    bursts, ratios = dict[int, Fraction](), dict[int, Fraction]()
+    for step in range(len(reading.header.steps)):
+        budget = (reading.policy(step).get("retry") or {}).get("budget")
+        if budget is not None:
+            said = budget if isinstance(budget, dict) else {"ratio": budget}
+            ratios[step], bursts[step] = Fraction(str(said["ratio"])), Fraction(said.get("burst", 10))
+    if not bursts:
+        return []
+    left, begun, lefts = dict(bursts), set[Visit](), []
+    for row in reading.rows:
+        if row.step in left and row.kind != Kind.TaskSkipped and row.task.whole not in begun:
+            begun.add(row.task.whole)
+            left[row.step] = min(bursts[row.step], left[row.step] + ratios[row.step])
+        if row.step in left and row.kind == Kind.TaskRetrying:
+            left[row.step] -= 1
+        lefts.append(dict(left))
+    return lefts
+
+
 def _ended(
-    reading: Reading, row: Row, retry: dict[str, Any] | None, place: int, hopeless: bool | None, worked: bool
+    reading: Reading,
+    row: Row,
+    retry: dict[str, Any] | None,
+    place: int,
+    hopeless: bool | None,
+    worked: bool,
+    left: list[dict[int, Fraction]],
 ) -> list[str]:
     """Check whether another attempt is to come."""
     attempts_left = retry is not None and row.attempt + 1 < retry["max_attempts"]
@@ -70,6 +104,9 @@ def _ended(
     if retrying and not may:
         return [reading.say(RULE, row, "no attempt may follow this one")]
     must = may and row.value in FAILURES and hopeless is not None
+    if left and row.step in left[place]:
+        instant = takewhile(lambda other: reading.rows[other].time == row.time, range(place, len(reading.rows)))
+        must = must and all(left[other][row.step] >= 1 for other in instant)
     if must and not retrying:
         return [reading.say(RULE, row, "another attempt has to follow this one")]
     return []

@@ -32,6 +32,7 @@ class World:
         self.clock = Clock()
         self.desk = Desk(plan, self.clock, self.rows, self._choose)
         self.spawned = [0] * len(plan.fleets)
+        self.budgets: dict[int, int] = {}  # by step: the millionths of retries that were spent and not paid in again
         self.agents = sum(fleet.count for fleet in plan.fleets)
 
     def run(self) -> list[Row]:

@@ -83,6 +83,7 @@ def _retry(draw: DrawFn) -> Dict:
         "jitter": st.sampled_from(["none", "full", "equal", "decorrelated"]),
         "hold_during_backoff": st.just(True),
         "retry_after": st.just(False),
+        "budget": st.sampled_from([0.5, 0, {"ratio": 0.3, "burst": 1}, {"ratio": 0.5, "burst": 2}]),
     }
     return retry | _optional(draw, optional, one_in=3)
 

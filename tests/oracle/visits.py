@@ -15,7 +15,8 @@ from math import floor, inf
 from typing import TYPE_CHECKING, Any
 
 from model.events import Kind, Skip, Status
-from model.plan import Constant, Demand, TaskPlan
+from model.plan import BudgetPlan, Constant, Demand, TaskPlan
+from model.units import MICRO
 
 from .clock import COMPLETION, Clock, Entry
 from .desk import Desk
@@ -60,6 +61,13 @@ class Visit:
             if agent.draws.of_visit(chance.first, self.number) < chance.thresholds[0]:
                 self.skipped = Skip(reason)
         self.draw_attempt()
+        budget = self.budget
+        if budget is not None and self.skipped is None:
+            agent.world.budgets[step.number] = max(0, agent.world.budgets.get(step.number, 0) - budget.ratio)
+
+    @property
+    def budget(self) -> BudgetPlan | None:
+        return None if self.policy is None or self.policy.retry is None else self.policy.retry.budget
 
     @property
     def states_all(self) -> bool:
@@ -98,7 +106,16 @@ class Visit:
         failed = status in (Status.failed, Status.timed_out) or attempt.fails_by_preemption
         if retry is None or not failed or attempt.request.impossible:
             return False
-        return self.attempts < retry.attempts
+        return self.attempts < retry.attempts and (retry.budget is None or self._pays(attempt, retry.budget))
+
+    def _pays(self, attempt: "Attempt", budget: BudgetPlan) -> bool:
+        """Pay once for the attempt after this one, if the fleet can afford it."""
+        if attempt.next_is_paid is None:
+            budgets, number = self.agent.world.budgets, self.step.number
+            spent = budgets.get(number, 0)
+            attempt.next_is_paid = budget.burst - spent >= MICRO
+            budgets[number] = spent + MICRO * attempt.next_is_paid
+        return attempt.next_is_paid
 
     def back_off(self, attempt: "Attempt") -> int:
         """Return the ns until the next attempt."""
@@ -136,6 +153,7 @@ class Attempt:
         self.clock = clock
         self.rejected = self.asks_for_more = False
         self.fails_by_preemption = False
+        self.next_is_paid: bool | None = None  # out of the budget of retries, once that was asked
         self.is_last = False  # whether no other follows, whatever becomes of it
         self.working = False
         self.began = clock.now

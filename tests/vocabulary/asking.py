@@ -89,5 +89,6 @@ def retries(draw: DrawFn, draws: Draws) -> Dict:
     optional(draw, retry, 3, factor=factors, cap=times(1, 4))
     if draws == "any":
         optional(draw, retry, 2, jitter=st.sampled_from(["full", "equal", "decorrelated"]))
+    optional(draw, retry, 4, budget=st.sampled_from([0.25, {"ratio": 0, "burst": 1}, {"ratio": 0.5, "burst": 1}]))
     optional(draw, retry, 3, hold_during_backoff=st.just(True), retry_after=st.just(False))
     return retry
