@@ -75,6 +75,7 @@ class Strand:
     def _drive(self, action: Callable[[], None]) -> None:
         try:
             action()
+            self._desk.settle()  # who took slots for a part of what it acquires may wait for the rest now
             if self._doomed:
                 self._way.throw(CalledOff())
         except StopIteration:
