@@ -96,6 +96,8 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     for each in result["deadlocks"]:
         for line in _deadlock(out, each):
             _print(out, line)
+    for storm in result["storms"] or ():
+        _print(out, _told(out, "storm", _storm(storm)))
     rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
     _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
 
@@ -115,6 +117,20 @@ def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:
     safe = [f"{limit:,.12g} of {name}" for name, limit in each.get("safe_limits", {}).items()]
     if safe:
         yield _broken(out, "    safe: ", [" or ".join(safe)], 6)
+
+
+def _storm(each: dict[str, Any]) -> list[str]:
+    """Return what became of the fleet after a trigger, in parts of a line."""
+    start, end = short(each["from_ns"]), "the end" if each["to_ns"] is None else short(each["to_ns"])
+    verdict = f"{' and '.join(each['incidents'])} {start} to {end}: {each['verdict']}"
+    if each["why"] is not None:
+        return [f"{verdict} ({each['why']})"]
+    before, after = each["before"], each["after"]
+    parts = [verdict] if each["time_to_recover_ns"] is None else [f"{verdict} in {short(each['time_to_recover_ns'])}"]
+    parts.append(f"goodput {before['goodput_per_s']:,.4g}/s before and {after['goodput_per_s']:,.4g}/s after")
+    if after["amplification"] is not None:
+        parts.append(f"{after['amplification']:,.3g} attempts a success")
+    return parts
 
 
 def _print(out: Console, line: Text) -> None:

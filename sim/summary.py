@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from model.events import Batch, Kind, Status
 from model.log import ConstraintEntry, Header
+from sim.storms import Storms
 
 Integers = NDArray[np.int64]
 
@@ -262,6 +263,7 @@ class Summary:
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
         self._last_kind = -1
         self._deadlocks: list[dict[str, Any]] = []
+        self._storms = Storms(header)
         self._fed = 0
 
     def feed(self, batch: Batch) -> None:
@@ -286,6 +288,7 @@ class Summary:
         for row in np.flatnonzero((kinds == Kind.DeadlockDetected) & (batch.value > 0)).tolist():
             told = {"time_ns": int(batch.time[row]), "event": self._fed + row, "agents": int(batch.value[row])}
             self._deadlocks.append(told)
+        self._storms.feed(batch)
         self._fed += len(batch)
         self._now = int(batch.time[-1])
         self._last_kind = int(kinds[-1])
@@ -313,6 +316,7 @@ class Summary:
             },
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "deadlocks": self._deadlocks,
+            "storms": self._storms.result(),
             "constraints": {
                 entry.id: {
                     "utilisation": use.utilisation(self._now),

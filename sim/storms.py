@@ -1,0 +1,308 @@
+"""Retry storms: what becomes of a fleet after an incident, a fold over the log.
+
+Rules:
+
+1. A trigger is a time during which incidents are on, one or several that overlap. What counts are the visits to the steps
+   that they hit: `load` is visits that begin, `throughput` attempts that end after having worked, `goodput` visits that
+   succeed, all a second; `amplification` is attempts that ended for each visit that succeeded.
+2. The baseline is the second half of the time before the first trigger, so that the start of the fleet does not count. What
+   comes after a trigger goes to the next one, or to the end of the run; where no visit is open at the end, to the end of
+   the last one.
+3. The time after it is cut into windows of equal length: as many as give each 100 successes at the goodput of the baseline,
+   at most 40. A number of successes is below a share of the baseline only where it is so by more than chance: by more
+   than four standard deviations of a Poisson variable.
+4. It `recovers` where from some window on, with at least two left, no window is below 90 % of the goodput of the baseline,
+   all of them together are not, and the visits that are open have not become more than chance makes them. The time to
+   recover is from the end of the trigger to the beginning of the first such window.
+5. It has `collapsed` where the last quarter of the windows has together less than 10 % of the goodput of the baseline.
+6. Else it is `metastable`: the trigger is over, the load is what it was, and goodput stays below.
+7. It is `unknown` where there are fewer than 100 successes in the baseline or fewer than 8 windows after the trigger, where
+   the trigger is not over at the end, and where it does not recover and fewer agents arrive in the last quarter than
+   before. `why` says which.
+
+(Bronson et al., Metastable failures in distributed systems, HotOS 2021, have the states and the word.)
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.events import Batch, Kind, Status
+from model.header import Header
+from model.units import NS_PER_SECOND
+
+Integers = NDArray[np.int64]
+
+WINDOWS_MAX = 40
+WINDOWS_MIN = 8
+SUCCESSES_MIN = 100
+"""Successes of a baseline, and of a window at its goodput, at least."""
+BACK, GONE = 0.9, 0.1
+"""The shares of the goodput of the baseline with which it is back, and without which it is gone."""
+DEVIATIONS = 4
+
+_WORKING = np.isin(np.arange(len(Kind)), [Kind.TaskRejected, Kind.TaskAbandoned])
+_OF_VISITS = np.isin(
+    np.arange(len(Kind)),
+    [Kind.TaskBlocked, Kind.TaskStarted, Kind.TaskRejected, Kind.TaskFinished, Kind.TaskRetrying],
+)
+
+
+class Verdict(StrEnum):
+    """What becomes of a fleet after a trigger."""
+
+    recovers = "recovers"
+    metastable = "metastable"
+    collapsed = "collapsed"
+    unknown = "unknown"
+
+
+@dataclass(slots=True)
+class Trigger:
+    """A time during which incidents are on; `to_ns` is None while they are."""
+
+    incidents: list[int]
+    from_ns: int
+    to_ns: int | None = None
+
+
+class Storms:
+    """What becomes of the fleet after each trigger; feed it every batch of a log, then ask for `result`."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._incidents = {number for number, row in enumerate(header.constraints) if row.type == "incident"}
+        self._hit = {number: _hit(header, number) for number in self._incidents}
+        self._any = np.logical_or.reduce([*self._hit.values(), np.zeros(len(header.steps) + 1, np.bool_)])
+        self._on: set[int] = set()
+        self._triggers: list[Trigger] = []
+        for number in sorted(self._incidents):
+            if header.constraints[number].settings[0][1] is not None:
+                self._turn(0, number, on=True)
+        self._arrived: list[Integers] = []  # the times at which agents of open fleets arrived
+        self._open = np.zeros(header.agents + 1, np.bool_)
+        for fleet, written in zip(header.fleets, header.scenario.get("fleets", ()), strict=False):
+            self._open[fleet.first : fleet.first + fleet.count] = "arrivals" in written
+        self._rows: list[_Rows] = []
+        self._last_kind = -1
+        self._now = 0
+
+    def feed(self, batch: Batch) -> None:
+        """Take in the next rows."""
+        if not self._incidents or not len(batch):
+            return
+        kinds = batch.kind
+        for row in np.flatnonzero(kinds == Kind.ConstraintChanged).tolist():
+            number = int(batch.constraint[row])
+            if number in self._incidents:
+                self._turn(int(batch.time[row]), number, on=bool(batch.value[row] >= 0))
+        came = batch.agent[kinds == Kind.AgentStarted]
+        came = np.minimum(came, self._header.agents)  # those that are spawned do not arrive
+        self._arrived.append(batch.time[kinds == Kind.AgentStarted][self._open[came]])
+        before = np.append(self._last_kind, kinds[:-1])
+        worked = (kinds == Kind.TaskFinished) & ~_WORKING[before]
+        rows = np.flatnonzero(_OF_VISITS[kinds] & self._any[batch.step])
+        self._rows.append(_Rows.of(batch, rows, worked))
+        self._now, self._last_kind = int(batch.time[-1]), int(kinds[-1])
+
+    def _turn(self, time_ns: int, number: int, on: bool) -> None:
+        """An incident begins or ends."""
+        if on and not self._on:
+            self._triggers.append(Trigger([], time_ns))
+        if on:
+            self._on.add(number)
+            trigger = self._triggers[-1]
+            trigger.incidents += [] if number in trigger.incidents else [number]
+        elif number in self._on:
+            self._on.discard(number)
+            self._triggers[-1].to_ns = None if self._on else time_ns
+
+    def result(self) -> list[dict[str, Any]] | None:
+        """Return what became of the fleet after each trigger so far, or None where nothing can go wrong."""
+        if not self._incidents:
+            return None
+        rows = _Rows.all(self._rows)
+        arrived = np.concatenate([np.zeros(0, np.int64), *self._arrived])
+        told = []
+        for trigger, following in zip(self._triggers, [*self._triggers[1:], None], strict=True):
+            hit = np.logical_or.reduce([self._hit[number] for number in trigger.incidents])
+            until = self._now if following is None else following.from_ns
+            story = _Story(_Visits(rows.only(hit[rows.step])), arrived, self._triggers[0].from_ns)
+            about = {
+                "incidents": [self._header.constraints[number].id for number in trigger.incidents],
+                "from_ns": trigger.from_ns,
+                "to_ns": trigger.to_ns,
+            }
+            told.append({**about, **story.tell(trigger, until)})
+        return told
+
+
+def _hit(header: Header, incident: int) -> NDArray[np.bool_]:
+    """Return by step whether the incident hits it; the last entry is for rows without a step."""
+    hit = [any(demand.constraint == incident for group in step.demands for demand in group) for step in header.steps]
+    return np.array([*hit, False])
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of visits to tasks: when, whose, and whether the attempt worked and how it ended (-1 where it does not end)."""
+
+    time: Integers
+    visit: Integers  # the agent and the visit in one number
+    step: NDArray[np.int16]
+    ended: NDArray[np.int8]
+    worked: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, batch: Batch, rows: Integers, worked: NDArray[np.bool_]) -> "_Rows":
+        visit = (batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows]
+        ended = np.where(batch.kind[rows] == Kind.TaskFinished, batch.value[rows], -1).astype(np.int8)
+        return cls(batch.time[rows], visit, batch.step[rows], ended, worked[rows])
+
+    @classmethod
+    def all(cls, parts: "list[_Rows]") -> "_Rows":
+        nothing = np.zeros(0, np.int64)
+        none = cls(nothing, nothing, nothing.astype(np.int16), nothing.astype(np.int8), nothing.astype(np.bool_))
+        parts = [none, *parts]
+        return cls(
+            np.concatenate([part.time for part in parts]),
+            np.concatenate([part.visit for part in parts]),
+            np.concatenate([part.step for part in parts]),
+            np.concatenate([part.ended for part in parts]),
+            np.concatenate([part.worked for part in parts]),
+        )
+
+    def only(self, rows: NDArray[np.bool_]) -> "_Rows":
+        return _Rows(self.time[rows], self.visit[rows], self.step[rows], self.ended[rows], self.worked[rows])
+
+
+class _Visits:
+    """When visits began, ended and succeeded, and when attempts ended; times in ns, in order."""
+
+    def __init__(self, rows: _Rows) -> None:
+        order = np.lexsort((rows.step, rows.visit))  # the rows of a visit follow each other, in the order of the log
+        same = (np.diff(rows.visit[order]) == 0) & (np.diff(rows.step[order]) == 0)
+        first = order[np.append(True, ~same)] if len(order) else order
+        last = order[np.append(~same, True)] if len(order) else order
+        last = last[rows.ended[last] >= 0]
+        self.began = np.sort(rows.time[first])
+        self.over = np.sort(rows.time[last])
+        self.succeeded = np.sort(rows.time[last[rows.ended[last] == Status.succeeded]])
+        self.worked = rows.time[rows.worked]
+        self.attempts = rows.time[rows.ended >= 0]
+
+    def open(self, time_ns: int) -> int:
+        """Return how many visits have begun and are not over after what happens at a time."""
+        return _until(self.began, time_ns) - _until(self.over, time_ns)
+
+    def between(self, start_ns: int, end_ns: int) -> dict[str, float | int | None]:
+        """Return the rates of a time, a second, and the visits that are open at its end."""
+        seconds = (end_ns - start_ns) / NS_PER_SECOND
+        counts = [
+            _count(times, start_ns, end_ns) for times in (self.began, self.worked, self.succeeded, self.attempts)
+        ]
+        load, throughput, goodput, _ = (count / seconds if seconds else 0.0 for count in counts)
+        return {
+            "load_per_s": load,
+            "throughput_per_s": throughput,
+            "goodput_per_s": goodput,
+            "amplification": counts[3] / counts[2] if counts[2] else None,
+            "open": self.open(end_ns),
+        }
+
+
+class _Story:
+    """What happened to the visits that a trigger hits, and the verdict."""
+
+    def __init__(self, visits: _Visits, arrived: Integers, first_ns: int) -> None:
+        self._visits = visits
+        self._arrived = arrived
+        self._base = first_ns // 2, first_ns
+
+    def tell(self, trigger: Trigger, until_ns: int) -> dict[str, Any]:
+        """Return the verdict, and the rates before, during and after: in the last quarter of what comes after."""
+        visits = self._visits
+        start, base_end = self._base
+        end = trigger.to_ns
+        if end is None or not visits.open(until_ns):
+            until_ns = max(end or 0, min(until_ns, int(visits.over[-1]) if len(visits.over) else 0))
+        successes = _count(visits.succeeded, start, base_end)
+        edges = np.zeros(1, np.int64) if end is None else self._windows(successes, end, until_ns)
+        windows = len(edges) - 1
+        told: dict[str, Any] = {"verdict": Verdict.unknown, "why": None, "time_to_recover_ns": None}
+        if successes < SUCCESSES_MIN:
+            told["why"] = f"{successes} visits succeed before it, of {SUCCESSES_MIN} that it takes"
+        elif end is None:
+            told["why"] = "it is not over at the end"
+        elif windows < WINDOWS_MIN:
+            told["why"] = "too little time after it"
+        else:
+            told |= self._judge(edges)
+        told["before"] = visits.between(start, base_end)
+        told["during"] = visits.between(trigger.from_ns, until_ns if end is None else end)
+        told["after"] = visits.between(_last_quarter(edges), int(edges[-1])) if windows >= WINDOWS_MIN else None
+        told["windows"] = max(0, windows)
+        return told
+
+    def _windows(self, successes: int, start_ns: int, end_ns: int) -> Integers:
+        """Return the edges of the windows after a trigger."""
+        start, base_end = self._base
+        expected = (end_ns - start_ns) * successes // max(1, base_end - start)
+        count = min(WINDOWS_MAX, expected // SUCCESSES_MIN)
+        return np.array([start_ns + (end_ns - start_ns) * n // max(1, count) for n in range(count + 1)], np.int64)
+
+    def _judge(self, edges: Integers) -> dict[str, Any]:
+        visits = self._visits
+        first = next(self._back(edges), None)
+        if first is not None:
+            return {"verdict": Verdict.recovers, "time_to_recover_ns": int(edges[first] - edges[0])}
+        quarter, end = _last_quarter(edges), int(edges[-1])
+        if _is_below(_count(self._arrived, quarter, end), self._expected(self._arrived, quarter, end), BACK):
+            return {"why": "the load is no longer what it was"}
+        gone = _count(visits.succeeded, quarter, end) < GONE * self._expected(visits.succeeded, quarter, end)
+        return {"verdict": Verdict.collapsed if gone else Verdict.metastable}
+
+    def _back(self, edges: Integers) -> Iterator[int]:
+        """Yield the windows from which on goodput is back to the end of what is watched."""
+        visits, end = self._visits, int(edges[-1])
+        length = float(edges[-1] - edges[0]) / (len(edges) - 1)
+        each = self._expected(visits.succeeded, 0, round(length))
+        in_windows = np.diff(np.searchsorted(visits.succeeded, edges, side="right"))
+        below = np.flatnonzero([_is_below(int(count), each, BACK) for count in in_windows])
+        for first in range(int(below[-1]) + 1 if len(below) else 0, len(edges) - 2):
+            start = int(edges[first])
+            successes, begun = _count(visits.succeeded, start, end), _count(visits.began, start, end)
+            grown = visits.open(end) - visits.open(start)
+            if not _is_below(successes, self._expected(visits.succeeded, start, end), BACK) and (
+                grown <= DEVIATIONS * sqrt(begun)
+            ):
+                yield first
+
+    def _expected(self, times: Integers, start_ns: int, end_ns: int) -> float:
+        """Return how many of these there are in a time as in the baseline."""
+        start, base_end = self._base
+        return _count(times, start, base_end) * (end_ns - start_ns) / (base_end - start)
+
+
+def _last_quarter(edges: Integers) -> int:
+    """Return when the last quarter of the windows begins."""
+    windows = len(edges) - 1
+    return int(edges[windows - max(1, windows // 4)])
+
+
+def _is_below(count: int, expected: float, share: float) -> bool:
+    return count < share * expected - DEVIATIONS * sqrt(share * expected)
+
+
+def _until(times: Integers, time_ns: int) -> int:
+    return int(np.searchsorted(times, time_ns, side="right"))
+
+
+def _count(times: Integers, start_ns: int, end_ns: int) -> int:
+    """Return how many of the times, which are in order, come after the one and not after the other."""
+    return _until(times, end_ns) - _until(times, start_ns)
