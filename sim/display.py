@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from model.log import ConstraintEntry, Header
@@ -208,6 +210,76 @@ def limit(entry: ConstraintEntry) -> str:
     else:
         text = "nobody"
     return text + (", changes" if len(entry.settings) > 1 else "")
+
+
+def storm(out: Console, result: dict[str, Any]) -> None:
+    """Print what `python -m sim storm --json` gives, for people."""
+    runs = "1 run" if result["runs"] == 1 else f"{result['runs']:,} runs"
+    about = f"  seed {result['seed']}, incident {result['incident']}, {runs} on the same draws"
+    _print(out, Text.assemble((result["scenario"], "bold"), about))
+    given = result["as_it_is"]
+    _print(out, _told(out, "as it is", _storm(given) if given["from_ns"] is not None else [given["why"]]))
+    if result["shortest"] is not None:
+        _print(out, _told(out, "trigger", _shortest(result["shortest"])))
+        _print(out, _told(out, "load", _lowest(result["lowest_load"])))
+    if result["remedies"]:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for place, title in enumerate(_REMEDY_TITLES):
+            table.add_column(Text(title), justify="right" if place > 1 else "left", no_wrap=True)
+        for each in result["remedies"]:
+            table.add_row(*map(Text, _remedy(each)))
+        out.print(Padding(table, (0, 0, 0, 2)), soft_wrap=not out.is_terminal)
+
+
+def _shortest(found: dict[str, Any]) -> list[str]:
+    """Say which length of the trigger tips the fleet over, and which does not."""
+    if found["why"] is not None:
+        return [f"not looked for: {found['why']}"]
+    given = f"given: {short(found['given_ns'])}"
+    if found["tips_over_ns"] is None:
+        return [f"no length up to {short(found['does_not_ns'])} tips it over ({given})", *_caveats(found)]
+    if found["does_not_ns"] is None:
+        return [f"even {short(found['tips_over_ns'])} tips it over ({given})", *_caveats(found)]
+    tips = f"{short(found['tips_over_ns'])} tips it over and {short(found['does_not_ns'])} does not ({given})"
+    return [tips, *_caveats(found)]
+
+
+def _lowest(found: dict[str, Any]) -> list[str]:
+    """Say which load tips the fleet over with the trigger as it is, and which does not."""
+    if found["why"] is not None:
+        return [f"not looked for: {found['why']}"]
+    if found["tips_over"] is None:
+        return [f"none up to {found['does_not']:g} times the given one tips it over", *_caveats(found)]
+    visits = f"{found['load_per_s']:,.4g} visits a second"
+    if found["does_not"] is None:
+        return [f"even {found['tips_over']:.4g} times the given one, {visits}, tips it over", *_caveats(found)]
+    tips = (
+        f"{found['tips_over']:g} times the given one, {visits}, tips it over and {found['does_not']:g} times does not"
+    )
+    return [tips, *_caveats(found)]
+
+
+def _caveats(found: dict[str, Any]) -> list[str]:
+    """Say what is not certain about what was found."""
+    caveats = [] if found["is_monotonic"] else ["not monotonic: more than that does not always"]
+    if found["unknown"]:
+        caveats.append(f"of {found['unknown']} runs nothing is known")
+    return caveats
+
+
+_REMEDY_TITLES = ("remedy", "verdict", "back after", "goodput before", "after", "attempts a success")
+
+
+def _remedy(each: dict[str, Any]) -> list[str]:
+    before, after = each["before"], each["after"]
+    return [
+        each["remedy"],
+        each["verdict"],
+        "" if each["time_to_recover_ns"] is None else short(each["time_to_recover_ns"]),
+        "" if before is None else f"{before['goodput_per_s']:,.4g}/s",
+        "" if after is None else f"{after['goodput_per_s']:,.4g}/s",
+        "" if after is None or after["amplification"] is None else f"{after['amplification']:,.3g}",
+    ]
 
 
 def presets(known: Iterable[Preset]) -> Iterator[str]:

@@ -203,9 +203,7 @@ class _Visits:
     def between(self, start_ns: int, end_ns: int) -> dict[str, float | int | None]:
         """Return the rates of a time, a second, and the visits that are open at its end."""
         seconds = (end_ns - start_ns) / NS_PER_SECOND
-        counts = [
-            _count(times, start_ns, end_ns) for times in (self.began, self.worked, self.succeeded, self.attempts)
-        ]
+        counts = [_count(times, start_ns, end_ns) for times in (self.began, self.worked, self.succeeded, self.attempts)]
         load, throughput, goodput, _ = (count / seconds if seconds else 0.0 for count in counts)
         return {
             "load_per_s": load,

@@ -1,0 +1,317 @@
+"""The storm command: what tips a fleet over, and what would help.
+
+Rules:
+
+1. All runs have the seed of the scenario, and so the same draws: the verdicts are those of `sim.storms`, of the last time
+   that the incident is on. A run tips over where that is metastable or collapsed.
+2. The shortest trigger and the lowest load are found by bisection, to `RESOLUTION`, between a value at which a run tips
+   over and one at which another does not. Both ends have been run. A longer trigger comes with a longer run, so that as
+   much time follows it.
+3. More of it need not be worse: between two values that were run it may be otherwise. Where those that were run show it,
+   `is_monotonic` says so.
+4. A remedy changes the retries of the tasks that the incident hits, and nothing else; the breaker is one more constraint of
+   theirs. They are ranked by verdict, by time to recover, then by goodput after the trigger.
+5. Each different scenario is run once, in whatever process and order: the result does not depend on it.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from copy import deepcopy
+from math import sqrt
+from multiprocessing import get_context
+from threading import Lock
+from typing import Any
+
+from model.faults import ScenarioError
+from model.header import Header
+from model.plan import PlanError
+from model.units import format_duration, parse_duration, parse_rate
+from model.validation import Loaded, load_embedded
+from sim.engine import Engine
+from sim.environment import Endless
+from sim.run import prepare
+from sim.storms import Storms, Verdict
+
+Data = dict[str, Any]
+
+RESOLUTION = 1.02
+LONGEST, LONGER = 16.0, 2.0
+"""A trigger is looked for up to so many times its length, in steps by this factor; downwards to a thousandth."""
+HIGHEST, HIGHER = 4.0, 1.25
+"""A load is looked for up to so many times the given one, in steps by this factor; downwards to a thousandth."""
+_LEAST = 1 / 1024
+
+DELAY, CAP = "100ms", "20s"
+"""The back-off of a remedy where the scenario has none, and its cap."""
+BREAKER = {
+    "type": "circuit_breaker",
+    "failure_ratio": 0.5,
+    "min_calls": 20,
+    "window": "10s",
+    "open_for": "5s",
+    "probes": 5,
+}
+
+_RANK = [Verdict.recovers, Verdict.metastable, Verdict.collapsed, Verdict.unknown]
+
+
+def storm(loaded: Loaded, incident: str, executor: Executor) -> Data:
+    """Return what the incident does to the scenario, what tips it over, and what helps, by the names of `--json`."""
+    data = loaded.scenario.as_json()
+    header = prepare(loaded.scenario, loaded.tables, loaded.inputs).header
+    runs = _Runs(executor, loaded.inputs, incident)
+    given = runs(data)
+    told = {"scenario": header.name, "seed": header.seed, "incident": incident, "as_it_is": given}
+    shortest, lowest, remedies = None, None, []
+    if given["verdict"] != Verdict.unknown:
+        variants = dict(_remedies(data, _hit(header, incident)))
+        with ThreadPoolExecutor(2 + len(variants)) as waiting:  # they only wait; what they wait for is in the executor
+            finding = [waiting.submit(find, data, incident, runs) for find in (_shortest, _lowest)]
+            judging = {name: waiting.submit(runs, variant) for name, variant in variants.items()}
+        shortest, lowest = (each.result() for each in finding)
+        remedies = [{"remedy": name, **each.result()} for name, each in judging.items()]
+        remedies.sort(key=_place)
+    return {**told, "shortest": shortest, "lowest_load": lowest, "remedies": remedies, "runs": runs.count}
+
+
+def in_processes(loaded: Loaded, incident: str) -> Data:
+    """Do so in as many processes as there are cores."""
+    # Processes that are spawned, not forked: there are threads by then.
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as executor:
+        return storm(loaded, incident, executor)
+
+
+def judge(data: Data, inputs: Mapping[str, bytes], incident: str) -> Data:
+    """Run a scenario and return what became of it after the last time that the incident was on."""
+    try:
+        loaded = load_embedded(data, inputs)
+        ready = prepare(loaded.scenario, loaded.tables, loaded.inputs)
+        storms = Storms(ready.header)
+        Engine(ready.plan, storms.feed).run()
+    except (ScenarioError, PlanError, Endless) as error:
+        return _unknown(str(error).splitlines()[0])
+    told = [each for each in storms.result() or () if incident in each["incidents"]]
+    return told[-1] if told else _unknown("it never begins")
+
+
+def _unknown(why: str) -> Data:
+    nothing = dict.fromkeys(("from_ns", "to_ns", "time_to_recover_ns", "before", "during", "after"))
+    return {"verdict": Verdict.unknown, "why": why, **nothing}
+
+
+class _Runs:
+    """Runs scenarios in an executor, each once."""
+
+    def __init__(self, executor: Executor, inputs: Mapping[str, bytes], incident: str) -> None:
+        self._executor = executor
+        self._inputs = inputs
+        self._incident = incident
+        self._lock = Lock()
+        self._begun: dict[str, Future[Data]] = {}
+
+    def __call__(self, data: Data) -> Data:
+        key = json.dumps(data, sort_keys=True)
+        with self._lock:
+            if key not in self._begun:
+                self._begun[key] = self._executor.submit(judge, data, self._inputs, self._incident)
+        return self._begun[key].result()
+
+    @property
+    def count(self) -> int:
+        return len(self._begun)
+
+
+class _Search:
+    """Looks for the least multiple of something at which runs tip over, by the verdicts of `judged`."""
+
+    def __init__(self, judged: Callable[[float], Data], most: float, step: float) -> None:
+        self._judged = judged
+        self._most = most
+        self._step = step
+        self._unknown = 0
+        self.tips: dict[float, bool] = {}
+
+    def _tips(self, multiple: float) -> bool:
+        verdict = self._judged(multiple)["verdict"]
+        self._unknown += verdict == Verdict.unknown
+        self.tips[multiple] = verdict in (Verdict.metastable, Verdict.collapsed)
+        return self.tips[multiple]
+
+    def find(self) -> tuple[float | None, float | None]:
+        """Return the largest multiple that is known not to tip it over, and the least that is: None where there is none."""
+        low, high = 1.0, 1.0
+        if self._tips(1.0):
+            while self._tips(low := high / self._step):
+                high = low
+                if low < _LEAST:
+                    return None, low
+        else:
+            while not self._tips(high := min(low * self._step, self._most)):
+                low = high
+                if high == self._most:
+                    return low, None
+        while high / low > RESOLUTION:
+            middle = _rounded(sqrt(low * high))
+            low, high = (low, middle) if self._tips(middle) else (middle, high)
+        return low, high
+
+    def about(self) -> Data:
+        """Say whether no run tipped over with less than another that did not, and of how many runs nothing is known."""
+        tipped = [multiple for multiple, tips in self.tips.items() if tips]
+        least = min(tipped, default=float("inf"))
+        is_monotonic = all(tips or multiple < least for multiple, tips in self.tips.items())
+        return {"is_monotonic": is_monotonic, "unknown": self._unknown}
+
+
+def _rounded(multiple: float) -> float:
+    """Return it to four digits, so that what is told is what was run."""
+    return float(f"{multiple:.4g}")
+
+
+# What tips it over
+
+
+def _shortest(data: Data, incident: str, runs: _Runs) -> Data:
+    """Return the shortest trigger that tips it over."""
+    place = next(place for place, row in enumerate(data["incidents"]) if row["id"] == incident)
+    lasts = data["incidents"][place].get("lasts")
+    if isinstance(lasts, dict):
+        return {"why": "how long it lasts is drawn"}
+    given_ns = parse_duration(lasts)
+
+    def lasting(multiple: float) -> Data:
+        changed = deepcopy(data)
+        changed["incidents"][place]["lasts"] = format_duration(round(given_ns * multiple))
+        if data.get("until") is not None:
+            until_ns = parse_duration(data["until"]) + round(given_ns * multiple) - given_ns
+            changed["until"] = format_duration(until_ns)
+        return changed
+
+    search = _Search(lambda multiple: runs(lasting(multiple)), LONGEST, LONGER)
+    low, high = search.find()
+    return {
+        "why": None,
+        "given_ns": given_ns,
+        "tips_over_ns": None if high is None else round(given_ns * high),
+        "does_not_ns": None if low is None else round(given_ns * low),
+        **search.about(),
+    }
+
+
+def _lowest(data: Data, incident: str, runs: _Runs) -> Data:
+    """Return the lowest load that tips it over, as a multiple of what is given."""
+    steady = [fleet["name"] for fleet in data["fleets"] if {"at", "trace"} & set(fleet.get("arrivals", ()))]
+    if all(fleet["name"] in steady or not {"count", "arrivals"} & set(fleet) for fleet in data["fleets"]):
+        return {"why": "the times of the arrivals are given", "left_as_they_are": steady}
+    search = _Search(lambda multiple: runs(_loaded(data, multiple)), HIGHEST, HIGHER)
+    low, high = search.find()
+    before = None if high is None else runs(_loaded(data, high))["before"]
+    return {
+        "why": None,
+        "tips_over": high,
+        "does_not": low,
+        "load_per_s": None if before is None else before["load_per_s"],
+        "left_as_they_are": steady,
+        **search.about(),
+    }
+
+
+def _loaded(data: Data, multiple: float) -> Data:
+    """Return the scenario with so many times the arrivals a second of open fleets, and the agents of closed ones."""
+    changed = deepcopy(data)
+    for fleet in changed["fleets"] if multiple != 1 else ():
+        arrivals = fleet.get("arrivals", {})
+        if "count" in fleet:
+            fleet["count"] = max(1, round(fleet["count"] * multiple))
+        elif "poisson" in arrivals:
+            rate = parse_rate(arrivals["poisson"])
+            arrivals["poisson"] = f"{rate.tokens}/{round(rate.period_ns / multiple)}ns"
+        elif "every" in arrivals:
+            arrivals["every"] = format_duration(max(1, round(parse_duration(arrivals["every"]) / multiple)))
+    return changed
+
+
+# What helps
+
+
+def _hit(header: Header, incident: str) -> set[tuple[str, str]]:
+    """Return the steps that the incident hits, by the names of their fleets and their own."""
+    number = next(number for number, row in enumerate(header.constraints) if row.id == incident)
+    return {
+        (header.fleets[step.fleet].name, step.name)
+        for step in header.steps
+        if any(demand.constraint == number for group in step.demands for demand in group)
+    }
+
+
+def _remedies(data: Data, hit: set[tuple[str, str]]) -> Iterator[tuple[str, Data]]:
+    """Yield the scenario as it is and with each remedy."""
+    yield "as it is", data
+    if not list(_retrying(data, hit)):
+        return
+
+    def changed(change: Callable[[Data], Data | None]) -> Data:
+        other = deepcopy(data)
+        for step in _retrying(other, hit):
+            retry = change(step["retry"])
+            step |= {"retry": retry}
+            if retry is None:
+                del step["retry"]
+        return other
+
+    def backing_off(**keys: Any) -> Callable[[Data], Data]:
+        def change(retry: Data) -> Data:
+            delay = retry["delay"] if parse_duration(retry["delay"]) else DELAY
+            return {**retry, "delay": delay, "cap": retry.get("cap", CAP), **keys}
+
+        return change
+
+    yield "fixed back-off", changed(backing_off(factor=1.0, jitter="none"))
+    yield "exponential back-off", changed(backing_off(factor=2.0, jitter="none"))
+    for jitter in ("equal", "full", "decorrelated"):
+        yield f"exponential, {jitter} jitter", changed(backing_off(factor=2.0, jitter=jitter))
+    for ratio in (0.1, 0.2):
+        yield f"retry budget {ratio}", changed(lambda retry, ratio=ratio: {**retry, "budget": ratio})  # type: ignore[misc] # mypy knows no defaults of a lambda
+    yield "circuit breaker", _with_breaker(data, hit)
+    yield "honours retry-after", changed(lambda retry: {**retry, "retry_after": True})
+    yield "ignores retry-after", changed(lambda retry: {**retry, "retry_after": False})
+    yield "no retries", changed(lambda retry: None)
+
+
+def _with_breaker(data: Data, hit: set[tuple[str, str]]) -> Data:
+    changed = deepcopy(data)
+    taken = {row["id"] for key in ("constraints", "incidents") for row in changed[key]}
+    name = next(name for name in ("breaker", *(f"breaker{n}" for n in range(2, 2 + len(taken)))) if name not in taken)
+    changed["constraints"].append({"id": name, **BREAKER})
+    for step in _retrying(changed, hit):
+        step["needs"] = {**step.get("needs", {}), name: 1}
+    return changed
+
+
+def _retrying(data: Data, hit: set[tuple[str, str]]) -> Iterator[Data]:
+    """Yield the steps that the incident hits and that retry."""
+    for fleet in data["fleets"]:
+        for step in _steps(fleet["steps"]):
+            if (fleet["name"], step.get("task", step.get("hold"))) in hit and step.get("retry") is not None:
+                yield step
+
+
+def _steps(steps: list[Data]) -> Iterator[Data]:
+    for step in steps:
+        yield step
+        yield from _steps(step.get("steps", []))
+        yield from _steps(step.get("graph", []))
+        for branch in step.get("choose", []):
+            yield from _steps(branch.get("steps", []))
+
+
+def _place(told: Data) -> tuple[float, ...]:
+    """Return what a remedy is ranked by."""
+    recover_ns, after = told["time_to_recover_ns"], told["after"]
+    return (
+        _RANK.index(told["verdict"]),
+        0 if recover_ns is None else recover_ns,
+        0 if after is None else -after["goodput_per_s"],
+    )
