@@ -212,6 +212,45 @@ def limit(entry: ConstraintEntry) -> str:
     return text + (", changes" if len(entry.settings) > 1 else "")
 
 
+def presets(known: Iterable[Preset]) -> Iterator[str]:
+    """Yield a line for each preset: its name and its figures."""
+    rows = [(each.name, ", ".join(_figure(row) for row in each.limits)) for each in known]
+    width = max(len(name) for name, _ in rows)
+    return (f"{name:<{width}}  {figures}" for name, figures in rows)
+
+
+def _figure(row: dict[str, Any]) -> str:
+    if "limit" in row:
+        return f"{row['limit']:,} {row['id']}"
+    figure = row["rate"] if "rate" in row else f"{row['total']}/{row['period']}"
+    number, _, period = figure.partition("/")
+    return f"{int(number):,}/{period} {row.get('counts', 'requests')}"
+
+
+def preset(one: Preset) -> str:
+    """Return what a preset stands for as a piece of a scenario, with where it is from."""
+    lines = [f"# {one.name}: {one.about}", f"# as of {one.as_of}, from {one.source}", "constraints:"]
+    for row in one.limits:
+        lines.append("  - {" + ", ".join(f"{key}: {value}" for key, value in {**row, "scope": "global"}.items()) + "}")
+    return "\n".join(lines)
+
+
+def short(ns: float) -> str:
+    """Write a time to four digits or so in the unit that suits it."""
+    if ns == 0:
+        return "0 s"
+    if ns >= 86_400 * _NS_PER_SECOND:
+        return f"{ns / (86_400 * _NS_PER_SECOND):,.1f} d"
+    if ns >= 3600 * _NS_PER_SECOND:
+        return f"{ns / (3600 * _NS_PER_SECOND):.1f} h"
+    if ns >= 10 * 60 * _NS_PER_SECOND:
+        return f"{ns / (60 * _NS_PER_SECOND):.1f} min"
+    for size, unit in ((_NS_PER_SECOND, "s"), (1_000_000, "ms"), (1_000, "µs")):
+        if ns >= size:
+            return f"{ns / size:.4g} {unit}"
+    return f"{ns:.0f} ns"
+
+
 def storm(out: Console, result: dict[str, Any]) -> None:
     """Print what `python -m sim storm --json` gives, for people."""
     runs = "1 run" if result["runs"] == 1 else f"{result['runs']:,} runs"
@@ -280,42 +319,3 @@ def _remedy(each: dict[str, Any]) -> list[str]:
         "" if after is None else f"{after['goodput_per_s']:,.4g}/s",
         "" if after is None or after["amplification"] is None else f"{after['amplification']:,.3g}",
     ]
-
-
-def presets(known: Iterable[Preset]) -> Iterator[str]:
-    """Yield a line for each preset: its name and its figures."""
-    rows = [(each.name, ", ".join(_figure(row) for row in each.limits)) for each in known]
-    width = max(len(name) for name, _ in rows)
-    return (f"{name:<{width}}  {figures}" for name, figures in rows)
-
-
-def _figure(row: dict[str, Any]) -> str:
-    if "limit" in row:
-        return f"{row['limit']:,} {row['id']}"
-    figure = row["rate"] if "rate" in row else f"{row['total']}/{row['period']}"
-    number, _, period = figure.partition("/")
-    return f"{int(number):,}/{period} {row.get('counts', 'requests')}"
-
-
-def preset(one: Preset) -> str:
-    """Return what a preset stands for as a piece of a scenario, with where it is from."""
-    lines = [f"# {one.name}: {one.about}", f"# as of {one.as_of}, from {one.source}", "constraints:"]
-    for row in one.limits:
-        lines.append("  - {" + ", ".join(f"{key}: {value}" for key, value in {**row, "scope": "global"}.items()) + "}")
-    return "\n".join(lines)
-
-
-def short(ns: float) -> str:
-    """Write a time to four digits or so in the unit that suits it."""
-    if ns == 0:
-        return "0 s"
-    if ns >= 86_400 * _NS_PER_SECOND:
-        return f"{ns / (86_400 * _NS_PER_SECOND):,.1f} d"
-    if ns >= 3600 * _NS_PER_SECOND:
-        return f"{ns / (3600 * _NS_PER_SECOND):.1f} h"
-    if ns >= 10 * 60 * _NS_PER_SECOND:
-        return f"{ns / (60 * _NS_PER_SECOND):.1f} min"
-    for size, unit in ((_NS_PER_SECOND, "s"), (1_000_000, "ms"), (1_000, "µs")):
-        if ns >= size:
-            return f"{ns / size:.4g} {unit}"
-    return f"{ns:.0f} ns"
