@@ -15,9 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from model.log import ConstraintEntry, Header
@@ -257,17 +255,15 @@ def storm(out: Console, result: dict[str, Any]) -> None:
     about = f"  seed {result['seed']}, incident {result['incident']}, {runs} on the same draws"
     _print(out, Text.assemble((result["scenario"], "bold"), about))
     given = result["as_it_is"]
-    _print(out, _told(out, "as it is", _storm(given) if given["from_ns"] is not None else [given["why"]]))
+    _print(out, _told(out, "given", _storm(given) if given["from_ns"] is not None else [given["why"]]))
     if result["shortest"] is not None:
         _print(out, _told(out, "trigger", _shortest(result["shortest"])))
         _print(out, _told(out, "load", _lowest(result["lowest_load"])))
-    if result["remedies"]:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for place, title in enumerate(_REMEDY_TITLES):
-            table.add_column(Text(title), justify="right" if place > 1 else "left", no_wrap=True)
-        for each in result["remedies"]:
-            table.add_row(*map(Text, _remedy(each)))
-        out.print(Padding(table, (0, 0, 0, 2)), soft_wrap=not out.is_terminal)
+    rows = [_REMEDY_TITLES, *map(_remedy, result["remedies"])] if result["remedies"] else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (_justified(place, cell, width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        _print(out, Text(f"  {_GAP.join(cells)}".rstrip(), "bold" if row is rows[0] else ""))
 
 
 def _shortest(found: dict[str, Any]) -> list[str]:
@@ -309,13 +305,13 @@ def _caveats(found: dict[str, Any]) -> list[str]:
 _REMEDY_TITLES = ("remedy", "verdict", "back after", "goodput before", "after", "attempts a success")
 
 
-def _remedy(each: dict[str, Any]) -> list[str]:
+def _remedy(each: dict[str, Any]) -> tuple[str, ...]:
     before, after = each["before"], each["after"]
-    return [
+    return (
         each["remedy"],
         each["verdict"],
         "" if each["time_to_recover_ns"] is None else short(each["time_to_recover_ns"]),
         "" if before is None else f"{before['goodput_per_s']:,.4g}/s",
         "" if after is None else f"{after['goodput_per_s']:,.4g}/s",
         "" if after is None or after["amplification"] is None else f"{after['amplification']:,.3g}",
-    ]
+    )

@@ -10,7 +10,7 @@ Rules:
    the last one.
 3. The time after it is cut into windows of equal length: as many as give each 100 successes at the goodput of the baseline,
    at most 40. A number of successes is below a share of the baseline only where it is so by more than chance: by more
-   than four standard deviations of a Poisson variable.
+   than four standard deviations, where both numbers are taken for Poisson variables.
 4. It `recovers` where from some window on, with at least two left, no window is below 90 % of the goodput of the baseline,
    all of them together are not, and the visits that are open have not become more than chance makes them. The time to
    recover is from the end of the trigger to the beginning of the first such window.
@@ -26,6 +26,7 @@ Rules:
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from math import sqrt
 from typing import Any
 
@@ -260,7 +261,7 @@ class _Story:
         if first is not None:
             return {"verdict": Verdict.recovers, "time_to_recover_ns": int(edges[first] - edges[0])}
         quarter, end = _last_quarter(edges), int(edges[-1])
-        if _is_below(_count(self._arrived, quarter, end), self._expected(self._arrived, quarter, end), BACK):
+        if self._is_below(self._arrived, quarter, end):
             return {"why": "the load is no longer what it was"}
         gone = _count(visits.succeeded, quarter, end) < GONE * self._expected(visits.succeeded, quarter, end)
         return {"verdict": Verdict.collapsed if gone else Verdict.metastable}
@@ -268,18 +269,20 @@ class _Story:
     def _back(self, edges: Integers) -> Iterator[int]:
         """Yield the windows from which on goodput is back to the end of what is watched."""
         visits, end = self._visits, int(edges[-1])
-        length = float(edges[-1] - edges[0]) / (len(edges) - 1)
-        each = self._expected(visits.succeeded, 0, round(length))
-        in_windows = np.diff(np.searchsorted(visits.succeeded, edges, side="right"))
-        below = np.flatnonzero([_is_below(int(count), each, BACK) for count in in_windows])
+        below = np.flatnonzero([self._is_below(visits.succeeded, *window) for window in pairwise(edges.tolist())])
         for first in range(int(below[-1]) + 1 if len(below) else 0, len(edges) - 2):
             start = int(edges[first])
-            successes, begun = _count(visits.succeeded, start, end), _count(visits.began, start, end)
             grown = visits.open(end) - visits.open(start)
-            if not _is_below(successes, self._expected(visits.succeeded, start, end), BACK) and (
-                grown <= DEVIATIONS * sqrt(begun)
-            ):
+            may_grow = DEVIATIONS * sqrt(_count(visits.began, start, end))
+            if grown <= may_grow and not self._is_below(visits.succeeded, start, end):
                 yield first
+
+    def _is_below(self, times: Integers, start_ns: int, end_ns: int) -> bool:
+        """Say whether there are fewer of these in a time than `BACK` of those in the baseline, by more than chance."""
+        start, base_end = self._base
+        expected = BACK * self._expected(times, start_ns, end_ns)
+        chance = sqrt(expected * (1 + BACK * (end_ns - start_ns) / (base_end - start)))
+        return _count(times, start_ns, end_ns) < expected - DEVIATIONS * chance
 
     def _expected(self, times: Integers, start_ns: int, end_ns: int) -> float:
         """Return how many of these there are in a time as in the baseline."""
@@ -291,10 +294,6 @@ def _last_quarter(edges: Integers) -> int:
     """Return when the last quarter of the windows begins."""
     windows = len(edges) - 1
     return int(edges[windows - max(1, windows // 4)])
-
-
-def _is_below(count: int, expected: float, share: float) -> bool:
-    return count < share * expected - DEVIATIONS * sqrt(share * expected)
 
 
 def _until(times: Integers, time_ns: int) -> int:
