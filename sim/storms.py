@@ -9,11 +9,11 @@ Rules:
    comes after a trigger goes to the next one, or to the end of the run; where no visit is open at the end, to the end of
    the last one.
 3. The time after it is cut into windows of equal length: as many as give each 100 successes at the goodput of the baseline,
-   at most 40. A number of successes is below a share of the baseline only where it is so by more than chance: by more
-   than four standard deviations, where both numbers are taken for Poisson variables.
-4. It `recovers` where from some window on, with at least two left, no window is below 90 % of the goodput of the baseline,
-   all of them together are not, and the visits that are open have not become more than chance makes them. The time to
-   recover is from the end of the trigger to the beginning of the first such window.
+   at most 20. A number is below what was to be expected only where it is so by more than chance: where both are taken for
+   Poisson variables, one window by more than three standard deviations, several together by more than two.
+4. It `recovers` where from some window on, at the latest from the last quarter on, no window is below 90 % of the goodput of
+   the baseline, all of them together are not, and the visits that are open have not become more by more than chance. The
+   time to recover is from the end of the trigger to the beginning of the first such window.
 5. It has `collapsed` where the last quarter of the windows has together less than 10 % of the goodput of the baseline.
 6. Else it is `metastable`: the trigger is over, the load is what it was, and goodput stays below.
 7. It is `unknown` where there are fewer than 100 successes in the baseline or fewer than 8 windows after the trigger, where
@@ -39,13 +39,14 @@ from model.units import NS_PER_SECOND
 
 Integers = NDArray[np.int64]
 
-WINDOWS_MAX = 40
+WINDOWS_MAX = 20
 WINDOWS_MIN = 8
 SUCCESSES_MIN = 100
 """Successes of a baseline, and of a window at its goodput, at least."""
 BACK, GONE = 0.9, 0.1
 """The shares of the goodput of the baseline with which it is back, and without which it is gone."""
-DEVIATIONS = 4
+OF_ONE, OF_SEVERAL = 3, 2
+"""The standard deviations by which one window, and several together, may be below that by chance."""
 
 _WORKING = np.isin(np.arange(len(Kind)), [Kind.TaskRejected, Kind.TaskAbandoned])
 _OF_VISITS = np.isin(
@@ -261,7 +262,7 @@ class _Story:
         if first is not None:
             return {"verdict": Verdict.recovers, "time_to_recover_ns": int(edges[first] - edges[0])}
         quarter, end = _last_quarter(edges), int(edges[-1])
-        if self._is_below(self._arrived, quarter, end):
+        if self._is_below(self._arrived, quarter, end, OF_SEVERAL):
             return {"why": "the load is no longer what it was"}
         gone = _count(visits.succeeded, quarter, end) < GONE * self._expected(visits.succeeded, quarter, end)
         return {"verdict": Verdict.collapsed if gone else Verdict.metastable}
@@ -269,20 +270,21 @@ class _Story:
     def _back(self, edges: Integers) -> Iterator[int]:
         """Yield the windows from which on goodput is back to the end of what is watched."""
         visits, end = self._visits, int(edges[-1])
-        below = np.flatnonzero([self._is_below(visits.succeeded, *window) for window in pairwise(edges.tolist())])
-        for first in range(int(below[-1]) + 1 if len(below) else 0, len(edges) - 2):
-            start = int(edges[first])
+        windows = list(pairwise(edges.tolist()))
+        below = [n for n, window in enumerate(windows, 1) if self._is_below(visits.succeeded, *window, OF_ONE)]
+        for first in range(max(below, default=0), len(windows) - len(windows) // 4 + 1):
+            start = windows[first][0]
             grown = visits.open(end) - visits.open(start)
-            may_grow = DEVIATIONS * sqrt(_count(visits.began, start, end))
-            if grown <= may_grow and not self._is_below(visits.succeeded, start, end):
+            may_grow = OF_ONE * sqrt(_count(visits.began, start, end))
+            if grown <= may_grow and not self._is_below(visits.succeeded, start, end, OF_SEVERAL):
                 yield first
 
-    def _is_below(self, times: Integers, start_ns: int, end_ns: int) -> bool:
+    def _is_below(self, times: Integers, start_ns: int, end_ns: int, deviations: int) -> bool:
         """Say whether there are fewer of these in a time than `BACK` of those in the baseline, by more than chance."""
         start, base_end = self._base
         expected = BACK * self._expected(times, start_ns, end_ns)
         chance = sqrt(expected * (1 + BACK * (end_ns - start_ns) / (base_end - start)))
-        return _count(times, start_ns, end_ns) < expected - DEVIATIONS * chance
+        return _count(times, start_ns, end_ns) < expected - deviations * chance
 
     def _expected(self, times: Integers, start_ns: int, end_ns: int) -> float:
         """Return how many of these there are in a time as in the baseline."""
@@ -293,7 +295,7 @@ class _Story:
 def _last_quarter(edges: Integers) -> int:
     """Return when the last quarter of the windows begins."""
     windows = len(edges) - 1
-    return int(edges[windows - max(1, windows // 4)])
+    return int(edges[windows - windows // 4])
 
 
 def _until(times: Integers, time_ns: int) -> int:
