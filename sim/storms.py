@@ -11,8 +11,8 @@ Rules:
 3. The time after it is cut into windows of equal length: as many as give each 100 successes at the goodput of the baseline,
    at most 20. A number is below what was to be expected only where it is so by more than chance: where both are taken for
    Poisson variables, one window by more than three standard deviations, several together by more than two.
-4. It `recovers` where from some window on, at the latest from the last quarter on, no window is below 90 % of the goodput of
-   the baseline, all of them together are not, and the visits that are open have not become more by more than chance. The
+4. It `recovers` where from some window on, at the latest from the last quarter on, no window is below 90 % of the goodput
+   of the baseline, all of them together are not, and the visits that are open have not become more by more than chance. The
    time to recover is from the end of the trigger to the beginning of the first such window.
 5. It has `collapsed` where the last quarter of the windows has together less than 10 % of the goodput of the baseline.
 6. Else it is `metastable`: the trigger is over, the load is what it was, and goodput stays below.
