@@ -22,6 +22,7 @@ from sim.workflow import Choose, Fork, Graph, Spawn
 
 if TYPE_CHECKING:
     from sim.agent import Agent
+    from sim.constraints.base import GlobalConstraint
 
 
 class Step:
@@ -39,6 +40,7 @@ class Step:
         "draws",
         "gives_back",
         "groups",
+        "incidents",
         "laps_left",
         "local",
         "next",
@@ -60,6 +62,7 @@ class Step:
         self.groups: list[int] | None = None  # of a task: the group of each agent, where there is more than one
         self.demands: list[Demands] = []  # by group; where amounts are drawn, `requests` has them, visit by visit
         self.requests: list[Callable[[int], Requests] | None] = []
+        self.incidents: list[tuple[GlobalConstraint, ...]] = []  # by group: what may strike it
         self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
         self.policy: Policy | None = None
         self.gives_back = False
