@@ -15,6 +15,7 @@ from model.distributions import Empirical, Linear, Mixture, upper
 from model.doubts import Doubts
 from model.faults import did_you_mean, listed, shown
 from model.governing import AGENTS_LOOKED_AT, Governing
+from model.incidents import BY_CONSTRAINT, Incident
 from model.limits import Constraint, Pause, Resource
 from model.scenario import (
     AGENTS_MAX,
@@ -37,7 +38,7 @@ from model.scenario import (
     name_of,
     parts,
 )
-from model.scopes import governed
+from model.scopes import governed, is_called
 from model.source import Path, Place, Source
 from model.tables import Table, TableError
 from model.units import TIME_MAX_NS, UnitError, format_duration, parse_count
@@ -103,6 +104,10 @@ class Checks:
         self._check_once([("constraints", number, "id") for number in range(len(self._written))], "a constraint")
         self._check_once([("fleets", number, "name") for number in range(len(self._scenario.fleets))], "a fleet")
         self._tables += [self._trace(fleet, number) for number, fleet in enumerate(self._scenario.fleets)]
+        incidents: list[Path] = [("incidents", number, "id") for number in range(len(self._scenario.incidents))]
+        self._check_once(incidents, "an incident", dict.fromkeys(self._ids or (), "a constraint"))
+        for number, incident in enumerate(self._scenario.incidents):
+            self._check_incident(incident, ("incidents", number))
         for number, fleet in enumerate(self._scenario.fleets):
             self._check_fleet(fleet, number)
         self._check_end()
@@ -154,6 +159,20 @@ class Checks:
                 self._found.report(path, f"{others[name]} is called {shown(name)} already", "a name of its own")
             first.setdefault(name, path)
 
+    # Incidents
+
+    def _check_incident(self, row: Incident, path: Path) -> None:
+        pattern = row.scope.removeprefix(BY_CONSTRAINT)
+        known = self._ids or []
+        by_constraint = (
+            row.scope.startswith(BY_CONSTRAINT) and self._ids is not None and self._found.sure((*path, "scope"))
+        )
+        if by_constraint and not any(is_called(name, pattern) for name in known):
+            problem = f"no constraint is called {shown(pattern)}{did_you_mean(pattern, known)}"
+            self._found.report((*path, "scope"), problem, listed(known, "global, for there is no constraint"))
+        for key in ("between", "lasts"):
+            self._check_quantity(None, (*path, key), getattr(row, key))
+
     # Fleets
 
     def _trace(self, fleet: Fleet, number: int) -> Table | None:
@@ -176,8 +195,10 @@ class Checks:
 
     def _check_fleet(self, fleet: Fleet, number: int) -> None:
         names, thinks, unnamed = list[Path](), 0, dict[str, str]()
-        if fleet.stagger is not None:
-            self._check_quantity(fleet, number, ("fleets", number, "stagger"), fleet.stagger)
+        self._check_quantity(number, ("fleets", number, "stagger"), fleet.stagger)
+        self._check_quantity(number, ("fleets", number, "life"), fleet.life)
+        for key in ("uptime", "repair") if fleet.crash is not None else ():
+            self._check_quantity(number, ("fleets", number, "crash", key), getattr(fleet.crash, key))
         for path, step in self._governing.steps(number):
             written = self._source.at(path)
             if isinstance(written, dict):
@@ -187,14 +208,14 @@ class Checks:
                     unnamed["think" if thinks == 1 else f"think{thinks}"] = "a think step without a name"
             match step:
                 case Think():
-                    self._check_quantity(fleet, number, (*path, "think"), step.think)
+                    self._check_quantity(number, (*path, "think"), step.think)
                 case Task():
-                    self._check_quantity(fleet, number, (*path, "duration"), step.duration)
+                    self._check_quantity(number, (*path, "duration"), step.duration)
                     self._check_asking(fleet, number, step, path)
                 case Hold():
                     self._check_asking(fleet, number, step, path)
                 case Fork():
-                    self._check_quantity(fleet, number, (*path, "fork"), step.fork)
+                    self._check_quantity(number, (*path, "fork"), step.fork)
                     self._check_branches((*path, "fork"), step.fork, "copies")
                     if isinstance(step.join, int) and isinstance(step.fork, float) and step.join > step.fork:
                         problem = f"{step.join} of {step.fork:g} branches"
@@ -214,6 +235,9 @@ class Checks:
         if self._scenario.until is not None or not self._found.sure(("until",)):
             return
         reasons = [f"the changes of {row.id} come again and again" for row in self._rows if row.every is not None]
+        for number, incident in enumerate(self._scenario.incidents):
+            if incident.between is not None and self._found.sure(("incidents", number)):
+                reasons.append(f"{incident.id} comes again and again")
         for number, fleet in enumerate(self._scenario.fleets):
             name = self._source.display(("fleets", number))
             if isinstance(fleet.arrivals, (Poisson, Every)) and self._found.sure(("fleets", number, "arrivals")):
@@ -222,6 +246,8 @@ class Checks:
                 isinstance(step, Repeat) and step.repeat == "forever" for _, step in self._governing.steps(number)
             ):
                 reasons.append(f"{name} goes on for ever")
+            elif fleet.crash is not None and self._found.sure(("fleets", number, "crash")):
+                reasons.append(f"{name} crashes again and again")
         if reasons:
             problem = f"the key 'until' is missing, and {' and '.join(reasons[:3])}"
             self._found.report(("until",), problem, "the time at which the run ends, such as until: 1h")
@@ -230,7 +256,7 @@ class Checks:
 
     def _check_asking(self, fleet: Fleet, number: int, step: Task | Hold, path: Path) -> None:
         if step.patience is not None:
-            self._check_quantity(fleet, number, (*path, "patience"), step.patience)
+            self._check_quantity(number, (*path, "patience"), step.patience)
         self._check_goto(step, path, fleet)
         self._check_acquire(fleet, number, step, path)
         shared = [
@@ -246,6 +272,12 @@ class Checks:
                 f"{produced[0]} charges what it costs as it is produced, and how long it works is not known before"
             )
             self._found.report(path, problem, "charge: on_finish or settle, or a task that shares no processor")
+        slowed = [
+            row.id for row in self._scenario.incidents if row.slows_all and self._governing.may_hit(row, number, step)
+        ]
+        if shared and slowed:
+            problem = f"it shares {shared[0]}, and {slowed[0]} slows it"
+            self._found.report(path, problem, f"changes of {shared[0]}, or applies_to: new in {slowed[0]}")
         if len(shared) > 1:
             problem = f"it shares {' and '.join(shared)}, and can go at the speed of one only"
             self._found.report(path, problem, "one constraint with queue: processor_sharing")
@@ -283,7 +315,7 @@ class Checks:
 
     def _check_spawn(self, fleet: Fleet, number: int, step: Spawn, path: Path) -> None:
         for key in ("count", "depth"):
-            self._check_quantity(fleet, number, (*path, key), getattr(step, key))
+            self._check_quantity(number, (*path, key), getattr(step, key))
         self._check_branches((*path, "count"), step.count, "agents")
         names = [other.name for other in self._scenario.fleets]
         if step.spawn not in names:
@@ -354,7 +386,7 @@ class Checks:
                 problem = f"{name} is a pause, of which there is no amount"
                 self._found.report(at, problem, listed(others, "a constraint of another type"), key=True)
             else:
-                self._check_quantity(fleet, number, at, amount)
+                self._check_quantity(number, at, amount)
                 self._check_amount(task, row, amount, at)
 
     def _check_amount(self, task: Task | Hold, row: Constraint, amount: object, at: Path) -> None:
@@ -393,12 +425,12 @@ class Checks:
                         at, problem, listed(self._units, f"a {key} where there is a rate limit"), key=True
                     )
                 if key != "cached":
-                    self._check_quantity(fleet, number, at, amount)
+                    self._check_quantity(number, at, amount)
                     self._check_burst(task, key, amount, at, [row for row in rows if row.counted == unit])
         if task.cost is None or isinstance(task.cost, dict):
             return
         path = (*path, "cost")
-        self._check_quantity(fleet, number, path, task.cost)
+        self._check_quantity(number, path, task.cost)
         units = {str(row.counted): row.id for row in reversed(rows)}
         governing = [
             sum((flags for row, flags in limits if row.counted == unit), start=np.zeros(1)) > 0 for unit in units
@@ -429,19 +461,23 @@ class Checks:
 
     # Distributions
 
-    def _check_quantity(self, fleet: Fleet, number: int, path: Path, value: object) -> None:
-        """Check what a distribution reads from data files."""
+    def _check_quantity(self, fleet: int | None, path: Path, value: object) -> None:
+        """Check what a distribution of a fleet, or of none, reads from data files."""
         for at, part in _parts(path, value):
             if isinstance(part, Linear):
-                self._check_linear(fleet, number, (*at, "linear"), part)
+                self._check_linear(fleet, (*at, "linear"), part)
             elif isinstance(part, Empirical) and part.source is not None and self._found.sure(at):
                 file, column, scale = part.source
                 table = self._table(file, (*at, "empirical", "file"))
                 if table is not None:
                     self._check_column(table, file, column, (*at, "empirical", "column"), scale)
 
-    def _check_linear(self, fleet: Fleet, number: int, path: Path, value: Linear[Any]) -> None:
-        table = self._tables[number]
+    def _check_linear(self, number: int | None, path: Path, value: Linear[Any]) -> None:
+        if number is None:
+            problem = "linear reads the row by which an agent arrived, and an incident is no agent"
+            self._found.report(path, problem, "another distribution", key=True)
+            return
+        fleet, table = self._scenario.fleets[number], self._tables[number]
         if isinstance(fleet.arrivals, Trace):
             for column, factor in value.linear.factors.items() if table is not None else ():
                 assert table is not None

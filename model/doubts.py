@@ -7,6 +7,7 @@ import numpy as np
 
 from model.faults import listed, shown
 from model.governing import Governing
+from model.incidents import Incident
 from model.limits import Constraint, Pause
 from model.locks import Locks
 from model.scenario import Fleet, Hold, Repeat, Scenario, Task, Trace, name_of
@@ -63,6 +64,8 @@ class Doubts:
                 problem = f"{later.id} has the same scope and type, and replaces it before it is ever in force"
                 self._warn(("constraints", number), problem, "another scope, or a later from")
             self._warn_time(row, number)
+        for number, incident in enumerate(self._scenario.incidents):
+            self._warn_incident(incident, ("incidents", number))
         if not self._scenario.expect_deadlock:
             self._warn_deadlock()
         for path, step in self._governing.all_steps():
@@ -109,6 +112,21 @@ class Doubts:
             if numbers["paused"] and row.expires is None:
                 problem = "it is never lifted, and without until whoever it stops is left waiting"
                 self._warn(("constraints", number), problem, "expires, a change to paused: false, or until")
+
+    def _warn_incident(self, incident: Incident, path: Path) -> None:
+        """Warn of an incident that hits nobody, comes too late to matter, or stops everybody for good."""
+        until = self._scenario.until
+        hit = any(self._governing.may_hit(incident, int(at[1]), task) for at, task in self._governing.tasks())
+        times = [] if incident.at is None else [incident.at] if isinstance(incident.at, int) else incident.at
+        if not hit:
+            self._warn(
+                (*path, "scope") if incident.scope != "global" else path, "it hits nothing", "a scope with tasks"
+            )
+        elif until is not None and times and times[0] >= until:
+            self._warn((*path, "at"), "not before the run ends", "a time before until")
+        elif until is None and incident.block and incident.lasts is None:
+            problem = "it is never over, and without until whoever it blocks is left waiting"
+            self._warn(path, problem, "lasts, or until")
 
     def _warn_cost(self, fleet: int, task: Task | Hold, path: Path) -> None:
         """Warn of a cost that no limit of the task counts, and of a limit of whose costs it says nothing."""

@@ -49,6 +49,8 @@ class Kind(IntEnum):
     ResourceReleased = 14  # the amount
     ConstraintChanged = 15  # the new limit; -1 when no limit is in force any more
     DeadlockDetected = 16  # agents that wait for each other; then a row with 0 for each further task that does
+    AgentCrashed = 17  # ns until it is repaired; what it did is called off in the rows before
+    AgentRestarted = 18  # 0; it begins again with its first step
 
 
 class Status(IntEnum):

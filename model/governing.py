@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from model.incidents import BY_CONSTRAINT, Incident
 from model.limits import Constraint
 from model.scenario import At, Hold, Scenario, Step, Task, name_of, parts
-from model.scopes import governed
+from model.scopes import governed, is_called
 from model.source import Path
 from model.tables import Table
 
@@ -46,11 +47,19 @@ class Governing:
 
     def may_govern(self, row: Constraint, fleet: int, task: Task | Hold) -> bool:
         """Say whether a task is governed, or may be."""
-        return row.id in task.needs or self._may_match(row, fleet, name_of(task) or "")
+        return row.id in task.needs or self._may_match(row.scope, fleet, name_of(task) or "")
 
     def governs_any(self, row: Constraint) -> bool:
         """Say whether the scope matches some task, or may."""
-        return any(self._may_match(row, int(path[1]), name_of(task) or "") for path, task in self.tasks())
+        return any(self._may_match(row.scope, int(path[1]), name_of(task) or "") for path, task in self.tasks())
+
+    def may_hit(self, row: Incident, fleet: int, task: Task | Hold) -> bool:
+        """Say whether an incident may hit a task."""
+        if not row.scope.startswith(BY_CONSTRAINT):
+            return self._may_match(row.scope, fleet, name_of(task) or "")
+        pattern = row.scope.removeprefix(BY_CONSTRAINT)
+        limits = (limit for limit in self._scenario.constraints if is_called(limit.id, pattern))
+        return any(self.may_govern(limit, fleet, task) for limit in limits)
 
     def counting(
         self, rows: Sequence[Constraint], fleet: int, task: Task | Hold
@@ -66,13 +75,13 @@ class Governing:
                     limits.append((row, flags))
         return limits
 
-    def _may_match(self, row: Constraint, fleet: int, task: str) -> bool:
-        by_number = row.scope is not None and re.search(r"^task:.*[0-9?\[]", row.scope) is not None
+    def _may_match(self, scope: str | None, fleet: int, task: str) -> bool:
+        by_number = scope is not None and re.search(r"^task:.*[0-9?\[]", scope) is not None
         agents = self._agents(fleet)
         if by_number and (agents is None or agents > AGENTS_LOOKED_AT):
             return True
         looked_at = min(agents or AGENTS_LOOKED_AT, AGENTS_LOOKED_AT)
-        return bool(np.any(governed(row.scope, self._scenario.fleets[fleet], looked_at, task)))
+        return bool(np.any(governed(scope, self._scenario.fleets[fleet], looked_at, task)))
 
     def _agents(self, number: int) -> int | None:
         """Return how many agents a fleet has, or None where that is known only when it runs."""

@@ -31,6 +31,7 @@ _NUMBERS = {
     "pause": ("paused",),
     "resource": ("capacity",),
     "quota": ("total", "period_ns"),
+    "incident": ("slow", "new", "refuse", "block", "fail"),
     "circuit_breaker": ("ratio", "min_calls", "window_ns", "open_ns", "probes"),
 }
 """What the settings of a constraint hold, by its type; `limit` for all others."""

@@ -222,7 +222,7 @@ def _ends_early(source: pa.NativeFile) -> bool:
     return bytes(source.read()) != _STREAM_ENDS
 
 
-_OF_AGENTS = range(Kind.AgentStarted, Kind.ResourceReleased + 1)
+_OF_AGENTS = (*range(Kind.AgentStarted, Kind.ResourceReleased + 1), Kind.AgentCrashed, Kind.AgentRestarted)
 _OF_TASKS = range(Kind.TaskBlocked, Kind.ResourceReleased + 1)
 _OF_CONSTRAINTS = (
     *(Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned),

@@ -103,6 +103,24 @@ class BudgetPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """What an incident may do to a task beside what it does to all: whether it refuses an attempt, or lets it fail."""
+
+    incident: int
+    refuse: Chance | None
+    fail: Chance | None
+
+    def quantities(self) -> dict[str, Quantity | None]:
+        """Return the random variables by the names under which the engine draws them."""
+        named: dict[str, Quantity | None] = {}
+        for what, chance in (("refuse", self.refuse), ("fail", self.fail)):
+            if chance is not None:
+                named[f"{what}/{self.incident}"] = chance.first
+                named[f"{what}_again/{self.incident}"] = chance.again
+        return named
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPlan:
     """At most `attempts` attempts; the back-off before the next is at most `cap_ns`. `draws` is its jitter, 53 bits."""
 
@@ -138,6 +156,7 @@ class Policy:
     states_all: bool
     after_failure: int
     laps_left: tuple[int, ...]
+    exposures: tuple[Exposure, ...]
 
     def quantities(self) -> dict[str, Quantity]:
         """Return the random variables by the names under which the engine draws them."""
@@ -151,6 +170,8 @@ class Policy:
             "duration_again": None if retry is None else retry.duration,
             "preempted": self.resample,
         }
+        for exposure in self.exposures:
+            named |= exposure.quantities()
         return _named(**named)
 
 
@@ -357,7 +378,8 @@ class Change:
 class FleetPlan:
     """A fleet: its agents are numbered from `first`, and agent i of it starts at `starts_ns[i]` with step `entry`.
 
-    Those that are spawned get their numbers after all others. An agent is gone after its `life`.
+    Those that are spawned get their numbers after all others. An agent is gone after its `life`, and for the time of its
+    `repair` whenever its `uptime` is over.
     """
 
     number: int
@@ -367,6 +389,8 @@ class FleetPlan:
     first: int
     starts_ns: NDArray[np.int64]
     life: Quantity | None
+    uptime: Quantity | None
+    repair: Quantity | None
     entry: int
     steps: tuple[int, ...]
 

@@ -9,7 +9,7 @@ Rules:
 3. A step after a `repeat: forever` is never reached, and gets a number all the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from model import distributions, streams
 from model.arrivals import starts_of
 from model.events import Skip
+from model.incidents import BY_CONSTRAINT, Incident
 from model.limits import Constraint, in_micro
 from model.plan import (
     END,
@@ -35,6 +36,7 @@ from model.plan import (
     Demand,
     Discipline,
     Drawn,
+    Exposure,
     FleetPlan,
     ForkPlan,
     GraphPlan,
@@ -69,9 +71,9 @@ from model.scenario import (
     name_of,
     walk,
 )
-from model.scopes import governed
+from model.scopes import governed, is_called
 from model.tables import Table
-from model.timeline import settings_of
+from model.timeline import incident_settings, settings_of
 from model.units import MICRO, TIME_MAX_NS
 
 _POLICY_KEYS = ("acquire", "deadline", "fail", "timeout", "patience", "retry", "skip_if", "on_failure", "hold")
@@ -100,6 +102,8 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
                 first=sum(before.count for before in fleets),
                 starts_ns=starts,
                 life=planner.life,
+                uptime=planner.uptime,
+                repair=planner.repair,
                 entry=entry,
                 steps=tuple(step.number for step in planner.steps),
             )
@@ -126,6 +130,9 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
                 exclusive,
             )
         )
+    constraints += [
+        _incident(row, number, scenario, tables) for number, row in enumerate(scenario.incidents, len(constraints))
+    ]
     changes = [Change(s.time_ns, row.number, s) for row in constraints for s in row.settings if s.time_ns > 0]
     return Plan(
         name=scenario.name,
@@ -135,6 +142,25 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
         changes=tuple(sorted(changes, key=lambda change: (change.time_ns, change.constraint))),
         steps=tuple(steps),
         fleets=tuple(fleets),
+    )
+
+
+def _incident(row: Incident, number: int, scenario: Scenario, tables: Mapping[str, Table]) -> ConstraintPlan:
+    """Return the constraint that an incident is."""
+    return ConstraintPlan(
+        number=number,
+        id=row.id,
+        type="incident",
+        scope=row.scope,
+        counts=None,
+        behaviour="incident",
+        charge="on_start",
+        produced_ns=0,
+        retry_after="none" if row.retry_after is None else row.retry_after,
+        settings=incident_settings(row, scenario.seed, scenario.until, tables),
+        discipline=PLAIN if row.waits_only else Discipline(rejects=row.refuse > 0),
+        amount=1,
+        exclusive=False,
     )
 
 
@@ -251,6 +277,7 @@ class _FleetPlanner:
         # something, needs more than a plain task has.
         self._interruptible = (
             self._fleet.life is not None
+            or self._fleet.crash is not None
             or any(isinstance(step, (Fork, Graph, Hold)) for step in walk(self._fleet.steps))
             or any(
                 isinstance(step, Spawn) and step.spawn == self._fleet.name
@@ -272,6 +299,16 @@ class _FleetPlanner:
     def life(self) -> Quantity | None:
         """How long an agent of the fleet is there."""
         return None if self._fleet.life is None else self._quantity("life/duration", self._fleet.life, 1)
+
+    @property
+    def uptime(self) -> Quantity | None:
+        """How long an agent of the fleet goes without a crash."""
+        return None if self._fleet.crash is None else self._quantity("crash/uptime", self._fleet.crash.uptime, None)
+
+    @property
+    def repair(self) -> Quantity | None:
+        """How long an agent that crashed is gone."""
+        return None if self._fleet.crash is None else self._quantity("crash/repair", self._fleet.crash.repair, None)
 
     def _sequence(self, steps: Sequence[Step], visits: int | None, repeat: int | None = None) -> tuple[int, list[int]]:
         """Plan `steps`, each at most `visits` times an agent; return the first and those that lead out of them.
@@ -427,22 +464,48 @@ class _FleetPlanner:
             else:
                 demands.append(Demand(number, amount))
             flags.append(np.broadcast_to(np.asarray(governs), self._agents))
+        for number, flag in self._incidents(name, [demand.constraint for demand in demands], flags):
+            demands.append(Demand(number, Constant(1)))
+            flags.append(flag)
         if all(flag.all() for flag in flags):
             return (tuple(demands),), None
         patterns, groups = np.unique(np.array(flags).T, axis=0, return_inverse=True)
         chosen = (tuple(demand for demand, flag in zip(demands, pattern, strict=True) if flag) for pattern in patterns)
         return tuple(chosen), groups.reshape(-1).astype(np.int64)
 
+    def _incidents(
+        self, name: str, limits: Sequence[int], flags: Sequence[NDArray[np.bool_]]
+    ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """Yield the incidents that may hit a task which these limits govern, and which agents, as flags do."""
+        by_id = {self._constraints[number].id: flag for number, flag in zip(limits, flags, strict=True)}
+        for number, row in enumerate(self._scenario.incidents, len(self._constraints)):
+            governs: bool | NDArray[np.bool_]
+            if row.scope.startswith(BY_CONSTRAINT):
+                pattern = row.scope.removeprefix(BY_CONSTRAINT)
+                hit = [flag for limit, flag in by_id.items() if is_called(limit, pattern)]
+                governs = bool(hit) and np.logical_or.reduce(hit)
+            else:
+                governs = governed(row.scope, self._fleet, self._agents, name)
+            if governs is not False:
+                yield number, np.broadcast_to(np.asarray(governs), self._agents)
+
     def _policy(
         self, task: Task | Hold, name: str, demands: Sequence[Sequence[Demand]], visits: int | None
     ) -> Policy | None:
         """Return what the task does beside working, or None where that is nothing."""
-        limits = [self._constraints[demand.constraint] for group in demands for demand in group]
+        governing = {demand.constraint for group in demands for demand in group}
+        limits = [row for number, row in enumerate(self._constraints) if number in governing]
+        incidents = [
+            (number, row)
+            for number, row in enumerate(self._scenario.incidents, len(self._constraints))
+            if number in governing
+        ]
         governed_plainly = all(_discipline(row, self._scenario) == PLAIN for row in limits)
+        governed_plainly &= all(row.waits_only for _, row in incidents)
         said = any(getattr(task, key, None) not in _UNSAID for key in _POLICY_KEYS)
         settled = any(demand.cost is not None for group in demands for demand in group)
         drawn = any(
-            self._constraints[demand.constraint].counted is None and not isinstance(demand.amount, Constant)
+            not isinstance(demand.amount, Constant) and self._constraints[demand.constraint].counted is None
             for group in demands
             for demand in group
         )
@@ -466,7 +529,21 @@ class _FleetPlanner:
             or drawn,
             after_failure=END if task.on_failure == "stop" else GO_ON,
             laps_left=(),
+            exposures=tuple(self._exposure(row, number, name, task, visits) for number, row in incidents),
         )
+
+    def _exposure(self, row: Incident, number: int, name: str, task: Task | Hold, visits: int | None) -> Exposure:
+        """Return what an incident may do to a task; what is held does not fail."""
+
+        def chance(what: str, probability: float) -> Chance | None:
+            if not probability:
+                return None
+            again = None if task.retry is None else self._bits(f"{name}/retry/incidents/{row.id}/{what}", None)
+            first = self._bits(f"{name}/incidents/{row.id}/{what}", visits)
+            return Chance(first, again, _thresholds([probability]))
+
+        fails = row.fail if isinstance(task, Task) else 0.0
+        return Exposure(number, chance("refuse", row.refuse), chance("fail", fails))
 
     def _again(self, task: Task | Hold, what: str) -> Quantity:
         """Return the duration of attempts that are not the first."""

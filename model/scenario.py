@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from model.distributions import DISTRIBUTION_TAGS, AmountDistribution, DurationDistribution
+from model.incidents import Crash, Incident
 from model.limits import Constraint
 from model.providers import Provider, expand
 from model.schema import Count, Duration, Flag, Model, Name, Positive, Probability, RateField, WholeNumber, tag_of
@@ -337,7 +338,8 @@ class Fleet(Model):
 
     A closed fleet has a `count`; `stagger` is the time between the starts of two agents, 0 by default. An open fleet
     has `arrivals`: each arrival is an agent that goes through the steps and is done. A fleet that has neither is spawned
-    by the agents of others. After its `life` an agent is gone, whatever it does then.
+    by the agents of others. After its `life` an agent is gone, whatever it does then. With `crash` it is gone for a while
+    now and then.
     """
 
     name: Name
@@ -348,6 +350,7 @@ class Fleet(Model):
     weight: Count = 1
     stagger: DurationDistribution | None = None
     life: DurationDistribution | None = None
+    crash: Crash | None = None
     steps: Annotated[list[Step], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
@@ -378,7 +381,7 @@ def _called_apart(providers: list[Provider]) -> list[Provider]:
 
 
 class Scenario(Model):
-    """A whole scenario: limits, fleets, and how long to watch them.
+    """A whole scenario: limits, what goes wrong, fleets, and how long to watch them.
 
     `constraints` holds those that its `providers` stand for as well, after those that are listed.
     """
@@ -390,6 +393,7 @@ class Scenario(Model):
     expect_deadlock: Flag = False
     constraints: Annotated[list[Constraint], Field(max_length=1000)] = []
     providers: Annotated[list[Provider], Field(max_length=1000), AfterValidator(_called_apart)] = []
+    incidents: Annotated[list[Incident], Field(max_length=1000)] = []
     tenants: dict[Name, Tenant] = {}
     fleets: Annotated[list[Fleet], Field(min_length=1, max_length=1000)]
 

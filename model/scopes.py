@@ -41,6 +41,11 @@ def governed(scope: str | None, fleet: Fleet, count: int, step: str) -> bool | N
     return np.fromiter((matches(f"{before}{agent}{after}") is not None for agent in range(count)), np.bool_, count)
 
 
+def is_called(name: str, pattern: str) -> bool:
+    """Say whether a name matches a shell-style pattern."""
+    return _matcher(pattern)(name) is not None
+
+
 @cache  # re.compile keeps 512 patterns; a scenario may have more, and each is asked about every step
 def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(translate(pattern)).match

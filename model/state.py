@@ -35,16 +35,21 @@ class Phase(IntEnum):
     BLOCKED = 2  # its task waits for a constraint
     RUNNING = 3
     FINISHED = 4
+    DOWN = 5  # it crashed, and is not repaired yet
 
 
 _BUSY = {Phase.RUNNING: 2, Phase.BLOCKED: 1, Phase.THINKING: 0}
 _SEVERAL = frozenset({"fork", "graph", "hold"})
 """The kinds of steps by which an agent may have several open tasks."""
+_OF_AGENTS = frozenset({Kind.AgentStarted, Kind.AgentCrashed, Kind.AgentRestarted, Kind.TaskRetrying})
+"""The kinds of rows that move an agent and none of its tasks."""
 _UNMOVED = 255
 _PHASE_AFTER = np.full(256, _UNMOVED, np.uint8)
 for _kind, _phase in {
     Kind.AgentStarted: Phase.THINKING,
     Kind.AgentFinished: Phase.FINISHED,
+    Kind.AgentCrashed: Phase.DOWN,
+    Kind.AgentRestarted: Phase.THINKING,
     Kind.TaskBlocked: Phase.BLOCKED,
     Kind.TaskRebound: Phase.BLOCKED,
     Kind.TaskResumed: Phase.THINKING,  # no longer blocked; TaskStarted follows at the same instant
@@ -164,9 +169,9 @@ class _OpenTasks:
                 tasks.pop((step, visit), None)
             elif kind == Kind.TaskStarted and self._is_hold[step]:
                 tasks[step, visit] = Phase.THINKING, -1
-            elif kind not in (Kind.AgentStarted, Kind.TaskRetrying):
+            elif kind not in _OF_AGENTS:
                 tasks[step, visit] = phase, constraint if phase == Phase.BLOCKED else -1
-            if phase != Phase.FINISHED:
+            if phase not in (Phase.FINISHED, Phase.DOWN):
                 phase, constraint = max(tasks.values(), key=lambda task: _BUSY[task[0]], default=(Phase.THINKING, -1))
             after[agent] = phase, constraint if phase == Phase.BLOCKED else -1, step
         moved = np.array(list(after.values()), np.int64).T
@@ -280,6 +285,8 @@ def _limit(type_: str, numbers: dict[str, int] | None) -> int:
         return min(_LIMIT_MAX, numbers["tokens"] * NS_PER_SECOND * MICRO // numbers["period_ns"])
     if type_ == "circuit_breaker":
         return -1
+    if type_ == "incident":
+        return 0
     if type_ == "pause":
         return 0 if numbers["paused"] else -1
     return numbers[{"resource": "capacity", "quota": "total"}.get(type_, "limit")]

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from model.faults import did_you_mean, listed, nearest, shown
+from model.incidents import INCIDENT_SCOPE_HINT, INCIDENT_SCOPE_PATTERN
 from model.limits import SCOPE_HINT, SCOPE_PATTERN
 from model.scenario import Scenario
 from model.schema import NAME_HINT, NAME_PATTERN, Reader
@@ -181,7 +182,11 @@ class _Shape:
 
 
 _WRAPPERS = ("default", "nullable", "function-before", "function-after", "function-wrap")
-_PATTERNS = {NAME_PATTERN: ("a name", NAME_HINT), SCOPE_PATTERN: ("a scope", SCOPE_HINT)}
+_PATTERNS = {
+    NAME_PATTERN: ("a name", NAME_HINT),
+    SCOPE_PATTERN: ("a scope", SCOPE_HINT),
+    INCIDENT_SCOPE_PATTERN: ("a scope", INCIDENT_SCOPE_HINT),
+}
 _BOUNDS = {
     # error: (the key of the bound, what is wrong, what is allowed)
     "greater_than": ("gt", "is not above {}", "above {}"),

@@ -1,19 +1,29 @@
-"""The numbers of constraints over time.
+"""The numbers of constraints and of incidents over time.
 
 Rules:
 
 1. A constraint is in force from `from` until it expires, or until a later one of its `kin` with the same scope comes into
    force and replaces it for good. Later means a later `from`, or the same and further down the list.
 2. Changes that come again are written out for as long as the run lasts.
+3. When an incident comes, and for how long, are variables of their own, `incidents/ID/between` and `incidents/ID/lasts`:
+   the k-th of each is for the k-th time. What comes again before it is over, or as it ends, is one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 
+from model import distributions, streams
+from model.incidents import Incident
 from model.limits import Constraint
 from model.plan import PlanError, Setting
+from model.tables import Table
+from model.units import TIME_MAX_NS
 
 CHANGES_MAX = 100_000
 """Most changes of a constraint that a run may have."""
+EPISODES_MAX = 50_000
+"""Most times that an incident may come in a run."""
+_DRAWN_AT_ONCE = 1024
 
 
 def _replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
@@ -65,3 +75,65 @@ def settings_of(constraints: Sequence[Constraint], until: int | None) -> list[tu
             settings.append(Setting(time, numbers, ceiling))
         result.append(tuple(reversed(settings)))
     return result
+
+
+def incident_settings(
+    incident: Incident, seed: int, until_ns: int | None, tables: Mapping[str, Table]
+) -> tuple[Setting, ...]:
+    """Return what it does over time: its numbers while it lasts, None while it does not.
+
+    Raises PlanError where it comes more than `EPISODES_MAX` times.
+    """
+    spells: list[tuple[int, int | None]] = []
+    for number, (start, end) in enumerate(_episodes(incident, seed, until_ns, tables)):
+        if number == EPISODES_MAX:
+            raise PlanError(
+                f"incidents.{incident.id}: it comes more than {EPISODES_MAX:,} times before the run ends; "
+                "allowed: a longer time between, or an earlier until"
+            )
+        before = spells[-1] if spells else None
+        if start == end or (before is not None and before[1] is None):
+            continue
+        if before is not None and before[1] is not None and start <= before[1]:  # it comes again before it is over
+            spells[-1] = before[0], None if end is None else max(end, before[1])
+        else:
+            spells.append((start, end))
+    numbers = incident.numbers()
+    settings = [] if spells and spells[0][0] == 0 else [Setting(0, None, None)]
+    for start, end in spells:
+        settings.append(Setting(start, numbers, None))
+        settings += [] if end is None else [Setting(end, None, None)]
+    return tuple(settings)
+
+
+def _episodes(
+    incident: Incident, seed: int, until_ns: int | None, tables: Mapping[str, Table]
+) -> Iterator[tuple[int, int | None]]:
+    """Yield when it begins and when it ends, which may be never, in order of the beginning, up to the end of the run."""
+    last = TIME_MAX_NS if until_ns is None else until_ns
+    lasts = _drawn(incident, "lasts", seed, tables)
+    if incident.between is None:
+        assert incident.at is not None
+        for start in [incident.at] if isinstance(incident.at, int) else incident.at:
+            if start <= last:
+                yield start, None if incident.lasts is None else min(start + next(lasts), TIME_MAX_NS)
+        return
+    end = 0
+    for gap in _drawn(incident, "between", seed, tables):
+        start = end + gap
+        if start > last:
+            return
+        end = start + next(lasts)
+        yield start, end
+
+
+def _drawn(incident: Incident, what: str, seed: int, tables: Mapping[str, Table]) -> Iterator[int]:
+    """Yield the values of a variable of the incident, one for each time that it comes."""
+    value = getattr(incident, what)
+    if value is None:
+        return
+    inverse = distributions.inverse_cdf(value, tables)
+    name = f"incidents/{incident.id}/{what}"
+    for first in count(0, _DRAWN_AT_ONCE):
+        drawn = streams.index_draws(seed, name, lambda u: streams.rounded(inverse(u)), first, _DRAWN_AT_ONCE)
+        yield from drawn.tolist()

@@ -49,6 +49,7 @@ _STAND_INS: dict[str, Any] = {
 """What takes the place of a faulty value, by its key; a key that is not here is left out."""
 _WHOLE: dict[str, Any] = {
     "constraints": {"id": "x", "type": "pause"},
+    "incidents": {"id": "x", "at": 0, "block": True},
     "fleets": _STAND_INS["fleets"][0],
     "steps": _ONE_THINK,
 }

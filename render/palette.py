@@ -2,7 +2,7 @@
 
 Rules:
 
-1. The phases differ in brightness, not in hue alone: running, blocked, thinking, finished and the background, from
+1. The phases differ in brightness, not in hue alone: running, down, blocked, thinking, finished and the background, from
    bright to dark. They can be told apart in a photocopy, and by those who cannot tell red from green.
 2. A frame is painted on its own dark background, so that it looks the same on every terminal.
 3. A cell that stands for several agents takes the mean of their colours, in linear light and in whole numbers, so that
@@ -25,7 +25,7 @@ from rich.style import Style
 from model.state import Phase
 
 LEGEND = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.FINISHED)
-_PRECEDENCE = (Phase.BLOCKED, Phase.RUNNING, Phase.THINKING, Phase.FINISHED, Phase.ABSENT)
+_PRECEDENCE = (Phase.DOWN, Phase.BLOCKED, Phase.RUNNING, Phase.THINKING, Phase.FINISHED, Phase.ABSENT)
 _CHANNELS = np.array([16, 8, 0])
 """Where red, green and blue are in 0xRRGGBB."""
 
@@ -113,6 +113,7 @@ FULL = Theme(
             Phase.BLOCKED: 0xE5484D,
             Phase.RUNNING: 0x63F2C4,
             Phase.FINISHED: 0x2A2D33,
+            Phase.DOWN: 0xD9B3FF,
         }
     ),
     ink=0xE4E6E9,
@@ -122,7 +123,16 @@ FULL = Theme(
 
 SIXTEEN = Theme(
     Paint.ANSI,
-    _by_phase({Phase.ABSENT: 0, Phase.THINKING: 8, Phase.BLOCKED: 9, Phase.RUNNING: 14, Phase.FINISHED: 4}),
+    _by_phase(
+        {
+            Phase.ABSENT: 0,
+            Phase.THINKING: 8,
+            Phase.BLOCKED: 9,
+            Phase.RUNNING: 14,
+            Phase.FINISHED: 4,
+            Phase.DOWN: 13,
+        }
+    ),
     ink=15,
     faint=7,
 )
@@ -137,6 +147,7 @@ LETTERS = Theme(
             Phase.BLOCKED: ord("B"),
             Phase.RUNNING: ord("R"),
             Phase.FINISHED: ord("-"),
+            Phase.DOWN: ord("X"),
         }
     ),
     ink=0,

@@ -65,7 +65,10 @@ def progress(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:
 
 
 def legend(state: FleetState, width: int, theme: Theme) -> Line:
-    """Return the line that counts the agents in each phase and says how each phase looks."""
+    """Return the line that counts the agents in each phase and says how each phase looks.
+
+    Those that crashed and those that have not come yet are counted only where there are any.
+    """
     counts = state.counts()
     items = [(phase, f"{counts[phase]:,}", f" {phase.name.lower()}") for phase in LEGEND]
     digits = len(f"{len(state.phase):,}")
@@ -83,6 +86,10 @@ def legend(state: FleetState, width: int, theme: Theme) -> Line:
             break
         line.write(theme.mark(phase), theme.cells[phase])
         line.write(f" {number}{word}".ljust(own - 1 + gap), theme.ink)
+    down = f" {counts[Phase.DOWN]:,} down    "
+    if counts[Phase.DOWN] and line.room >= len(down) + 1:
+        line.write(theme.mark(Phase.DOWN), theme.cells[Phase.DOWN])
+        line.write(down, theme.ink)
     absent = f"{counts[Phase.ABSENT]:,} absent"
     if counts[Phase.ABSENT] and line.room >= len(absent):
         line.write(absent, theme.faint)
@@ -157,6 +164,8 @@ def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int) -> str:
     """Say what is in force: the slots used and the limit, the rate, or whether it is open."""
     if entry.type == "circuit_breaker":
         return "closed" if limit < 0 else "half-open" if limit else "open"
+    if entry.type == "incident":
+        return "off" if limit < 0 else "on"
     if entry.type == "pause":
         return "open" if limit < 0 else "paused"
     if limit < 0:

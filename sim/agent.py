@@ -8,16 +8,19 @@ Rules:
 2. The n-th visit to a step takes the n-th draw of the step's variables, whenever it happens.
 3. What asks after a completion asks at the rank of requests, when all completions of its instant are over.
 4. A strand is called off from outside only: its events then find nobody to wake. All its tasks have a policy.
+5. An agent that crashes is called off as one whose life is over, first among what happens at that instant. When it is
+   repaired it begins with the first step, with a strand of its own; its visits and draws go on.
 """
 
 from collections.abc import Callable, Generator
+from functools import partial
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event, Process
 
 from model.events import Kind
-from sim.environment import DEADLINE, REQUEST
+from sim.environment import CONTROL, DEADLINE, REQUEST
 from sim.policy import PolicyTask, Stop, attempts
 from sim.recorder import NO_VISIT, code, who
 from sim.step import Step
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 _STARTED = code(Kind.AgentStarted)
 _FINISHED = code(Kind.AgentFinished)
+_CRASHED = code(Kind.AgentCrashed)
+_RESTARTED = code(Kind.AgentRestarted)
 
 
 def _nothing() -> Generator[Event, Any, None]:
@@ -62,6 +67,7 @@ class Strand:
     def __init__(self, agent: "Agent", when_over: Callable[[], None] | None = None) -> None:
         self.agent = agent
         self.waker: Waker = []
+        self.generator = _OVER
         self.doing: PolicyTask | None = None  # the task that it asks for, works on or backs off from
         # Most strands never have any of these two, and a hundred thousand empty lists cost the collector time.
         self.holds: tuple[PolicyTask, ...] = ()  # what it holds while it does other steps, the outermost first
@@ -241,12 +247,21 @@ class Agent(Process):
         if fleet.life is not None:
             over = self.env.at(self.env._now + next(fleet.life(index)), DEADLINE)
             over.callbacks = [self._expire]
+        if fleet.uptime is not None:
+            assert fleet.repair is not None
+            self._uptimes, self._repairs = fleet.uptime(index), fleet.repair(index)
+            self._crash_later()
         self.main.begin(fleet.entry)
 
     @property
     def is_over(self) -> bool:
         """Whether it is done."""
         return self.main is None
+
+    @property
+    def is_mortal(self) -> bool:
+        """Whether it will let go of everything at some time, whatever it waits for."""
+        return self.fleet.life is not None or self.fleet.uptime is not None
 
     def visits(self, step: Step) -> Visits:
         """Return the agent's visits to a step."""
@@ -288,3 +303,28 @@ class Agent(Process):
         if self.main is not None:
             self.main.call_off()
             self.finish()
+
+    def _crash_later(self) -> None:
+        crash = self.env.at(self.env._now + next(self._uptimes), CONTROL)
+        crash.callbacks = [self._crash]
+
+    def _crash(self, event: Event) -> None:
+        """Callback of the end of its uptime."""
+        if self.main is not None:
+            self.main.call_off()
+            repair_ns = next(self._repairs)
+            self.fleet.record((self.env._now, _CRASHED, who(self.number, NO_VISIT), repair_ns))
+            self.env.at(self.env._now + repair_ns, CONTROL).callbacks = [self._restart]
+
+    def _restart(self, event: Event) -> None:
+        """Callback of the end of its repair."""
+        if self.main is not None:
+            self.fleet.record((self.env._now, _RESTARTED, who(self.number, NO_VISIT), 0))
+            self.main = Strand(self)
+            self._crash_later()
+            self.env.at(self.env._now, REQUEST).callbacks = [partial(self._begin_again, self.main)]
+
+    def _begin_again(self, main: Strand, event: Event) -> None:
+        """Callback: begin with the first step, unless it is called off already."""
+        if self.main is main and not main.is_over:
+            main.begin(self.fleet.entry)

@@ -5,8 +5,8 @@ Rules:
 1. A strand waits for good when it waits for something that only strands which wait for good could give: slots that they
    hold, or their being over. (The greatest set of strands of which that is true; Holt, Some deadlock properties of computer
    systems, ACM Computing Surveys 4, 1972: where there are several of a thing, a cycle alone is no deadlock.)
-2. Whoever works, thinks or backs off will go on, and so will whoever has a patience or a limited life, and whoever waits
-   for time to bring something. A limit counts for the largest that it will be.
+2. Whoever works, thinks or backs off will go on, and so will whoever has a patience or a limited life or crashes now and
+   then, and whoever waits for time to bring something. A limit counts for the largest that it will be.
 3. Nothing but a strand that begins to wait, or a limit that is lowered, can close a deadlock.
 4. All who wait for each other for good are told of together, each in a row: who waits for branches or for agents that it
    spawned by what it holds. Who is told of already is not told of again.
@@ -46,7 +46,7 @@ class Watch:
         """A strand begins to wait."""
         self.goes_on(strand)
         gives_up = isinstance(wanted, PolicyTask) and wanted.patience_ns is not None and not wanted.is_lent
-        if gives_up or strand.agent.fleet.life is not None:
+        if gives_up or strand.agent.is_mortal:
             return
         self._waiting[strand] = wanted
         holding = self._holding[strand] = _holdings(strand)

@@ -91,6 +91,8 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     if wait["mean"] is not None:
         names = ("mean", "p50", "p95", "p99", "max")
         _print(out, _told(out, "wait", [f"{name} {short(wait[name])}" for name in names]))
+    if result["crashes"]:
+        _print(out, _told(out, "crashes", [f"{result['crashes']:,}"]))
     for line in _constraints(out, result["constraints"], header):
         _print(out, line)
     for each in result["deadlocks"]:
@@ -192,6 +194,8 @@ def limit(entry: ConstraintEntry) -> str:
     numbers = next((numbers for _, numbers in entry.settings if numbers is not None), None)
     if numbers is None:
         return "never in force"
+    if entry.type == "incident":
+        return _incident(numbers)
     if entry.type == "rate_limit":
         text = f"{numbers['tokens']:,}/{_period(numbers['period_ns'])} {entry.counts}"
     elif entry.type == "circuit_breaker":
@@ -208,6 +212,14 @@ def limit(entry: ConstraintEntry) -> str:
     else:
         text = "nobody"
     return text + (", changes" if len(entry.settings) > 1 else "")
+
+
+def _incident(numbers: dict[str, int]) -> str:
+    """Say what an incident does while it lasts."""
+    parts = [f"{numbers['slow'] / MICRO:,.6g} times as slow" + ", new work alone" * numbers["new"]]
+    parts = parts if numbers["slow"] > MICRO else []
+    parts += [f"{name}s {numbers[name] / MICRO:.6g}" for name in ("refuse", "fail") if numbers[name]]
+    return ", ".join([*parts, *["blocks"] * numbers["block"]])
 
 
 def presets(known: Iterable[Preset]) -> Iterator[str]:

@@ -150,9 +150,10 @@ class Engine:
         fleets: list[Fleet] = []
         numbers = count(self._agents)
         for plan in self._plan.fleets:
-            life = None if plan.life is None else self._draws(plan.life, plan)
+            quantities = (plan.life, plan.uptime, plan.repair)
+            clocks = [None if each is None else self._draws(each, plan) for each in quantities]
             steps = self._steps(plan)
-            fleets.append(Fleet(self.env, self._manager, self._recorder.record, plan, steps, life, fleets, numbers))
+            fleets.append(Fleet(self.env, self._manager, self._recorder.record, plan, steps, clocks, fleets, numbers))
         return fleets
 
     def _arrivals(self, fleet: Fleet) -> Generator[Event, Any, None]:
@@ -168,7 +169,8 @@ class Engine:
         plans = [self._plan.steps[number] for number in fleet.steps]
         steps = [Step(plan, local) for local, plan in enumerate(plans)]
         by_number = dict(zip(fleet.steps, steps, strict=True))
-        shared = any(isinstance(plan, (ForkPlan, GraphPlan)) for plan in plans)
+        # Several strands of an agent may come to a step, at once or one after the other.
+        shared = fleet.uptime is not None or any(isinstance(plan, (ForkPlan, GraphPlan)) for plan in plans)
         for plan, step in zip(plans, steps, strict=True):
             step.next = by_number.get(plan.next)
             step.shared = shared
@@ -185,6 +187,8 @@ class Engine:
     def _task(self, step: Step, plan: TaskPlan, fleet: FleetPlan, by_number: dict[int, Step]) -> None:
         step.groups = None if plan.groups is None else plan.groups.tolist()
         for group in plan.demands:
+            limits = [self._manager.constraints[demand.constraint] for demand in group]
+            step.incidents.append(tuple(constraint for constraint in limits if constraint.strikes))
             demands, requests = self._demands(group, fleet)
             step.demands.append(demands)
             step.requests.append(requests)

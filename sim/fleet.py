@@ -1,6 +1,6 @@
 """A fleet while a run goes on: what all its agents share, and where those that are spawned get their numbers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ class Fleet:
         record: Callable[[Iterable[int]], None],
         plan: "FleetPlan",
         steps: "list[Step]",
-        life: Draws | None,
+        clocks: Sequence[Draws | None],
         others: "list[Fleet]",
         numbers: "count[int]",
     ) -> None:
@@ -36,7 +36,7 @@ class Fleet:
         self.steps = steps
         self.first_step = plan.steps[0]
         self.entry = steps[plan.entry - self.first_step]
-        self.life = life
+        self.life, self.uptime, self.repair = clocks
         self._others = others  # all fleets of the run
         self._numbers = numbers  # of agents that are spawned, in the run
 

@@ -175,6 +175,8 @@ class ConstraintManager(Admission):
         task.started = next(self._starts)
         if not task.is_lent:
             task.began_ns = self._env._now
+            if task.incidents:
+                task.meet_incidents()
         task.hold_all()
         for constraint, amount in () if task.has_body else task.demands:
             if constraint.holders is not None:
@@ -187,7 +189,7 @@ class ConstraintManager(Admission):
 
     def _produce_next(self, task: PolicyTask, constraint: GlobalConstraint) -> None:
         due_ns = self._env._now + constraint.plan.produced_ns
-        if due_ns < task.ends_ns:
+        if due_ns < task.ends_ns or task.sharing is not None:  # it may end later than it seems
             self._env.at(due_ns, COMPLETION).callbacks = [partial(self._produced, task, task.started, constraint)]
 
     def _produced(self, task: PolicyTask, started: int, constraint: GlobalConstraint, _: Event) -> None:

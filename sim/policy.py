@@ -62,14 +62,17 @@ class PolicyTask(Task):
         "due_ns",
         "ending",
         "ends_ns",
+        "fails",
         "first_ns",
         "first_who",
         "fleet",
         "gives_back",
         "has_body",
+        "incidents",
         "is_lent",
         "kept",
         "laps_left",
+        "luck",
         "outcome",
         "patience_ns",
         "policy",
@@ -90,6 +93,7 @@ class PolicyTask(Task):
         "visits",
         "whole",
         "work_ns",
+        "worked_ns",
     )
 
     env: "Environment"
@@ -118,6 +122,12 @@ class PolicyTask(Task):
         self.began_ns = 0  # when it began to work
         self.ends_ns = 0
         self.work_ns = 0  # how long it would work if nothing came in between
+        self.worked_ns = 0  # how much of it was done when it was over, where something else says how fast that goes
+        self.fails = False  # whether it fails at the end of its work
+        self.incidents: tuple[GlobalConstraint, ...] = step.incidents[step.group(agent.index)]  # what may strike it
+        self.luck: dict[
+            tuple[str, int], bool
+        ] = {}  # whether incidents refuse the attempt or let it fail, if they are on
         self.taken_ns: dict[GlobalConstraint, int] = {}  # when it took what is settled or heard of at the end
         self.produced: dict[GlobalConstraint, int] = {}  # what was charged of what is charged as it is produced
         self.sharing: GlobalConstraint | None = None  # what says how fast it works, while it works
@@ -165,6 +175,7 @@ class PolicyTask(Task):
         self.drawn = drawn
         self._line_up()
         self._work(self.visits.draw("duration"), self._fails())
+        self._try_luck("")
         self.patience_ns = self.visits.draw("patience") if self.policy.patience is not None else None
         if self.policy.deadline_ns is not None:
             self.due_ns = self.env._now + self.policy.deadline_ns
@@ -187,6 +198,28 @@ class PolicyTask(Task):
         """Begin the next attempt after a failure."""
         self.number_attempt()
         self._work(self.visits.draw("duration_again"), self._fails())
+        self._try_luck("_again")
+
+    def _try_luck(self, again: str) -> None:
+        """Draw what incidents would do to the attempt, whether they are on or not."""
+        for exposure in self.policy.exposures:
+            for what, chance in (("refuse", exposure.refuse), ("fail", exposure.fail)):
+                if chance is not None:
+                    bits = self.visits.draw(f"{what}{again}/{exposure.incident}")
+                    self.luck[what, exposure.incident] = not _happens(chance, 0, bits)
+
+    def has_bad_luck(self, what: str, incident: "GlobalConstraint") -> bool:
+        """Say whether an incident does this to the attempt, if it is on."""
+        return not self.luck.get((what, incident.number), True)
+
+    def meet_incidents(self) -> None:
+        """Begin to work under the incidents that are on: it may take longer, or fail."""
+        for incident in self.incidents:
+            if incident.is_on:
+                if incident.slows_new:
+                    self.work_ns = round(self.work_ns * incident.slowness)
+                self.fails |= self.has_bad_luck("fail", incident)
+        self._aim()
 
     def number_attempt(self) -> None:
         """Give the next attempt its number."""
@@ -199,14 +232,18 @@ class PolicyTask(Task):
         self.code_finished = self.code + Kind.TaskFinished
 
     def _work(self, duration_ns: int, fails: bool) -> None:
-        self.timeout_ns = timeout_ns = self.policy.timeout_ns
-        self.work_ns = duration_ns
+        self.timeout_ns = self.policy.timeout_ns
+        self.work_ns, self.fails = duration_ns, fails
         self.again = True
         self.refused_ns = -1
-        if timeout_ns is not None and duration_ns > timeout_ns:
-            self.duration_ns, self.outcome = timeout_ns, Status.timed_out
+        self._aim()
+
+    def _aim(self) -> None:
+        """Work out how the attempt ends if nothing comes in between."""
+        if self.timeout_ns is not None and self.work_ns > self.timeout_ns:
+            self.duration_ns, self.outcome = self.timeout_ns, Status.timed_out
         else:
-            self.duration_ns, self.outcome = duration_ns, Status.failed if fails else Status.succeeded
+            self.duration_ns, self.outcome = self.work_ns, Status.failed if self.fails else Status.succeeded
 
     def _line_up(self) -> None:
         """Ask for what is to be taken first, and then for the rest."""
@@ -258,32 +295,32 @@ class PolicyTask(Task):
 
     def begin(self, sharing: "GlobalConstraint | None") -> None:
         """Start to work: schedule the end of it, or let the constraint do so that the work shares."""
-        if sharing is not None and not self.has_body:
-            self.sharing = sharing
+        self.sharing = None if self.has_body else sharing
+        if self.sharing is not None:
             self.ending = Event(self.env)
             self.ending._ok, self.ending._value = True, None
-            sharing.enter(self)
+            self.sharing.enter(self)
             if self.timeout_ns is not None:
                 time_out = self.env.at(self.env._now + self.timeout_ns, COMPLETION)
-                time_out.callbacks = [partial(self._time_out, self.ending)]
+                time_out.callbacks = [partial(self._time_out, self.started)]
             return
         self.ends_ns = self.env._now + self.duration_ns
         self.ending = self.env.at(self.ends_ns, REQUEST if self.has_body else COMPLETION)
         self.ending.callbacks = self.waker
 
-    def _time_out(self, ending: Event, _: Event) -> None:
-        """Callback: end the attempt that `ending` is the end of, if it still works and is not done at this very instant."""
+    def _time_out(self, started: int, _: Event) -> None:
+        """Callback: end the attempt that was the `started`-th, if it still works and is not done at this very instant."""
         sharing = self.sharing
-        if self.ending is ending and sharing is not None and sharing.works(self):
+        if self.ending is not None and self.started == started and sharing is not None and sharing.works(self):
             sharing.leave(self)
             self.outcome = Status.timed_out
-            ending.callbacks = self.waker
-            self.env.push(self.env._now, COMPLETION, ending)
+            self.ending = self.env.at(self.env._now, COMPLETION)
+            self.ending.callbacks = self.waker
 
     def produce(self, constraint: "GlobalConstraint") -> int:
         """Return what was produced since the last time of what `constraint` counts, and is to be charged now."""
         cost = next(-amount for other, amount in self.held if other is constraint)
-        worked_ns = self.env._now - self.began_ns
+        worked_ns = self.env._now - self.began_ns if self.sharing is None else self.sharing.worked(self)
         produced = cost if worked_ns >= self.work_ns else cost * worked_ns // self.work_ns
         charged, self.produced[constraint] = self.produced[constraint], produced
         return produced - charged
@@ -316,8 +353,7 @@ class PolicyTask(Task):
         self.ending.callbacks = []
         self.ending = None
         if self.sharing is not None:
-            sharing, self.sharing = self.sharing, None
-            return sharing.leave(self)
+            return self.sharing.leave(self)
         return self.ends_ns - self.env._now
 
     def may_retry(self) -> bool:
@@ -391,7 +427,7 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
         manager.ask(task)
         ended = (yield task) is task.ending
         if ended:
-            task.ending = task.sharing = None
+            task.ending = None
             if task.has_body:
                 yield from _hold(task, strand)
             else:

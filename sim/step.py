@@ -23,6 +23,7 @@ from sim.workflow import Choose, Fork, Graph, Spawn
 
 if TYPE_CHECKING:
     from sim.agent import Agent
+    from sim.constraints.base import GlobalConstraint
 
 
 class Step:
@@ -41,6 +42,7 @@ class Step:
         "draws",
         "gives_back",
         "groups",
+        "incidents",
         "laps_left",
         "local",
         "next",
@@ -62,6 +64,7 @@ class Step:
         self.groups: list[int] | None = None  # of a task: the group of each agent, where there is more than one
         self.demands: list[Demands] = []  # by group; where amounts are drawn, `requests` has them, visit by visit
         self.requests: list[Callable[[int], Requests] | None] = []
+        self.incidents: list[tuple[GlobalConstraint, ...]] = []  # by group: what may strike it
         self.doubtful: list[bool] = []  # by group: whether an amount may be more than its constraint can ever admit
         self.policy: Policy | None = None
         self.budget: Budget | None = None  # of a task: the retries that all agents of the fleet share

@@ -28,7 +28,7 @@ Integers = NDArray[np.int64]
 
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _NOBODY = -1
-_SWITCHES = frozenset({"pause", "circuit_breaker"})
+_SWITCHES = frozenset({"pause", "circuit_breaker", "incident"})
 _CHANGES_BY_ITSELF = frozenset({"adaptive", "circuit_breaker"})
 _HELD = {"concurrency": "limit", "adaptive": "limit", "resource": "capacity"}
 """The types of which a task holds a part while it works, and what their settings call the whole."""
@@ -188,6 +188,9 @@ class _Use:
             if self._type == "pause":
                 used += span if numbers is not None and numbers["paused"] else 0
                 available += span
+            elif self._type == "incident":
+                used += span if numbers is not None else 0
+                available += span
             elif numbers is not None and self._type in _HELD:
                 available += numbers[_HELD[self._type]] * span
             elif numbers is not None and self._type == "quota":
@@ -198,7 +201,7 @@ class _Use:
             before = numbers
         if self._type in _HELD:
             used = self._taken * int(self._force(np.array([now_ns]))[0]) - self._taken_ns
-        elif self._type != "pause":
+        elif self._type not in _SWITCHES:
             used = self._taken
         return float(used / available) if available else 0.0
 
@@ -314,6 +317,7 @@ class Summary:
                 "blocked": counts[Kind.TaskBlocked],
                 "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
+            "crashes": counts[Kind.AgentCrashed],
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "deadlocks": self._deadlocks,
             "storms": self._storms.result(),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Draws = Callable[[int], Iterator[int]]
 """The values of a quantity for one agent (its number in the streams), one after the other."""
 
-ONCE_A_VISIT = ("duration", "fail", "patience", "skip")
-"""The variables of a task of which the n-th visit takes the n-th draw, beside what it asks for."""
+ONCE_A_VISIT = frozenset({"duration", "fail", "patience", "refuse", "skip"})
+"""The variables of a task of which the n-th visit takes the n-th draw, beside what it asks for; `/` and more may follow."""
 
 
 class Visits:
@@ -35,8 +35,8 @@ class Visits:
 
     def leave_out(self) -> None:
         """Pass over what a visit to a task would have drawn: the next one takes its own draws."""
-        for name in ONCE_A_VISIT:
-            if self.has(name):
+        for name in self._draws:
+            if name.partition("/")[0] in ONCE_A_VISIT:
                 self.draw(name)
         if self.requests is not None:
             next(self.requests)
@@ -50,7 +50,3 @@ class Visits:
         if name not in self._iterators:
             self._iterators[name] = self._draws[name](self._index)
         return self._iterators[name]
-
-    def has(self, name: str) -> bool:
-        """Say whether the step has such a variable."""
-        return name in self._draws

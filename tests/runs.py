@@ -11,7 +11,10 @@ from model.tables import Table
 from sim.run import execute, prepare
 
 LINES_MAX = 10_000
-_DURATIONS = (Kind.TaskRebound, Kind.TaskResumed, Kind.TaskStarted, Kind.TaskRetrying, Kind.TaskAbandoned)
+_DURATIONS = (
+    *(Kind.TaskRebound, Kind.TaskResumed, Kind.TaskStarted, Kind.TaskRetrying, Kind.TaskAbandoned),
+    Kind.AgentCrashed,
+)
 _AMOUNTS = (
     Kind.TaskBlocked,
     Kind.ResourceAcquired,
@@ -23,7 +26,8 @@ _AMOUNTS = (
 
 def scenario(*, constraints: list[dict[str, Any]] = (), until: str | None = "60s", **rest: Any) -> dict[str, Any]:
     """A scenario as data; `fleets` as a list, or `steps` (and `count` or `arrivals`) of a single fleet `a`."""
-    fleet = {key: rest.pop(key) for key in ("count", "arrivals", "steps", "stagger", "tenant") if key in rest}
+    own = ("count", "arrivals", "steps", "stagger", "tenant", "life", "crash")
+    fleet = {key: rest.pop(key) for key in own if key in rest}
     if fleet:
         rest["fleets"] = [{"name": "a", **({} if "arrivals" in fleet else {"count": 1}), **fleet}]
     limits = [{"scope": "global", **row} if "scope" not in row else row for row in constraints]

@@ -37,6 +37,7 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "end_ns": 60 * S,
         "tasks": {"started": 29_769, "finished": 29_669, "failed": 0, "blocked": 30_051, "open": 482},
         "wait_ns": {"mean": 789.6e6, "p50": 801_400_000, "p95": 843_400_000, "p99": 866_000_000, "max": 1_011_000_000},
+        "crashes": 0,
         "deadlocks": [],
         "constraints": constraints,
         "wall_s": 0.25,

@@ -155,7 +155,7 @@ def refusal(read):
 @pytest.mark.parametrize(
     ("damaged", "message"),
     [
-        (row(0, 17, 0), "kind 17, and there are 17"),
+        (row(0, 19, 0), "kind 19, and there are 19"),
         (row(0, Kind.AgentStarted, 5), "AgentStarted names agent 5, and there are 5"),
         (row(0, Kind.AgentStarted, -1), "names agent -1"),
         (row(0, Kind.RunFinished, -2), "names agent -2"),

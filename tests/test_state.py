@@ -17,6 +17,8 @@ HEAD = header({"a": 3, "b": 2}, [concurrency("c", 2), rate_limit("r", 5, S), pau
 PHASES = {
     Kind.AgentStarted: Phase.THINKING,
     Kind.AgentFinished: Phase.FINISHED,
+    Kind.AgentCrashed: Phase.DOWN,
+    Kind.AgentRestarted: Phase.THINKING,
     Kind.TaskBlocked: Phase.BLOCKED,
     Kind.TaskRebound: Phase.BLOCKED,
     Kind.TaskResumed: Phase.THINKING,

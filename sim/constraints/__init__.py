@@ -4,6 +4,7 @@ from sim.constraints.adaptive import Adaptive
 from sim.constraints.base import GlobalConstraint
 from sim.constraints.circuit_breaker import CircuitBreaker
 from sim.constraints.concurrency import Concurrency
+from sim.constraints.incident import Incident
 from sim.constraints.pause import Pause
 from sim.constraints.processor_sharing import ProcessorSharing
 from sim.constraints.rate_limit import RateLimit
@@ -26,6 +27,7 @@ TYPES: dict[str, type[GlobalConstraint]] = {
         Quota,
         CircuitBreaker,
         Pause,
+        Incident,
     )
 }
 """Every constraint type by the name that the Plan gives its behaviour."""

@@ -10,6 +10,7 @@ Rules:
 """
 
 from abc import ABC, abstractmethod
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from simpy.events import Event
@@ -47,8 +48,20 @@ class GlobalConstraint(Event, ABC):
 
     hears: ClassVar[bool] = False
     """Whether it wants to know how each task ended that it governs."""
-    shares: ClassVar[bool] = False
+    strikes: ClassVar[bool] = False
+    """Whether it does something to an attempt that begins to work, or draws whether it refuses it."""
+
+    shares = False
     """Whether it says how fast a task works: then the task does not schedule its own end."""
+
+    is_on = False
+    """Whether it strikes now."""
+
+    slowness = Fraction(1)
+    """How many times as long work takes while it strikes."""
+
+    slows_new = False
+    """Whether that holds for attempts that begin meanwhile, to their ends, and for no others."""
 
     rank: ClassVar[int] = REFILL
     """When among the events of an instant it happens."""
@@ -135,6 +148,10 @@ class GlobalConstraint(Event, ABC):
     def leave(self, task: "PolicyTask") -> int:
         """Let a task go before it is done, and return the ns that were left; only called where the constraint `shares`."""
         return 0
+
+    def worked(self, task: "PolicyTask") -> int:
+        """Return the ns of its work that a task has done, rounded down; only called where the constraint `shares`."""
+        return task.worked_ns
 
     def give(self, amount: int) -> None:
         """Account for the end of a task that was admitted; only called where the constraint `holds`."""
