@@ -524,6 +524,7 @@ def told_by_rows(reading: Reading) -> Dict:
             "open": len(open_tasks),
         },
         "deadlocks": [],
+        "storms": None,
         "wait_ns": wait_ns,
         "constraints": {
             name: {key: here[key] for key in ("blocked_ns", "blocked_episodes", "rebounds", "peak_waiting", "rejected")}

@@ -1,0 +1,213 @@
+"""What becomes of a fleet after an incident: the rule by logs written by hand, and each verdict by a shipped scenario."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.events import Kind, Status
+from model.log import ConstraintEntry, DemandEntry, FleetEntry, Header, StepEntry
+from model.validation import load
+from sim.engine import Engine
+from sim.run import prepare
+from sim.storms import Storms
+from tests.fleet_logs import Row, S, batch
+
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+MS = S // 1000
+ON = {"slow": 2_000_000, "new": 0, "refuse": 0, "block": 0, "fail": 0}
+SUCCEEDED, TIMED_OUT = Status.succeeded, Status.timed_out
+
+Fate = Callable[[int], list[Status] | None]
+"""How the attempts of a visit end that begins at a time in ms; None where there is no such visit."""
+
+
+def incident(name: str, *times: int) -> ConstraintEntry:
+    """An incident that begins and ends, begins and ends ... at these seconds."""
+    settings = [(time * S, dict(ON) if place % 2 == 0 else None) for place, time in enumerate(times)]
+    return ConstraintEntry(name, "incident", "global", None, ((0, None), *settings) if times[0] else tuple(settings))
+
+
+def header(*incidents: ConstraintEntry, agents: int = 10_000, is_open: bool = False) -> Header:
+    """A fleet with a task `ask` that every incident hits, and a task `other` that none does."""
+    demands = tuple(DemandEntry(number, 1) for number in range(len(incidents)))
+    steps = (StepEntry(0, "ask", "task", (demands,), ()), StepEntry(0, "other", "task", ((),), ()))
+    written = {"name": "a", **({"arrivals": {"poisson": "20/s"}} if is_open else {"count": agents})}
+    fleets = (FleetEntry("a", 0, agents, None, 0),)
+    return Header("demo", 1, None, fleets, steps, incidents, {"fleets": [written]}, {})
+
+
+def rows_of(head: Header, fate: Fate, until: int, every_ms: int = 50, step: int = 0) -> list[Row]:
+    """A visit every so often, by an agent of its own; an attempt works for 100 ms, and the next follows at once."""
+    rows: list[Row] = [(0, Kind.RunStarted, -1, -1, -1, -1, -1, 0)]
+    for number, entry in enumerate(head.constraints):
+        for time, numbers in entry.settings:
+            if 0 < time <= until * S:
+                rows.append((time, Kind.ConstraintChanged, -1, -1, -1, -1, number, 0 if numbers else -1))
+    for agent, time in enumerate(range(0, until * 1000, every_ms)):
+        ends = fate(time)
+        if ends is None:
+            continue
+        rows.append((time * MS, Kind.AgentStarted, agent, -1, -1, -1, -1, 0))
+        for attempt, status in enumerate(ends):
+            start, end = (time + 100 * attempt) * MS, (time + 100 * (attempt + 1)) * MS
+            if start > until * S:
+                break
+            rows.append((start, Kind.TaskStarted, agent, step, 0, attempt, -1, 0))
+            if end <= until * S:
+                rows.append((end, Kind.TaskFinished, agent, step, 0, attempt, -1, status))
+            if attempt + 1 < len(ends) and end <= until * S:
+                rows.append((end, Kind.TaskRetrying, agent, step, 0, attempt, -1, 0))
+    rows.append((until * S, Kind.RunFinished, -1, -1, -1, -1, -1, 0))
+    return sorted(rows, key=lambda row: row[0])
+
+
+def told(head: Header, rows: list[Row]) -> list[dict[str, Any]]:
+    """What became of the fleet, the same for every way to cut the rows."""
+    whole = Storms(head)
+    whole.feed(batch(rows))
+    for size in (1000, 17):
+        parts = Storms(head)
+        for start in range(0, len(rows), size):
+            parts.feed(batch(rows[start : start + size]))
+        assert parts.result() == whole.result()
+    result = whole.result()
+    assert result is not None
+    return result
+
+
+def story(fate: Fate, until: int = 100, **rest: Any) -> dict[str, Any]:
+    """What became of the fleet after an incident from 20 s to 30 s; half of the visits succeed meanwhile."""
+
+    def whole(ms: int) -> list[Status] | None:
+        if 20_000 <= ms < 30_000:
+            return [SUCCEEDED] if ms % 100 else [TIMED_OUT]
+        return fate(ms) if ms >= 30_000 else [SUCCEEDED]
+
+    head = header(incident("brownout", 20, 30), **rest)
+    [found] = told(head, rows_of(head, whole, until))
+    return found
+
+
+def test_a_fleet_recovers_at_the_first_window_from_which_on_goodput_is_back() -> None:
+    # 20 visits a second: 200 succeed in the baseline, from 10 s to 20 s; the 70 s after it are 14 windows of 5 s.
+    found = story(lambda ms: [SUCCEEDED] if ms >= 52_000 or ms % 100 else [TIMED_OUT])
+    assert (found["verdict"], found["why"]) == ("recovers", None)
+    assert (found["from_ns"], found["to_ns"], found["incidents"]) == (20 * S, 30 * S, ["brownout"])
+    assert found["windows"] == 14
+    assert found["time_to_recover_ns"] == 25 * S  # the window from 50 s on has 60 % and more
+    assert found["before"] == {
+        "load_per_s": 20.0,
+        "throughput_per_s": 20.0,
+        "goodput_per_s": 20.0,
+        "amplification": 1.0,
+        "open": 2,
+    }
+    assert found["during"]["goodput_per_s"] == pytest.approx(10.0, abs=0.2)
+
+
+def test_who_is_never_away_recovers_at_once() -> None:
+    assert story(lambda ms: [SUCCEEDED])["time_to_recover_ns"] == 0
+
+
+def test_goodput_that_stays_below_is_metastable_and_retries_are_told() -> None:
+    found = story(lambda ms: [TIMED_OUT, TIMED_OUT, SUCCEEDED] if ms % 100 else [TIMED_OUT] * 3)
+    assert (found["verdict"], found["time_to_recover_ns"]) == ("metastable", None)
+    after = found["after"]  # the last 3 of 14 windows
+    assert after["goodput_per_s"] == pytest.approx(10.0)
+    assert after["throughput_per_s"] == pytest.approx(60.0)
+    assert after["load_per_s"] == pytest.approx(20.0)
+    assert after["amplification"] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(("one_in", "verdict"), [(9, "metastable"), (11, "collapsed")])
+def test_less_than_a_tenth_of_the_goodput_is_a_collapse(one_in: int, verdict: str) -> None:
+    found = story(lambda ms: [SUCCEEDED] if ms // 50 % one_in == 0 else [TIMED_OUT])
+    assert found["verdict"] == verdict
+
+
+def test_a_recovery_that_does_not_last_is_none() -> None:
+    assert story(lambda ms: [SUCCEEDED] if ms < 85_000 or ms % 100 else [TIMED_OUT])["verdict"] == "metastable"
+
+
+def test_goodput_that_is_back_while_the_backlog_grows_is_no_recovery() -> None:
+    # Twice the visits come, and half of them never end.
+    head = header(incident("brownout", 20, 30))
+
+    def fate(ms: int) -> list[Status] | None:
+        return [SUCCEEDED] if ms % 50 == 0 else [TIMED_OUT] * 800 if ms >= 30_000 else None
+
+    [found] = told(head, rows_of(head, fate, 100, every_ms=25))
+    assert found["after"]["goodput_per_s"] == pytest.approx(20.0)
+    assert found["after"]["open"] > 1000
+    assert found["verdict"] == "metastable"
+
+
+def test_visits_to_other_steps_do_not_count() -> None:
+    head = header(incident("brownout", 20, 30))
+    rows = rows_of(head, lambda ms: [SUCCEEDED], 100) + rows_of(head, lambda ms: [TIMED_OUT], 100, step=1)[3:-1]
+    [found] = told(head, sorted(rows, key=lambda row: row[0]))
+    assert found["verdict"] == "recovers"
+
+
+@pytest.mark.parametrize(
+    ("until", "start", "end", "why"),
+    [
+        (100, 5, 30, "51 visits succeed before it, of 100 that it takes"),
+        (60, 20, 30, "too little time after it"),
+        (60, 20, 70, "it is not over at the end"),
+        (60, 0, 30, "0 visits succeed before it, of 100 that it takes"),
+    ],
+)
+def test_what_is_too_short_to_say_is_unknown(until: int, start: int, end: int, why: str) -> None:
+    head = header(incident("brownout", start, end))
+    [found] = told(head, rows_of(head, lambda ms: [SUCCEEDED], until))
+    assert (found["verdict"], found["why"], found["to_ns"]) == ("unknown", why, end * S if end < until else None)
+
+
+def test_where_fewer_arrive_the_load_is_not_what_it_was() -> None:
+    found = story(lambda ms: [SUCCEEDED] if ms < 40_000 or ms % 100 == 0 else None, is_open=True)
+    assert (found["verdict"], found["why"]) == ("unknown", "the load is no longer what it was")
+
+
+def test_where_all_work_is_done_nothing_more_is_watched() -> None:
+    found = story(lambda ms: [SUCCEEDED] if ms < 75_000 else None)
+    assert (found["verdict"], found["windows"]) == ("recovers", 9)
+
+
+def test_incidents_that_overlap_are_one_trigger_and_each_is_told() -> None:
+    head = header(incident("one", 20, 30), incident("other", 25, 40, 90, 95))
+    first, second = told(head, rows_of(head, lambda ms: [SUCCEEDED], 140))
+    assert (first["incidents"], first["from_ns"], first["to_ns"]) == (["one", "other"], 20 * S, 40 * S)
+    assert (second["incidents"], second["from_ns"], second["to_ns"]) == (["other"], 90 * S, 95 * S)
+    assert [first["windows"], second["windows"]] == [10, 8]  # from 40 s to 90 s, and from 95 s to the end
+    assert second["before"] == first["before"]
+
+
+def test_where_nothing_can_go_wrong_nothing_is_told() -> None:
+    assert Storms(header()).result() is None
+    assert told(header(incident("late", 200, 210)), rows_of(header(), lambda ms: [SUCCEEDED], 30)) == []
+
+
+def of(name: str, *overrides: str) -> dict[str, Any]:
+    """What becomes of the fleet of a shipped scenario."""
+    loaded = load(SCENARIOS / f"{name}.yaml", overrides)
+    ready = prepare(loaded.scenario, loaded.tables, loaded.inputs)
+    storms = Storms(ready.header)
+    Engine(ready.plan, storms.feed).run()
+    result = storms.result()
+    assert result is not None
+    return result[-1]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("verdict", ["recovers", "metastable", "collapsed"])
+def test_the_shipped_scenarios_show_each_verdict(verdict: str, seed: int) -> None:
+    assert of(f"storm_{verdict}", f"seed={seed}")["verdict"] == verdict
+
+
+def test_the_metastable_fleet_is_healthy_where_nothing_happens_to_it() -> None:
+    found = of("storm_metastable", "incidents.brownout.slow=1.01")
+    assert (found["verdict"], found["time_to_recover_ns"]) == ("recovers", 0)
+    assert found["after"]["amplification"] < 1.01
