@@ -119,7 +119,10 @@ def check(scenario: Scenario, set_: Overrides = None) -> int:
     """Validate a scenario and say what it holds, without running it."""
     loaded = _load(scenario, set_ or [])
     fleets, limits = len(loaded.scenario.fleets), len(loaded.scenario.constraints)
-    print(f"{scenario}: valid, {_plural(fleets, 'fleet')} and {_plural(limits, 'constraint')}")
+    held = [_plural(fleets, "fleet"), _plural(limits, "constraint")]
+    if loaded.scenario.incidents:
+        held.append(_plural(len(loaded.scenario.incidents), "incident"))
+    print(f"{scenario}: valid, {', '.join(held[:-1])} and {held[-1]}")
     return DONE
 
 

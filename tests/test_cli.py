@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
 DIGESTS = {
+    "brownout": "55d3a76a790786e9babfaa2211eda5034e222171da652a90023d762146e11ebd",
     "parents": "64121c1d8be4946a92de580f29f5648da8a10d05d02b093967acbfd12322dd3d",
     "philosophers_ordered": "a4fbbe6aee4045ea27c92bf5e826679520d1f8608f4ea22200125c4be1792a16",
     "philosophers": "ecdfb62a8017be03d41ead9a3aa3c1e9d356ac16565ab5636dd502dd2f90e14a",
