@@ -93,3 +93,10 @@ def test_what_is_hardly_meant_is_warned_of() -> None:
 
 def test_a_value_of_an_incident_is_set_by_its_id() -> None:
     assert loaded(text("{id: b, at: 1s, slow: 2}"), "incidents.b.slow=3").scenario.incidents[0].slow == 3
+
+
+def test_agents_that_are_spawned_have_no_numbers_to_look_at() -> None:
+    rows = "{id: b, at: 1s, slow: 2, scope: 'task:child_3_*'}"
+    fleets = "- {name: p, count: 1, steps: [{spawn: child}]}\n- {name: child, steps: [{task: t, duration: 1s}]}\n"
+    (fault,) = faults(f"until: 1h\nincidents: [{rows}]\nfleets:\n{fleets}")
+    assert "the scope of b looks at the numbers of its agents, and these are spawned" in fault
