@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from model.events import COLUMNS, Batch, Kind, Skip, Status
+from model.events import COLUMNS, Batch, Ending, Kind, Skip, Status
 from model.header import ConstraintEntry, DemandEntry, FleetEntry, Header, LogError, StepEntry
 from model.roster import Roster
 
@@ -239,7 +239,7 @@ _LEAST = {
     }.items()
 }
 """The least number in a column by the kind of the row: 0 where such a row has one, else -1."""
-_CODES = {Kind.TaskFinished: Status, Kind.TaskSkipped: Skip}
+_CODES = {Kind.RunFinished: Ending, Kind.TaskFinished: Status, Kind.TaskSkipped: Skip}
 """What the value of a row stands for, where it is one of a list."""
 
 

@@ -348,7 +348,8 @@ class Change:
 class FleetPlan:
     """A fleet: its agents are numbered from `first`, and agent i of it starts at `starts_ns[i]` with step `entry`.
 
-    Those that are spawned get their numbers after all others. An agent is gone after its `life`.
+    Those that are spawned get their numbers after all others. An agent is gone after its `life`. `more_come` says that
+    the fleet has no end, or that it would have more agents if the run ended later.
     """
 
     number: int
@@ -357,6 +358,7 @@ class FleetPlan:
     priority: int
     first: int
     starts_ns: NDArray[np.int64]
+    more_come: bool
     life: Quantity | None
     entry: int
     steps: tuple[int, ...]
