@@ -33,7 +33,7 @@ def _replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
 
 
 def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, int]]]:
-    """Return a constraint's numbers from each time on, its changes as often as they come again before the run ends, and once more."""
+    """Return a constraint's numbers from each time on, those that come again written out (rule 2)."""
     if row.every is None:
         return row.settings()
     assert until is not None
@@ -44,7 +44,9 @@ def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, i
             f"allowed: at most {CHANGES_MAX:,}"
         )
     again = [
-        change.model_copy(update={"at": change.at + lap * row.every}) for lap in range(rounds + 1) for change in row.changes
+        change.model_copy(update={"at": change.at + lap * row.every})
+        for lap in range(rounds + 1)
+        for change in row.changes
     ]
     return row.model_copy(update={"changes": again}).settings()
 

@@ -82,9 +82,7 @@ class Stopped(Exception):
 class Engine:
     """One run of a Plan."""
 
-    def __init__(
-        self, plan: Plan, sink: Sink | None, batch_rows: int = BATCH_ROWS, limits: Limits = NO_LIMITS
-    ) -> None:
+    def __init__(self, plan: Plan, sink: Sink | None, batch_rows: int = BATCH_ROWS, limits: Limits = NO_LIMITS) -> None:
         self.env = Environment()
         self._plan = plan
         self._time_max_ns = limits.time_ns
