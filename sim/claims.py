@@ -1,7 +1,7 @@
 """Who waits for what and who holds what, each since when and by which event: a fold over the log.
 
-Only what is held while its agent may wait is followed: that of the steps of which the log states every amount. What other
-tasks have they give back when they end, and while they have it they work.
+Only what is held while its agent may wait is followed: slots and units, of the steps of which the log states every amount.
+What other tasks have they give back when they end, and while they have it they work.
 """
 
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ _KINDS = (
     Kind.AgentStarted,
     Kind.DeadlockDetected,
 )
+_HELD = frozenset({"concurrency", "adaptive", "resource"})
 _OF_AMOUNTS = (Kind.ResourceAcquired, Kind.ResourceReleased)
 
 
@@ -104,10 +105,12 @@ class Claims:
 def follow(log: Log, roster: Roster) -> Iterator[tuple[int, Task, Claim]]:
     """Yield the kind, the task and the values of each row that `Claims` takes in, or that tells of a deadlock."""
     states_all = np.array([*(step.states_all for step in log.header.steps), False])
+    is_held = np.array([*(entry.type in _HELD for entry in log.header.constraints), False])
     first = 0
     for batch in log.batches():
         roster.feed(batch)
-        told = np.isin(batch.kind, _KINDS) & (states_all[batch.step] | ~np.isin(batch.kind, _OF_AMOUNTS))
+        is_claim = states_all[batch.step] & is_held[batch.constraint]
+        told = np.isin(batch.kind, _KINDS) & (is_claim | ~np.isin(batch.kind, _OF_AMOUNTS))
         rows = np.flatnonzero(told)
         columns = (batch.time, batch.kind, batch.agent, batch.step, batch.visit, batch.constraint, batch.value)
         for row, (time, kind, agent, step, visit, constraint, value) in zip(
