@@ -184,7 +184,7 @@ def export(
         with _output(out, whole=True) as file:
             FORMATS[to](opened, file)
     if opened.cut:
-        say(f"{log}: the log is cut: the run was interrupted or killed; what there is of it was written")
+        say(f"{log}: the log is cut: the run was interrupted, stopped or killed; what there is of it was written")
     return DONE
 
 
