@@ -143,7 +143,7 @@ def test_without_an_end_of_its_own_a_run_stalls_at_its_last_event() -> None:
         {"fleets": [fleet("a", {"think": "1s"})]},  # nobody waits at all
         {"constraints": [{**DOOR, "expires": "2m"}]},
         {"constraints": [{**DOOR, "changes": [{"at": "2m", "paused": False}]}]},
-        {"constraints": [{**DOOR, "every": "1m", "changes": [{"at": "30s", "paused": True}]}]},
+        {"constraints": [{**DOOR, "every": "50s", "changes": [{"at": "5s", "paused": True}]}]},
     ],
 )
 def test_what_is_still_to_come_is_progress(more: dict[str, Any]) -> None:
@@ -154,8 +154,8 @@ def test_what_is_still_to_come_is_progress(more: dict[str, Any]) -> None:
 
 
 def test_a_limit_that_will_rise_again_after_the_end_closes_no_deadlock() -> None:
-    slots = {**lock("a", 2), "every": "1h", "changes": [{"at": "1s", "limit": 1}, {"at": "50m", "limit": 2}]}
-    rows = scenario(until="55s", constraints=[slots], fleets=[fleet("x", take("a", ask("a"), after="2s"))])
+    slots = {**lock("a", 2), "every": "1m", "changes": [{"at": "20s", "limit": 2}, {"at": "40s", "limit": 1}]}
+    rows = scenario(until="55s", constraints=[slots], fleets=[fleet("x", take("a", ask("a"), after="45s"))])
     assert stalled(rows) is None
     assert not any(row.kind == Kind.DeadlockDetected for row in read(run(rows)).all_rows)
 
