@@ -39,11 +39,13 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "wait_ns": {"mean": 789.6e6, "p50": 801_400_000, "p95": 843_400_000, "p99": 866_000_000, "max": 1_011_000_000},
         "crashes": 0,
         "deadlocks": [],
+        "stalled": None,
         "constraints": constraints,
         "wall_s": 0.25,
         "events_per_s": 480_640.0,
         "log": LOG,
         "interrupted": False,
+        "stopped": None,
     } | rest
 
 
