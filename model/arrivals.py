@@ -14,17 +14,20 @@ from model.units import TIME_MAX_NS
 _ARRIVALS_AT_ONCE = 65_536
 
 
-def starts_of(fleet: Fleet, scenario: Scenario, tables: Mapping[str, Table]) -> NDArray[np.int64]:
-    """Return the time at which each agent of the fleet starts, in ns; those of an open fleet end with the run."""
+def starts_of(fleet: Fleet, scenario: Scenario, tables: Mapping[str, Table]) -> tuple[NDArray[np.int64], bool]:
+    """Return the time at which each agent of the fleet starts, in ns, and whether more would come after the run's end.
+
+    The starts of an open fleet end with the run.
+    """
     until = TIME_MAX_NS if scenario.until is None else scenario.until
     match fleet.arrivals:
         case None:
             if fleet.count is None:
-                return np.zeros(0, np.int64)
+                return np.zeros(0, np.int64), False
             if fleet.stagger is None:
-                return np.zeros(fleet.count, np.int64)
+                return np.zeros(fleet.count, np.int64), False
             gaps = _gaps(f"{fleet.name}/start/stagger", fleet.stagger, scenario.seed, tables, 1, fleet.count - 1)
-            return _sums(np.concatenate([np.zeros(1, np.int64), gaps]))
+            return _sums(np.concatenate([np.zeros(1, np.int64), gaps])), False
         case At():
             starts = np.array(fleet.arrivals.at, np.int64)
         case Trace():
@@ -38,7 +41,8 @@ def starts_of(fleet: Fleet, scenario: Scenario, tables: Mapping[str, Table]) -> 
             mean = rate.period_ns / rate.tokens
             _check_size(fleet, until / mean)
             starts = _poisson(f"{fleet.name}/arrivals/interval", mean, scenario.seed, until)
-    return starts[: np.searchsorted(starts, until, side="right")]
+    stop = int(np.searchsorted(starts, until, side="right"))
+    return starts[:stop], stop < len(starts) or isinstance(fleet.arrivals, (Every, Poisson))
 
 
 def _poisson(name: str, mean_ns: float, seed: int, until_ns: int) -> NDArray[np.int64]:

@@ -336,7 +336,8 @@ class Checks:
             self._found.report(
                 path, problem, "count for a closed fleet, arrivals for an open one, or a step that spawns it"
             )
-        for row in self._rows if spawned else ():
+        incidents = [row for row in self._scenario.incidents if not row.scope.startswith(BY_CONSTRAINT)]
+        for row in (*self._rows, *incidents) if spawned else ():
             for _, step in self._governing.steps(number):
                 name = name_of(step)
                 flags = governed(row.scope, fleet, AGENTS_LOOKED_AT, name) if name is not None else True

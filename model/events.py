@@ -33,7 +33,7 @@ class Kind(IntEnum):
     """What happened. The comment says what the column `value` holds."""
 
     RunStarted = 0  # 0
-    RunFinished = 1  # 0, the run reached its end
+    RunFinished = 1  # how: an Ending
     AgentStarted = 2  # 0; of one that was spawned its parent, and `step` and `visit` are those that spawned it
     AgentFinished = 3  # 0
     TaskBlocked = 4  # tasks that already waited for this constraint
@@ -51,6 +51,13 @@ class Kind(IntEnum):
     DeadlockDetected = 16  # agents that wait for each other; then a row with 0 for each further task that does
     AgentCrashed = 17  # ns until it is repaired; what it did is called off in the rows before
     AgentRestarted = 18  # 0; it begins again with its first step
+
+
+class Ending(IntEnum):
+    """How a run came to its end: the value of `RunFinished`."""
+
+    reached = 0  # somebody may have gone on later, or nobody waits
+    stalled = 1  # somebody waits, and nothing could happen any more
 
 
 class Status(IntEnum):

@@ -6,8 +6,8 @@ Rules:
    seed and the input files, so that the run can be made again from the log alone.
 2. The digest is SHA-256 over the SHA-256 of each column's little-endian bytes, in column order. It does not depend on
    batches, compression, library versions or the header.
-3. A log whose last row is not `RunFinished` is cut: the run was interrupted or killed. It is readable up to the last
-   complete batch, what is there is true, and `Log.cut` says that something is missing.
+3. A log whose last row is not `RunFinished` is cut: the run was interrupted, stopped or killed. It is readable up to the
+   last complete batch, what is there is true, and `Log.cut` says that something is missing.
 4. A log that cannot be decoded, or with a row that numbers what the header does not name, is damaged: that is a LogError.
    Each batch is held against the header where it is read, here, so that no reader of a `Log` has to look again.
 5. No host name, path of a machine or wall clock is ever written.
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from model.events import COLUMNS, Batch, Kind, Skip, Status
+from model.events import COLUMNS, Batch, Ending, Kind, Skip, Status
 from model.header import ConstraintEntry, DemandEntry, FleetEntry, Header, LogError, StepEntry
 from model.roster import Roster
 
@@ -167,7 +167,7 @@ class Log:
 
     @property
     def cut(self) -> bool:
-        """Whether the end is missing: the run was interrupted or killed."""
+        """Whether the end is missing: the run was interrupted, stopped or killed."""
         if self._cut is None:
             for _ in self.batches():
                 pass
@@ -239,7 +239,7 @@ _LEAST = {
     }.items()
 }
 """The least number in a column by the kind of the row: 0 where such a row has one, else -1."""
-_CODES = {Kind.TaskFinished: Status, Kind.TaskSkipped: Skip}
+_CODES = {Kind.RunFinished: Ending, Kind.TaskFinished: Status, Kind.TaskSkipped: Skip}
 """What the value of a row stands for, where it is one of a list."""
 
 

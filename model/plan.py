@@ -379,7 +379,8 @@ class FleetPlan:
     """A fleet: its agents are numbered from `first`, and agent i of it starts at `starts_ns[i]` with step `entry`.
 
     Those that are spawned get their numbers after all others. An agent is gone after its `life`, and for the time of its
-    `repair` whenever its `uptime` is over.
+    `repair` whenever its `uptime` is over. `more_come` says that the fleet has no end, or that it would have
+    more agents if the run ended later.
     """
 
     number: int
@@ -388,6 +389,7 @@ class FleetPlan:
     priority: int
     first: int
     starts_ns: NDArray[np.int64]
+    more_come: bool
     life: Quantity | None
     uptime: Quantity | None
     repair: Quantity | None

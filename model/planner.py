@@ -89,7 +89,7 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
     fleets: list[FleetPlan] = []
     steps: list[StepPlan] = []
     for number, fleet in enumerate(scenario.fleets):
-        starts = starts_of(fleet, scenario, tables)
+        starts, more_come = starts_of(fleet, scenario, tables)
         planner = _FleetPlanner(fleet, number, len(starts), scenario, tables, len(steps))
         entry = planner.plan()
         steps.extend(planner.steps)
@@ -101,6 +101,7 @@ def plan(scenario: Scenario, tables: Mapping[str, Table]) -> Plan:
                 priority=fleet.priority,
                 first=sum(before.count for before in fleets),
                 starts_ns=starts,
+                more_come=more_come,
                 life=planner.life,
                 uptime=planner.uptime,
                 repair=planner.repair,

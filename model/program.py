@@ -2,7 +2,8 @@
 
 Rules:
 
-1. Exit codes: 0 done, 1 the answer is no, 2 bad input, 130 interrupted, 143 terminated.
+1. Exit codes: 0 done, 1 the answer is no (a log that does not agree, a run that was stopped at a limit), 2 bad input, 3 a
+   deadlock, 130 interrupted, 143 terminated.
 2. `BadInput` ends the program with 2 and its text on standard error. No traceback reaches a user for what a user can
    bring about: bad input, a full disk, too little memory, Ctrl-C.
 3. What a program printed has arrived when it says that it is done: standard output is flushed before the exit code is

@@ -4,7 +4,8 @@ Rules:
 
 1. A constraint is in force from `from` until it expires, or until a later one of its `kin` with the same scope comes into
    force and replaces it for good. Later means a later `from`, or the same and further down the list.
-2. Changes that come again are written out for as long as the run lasts.
+2. Changes that come again are written out for as long as the run lasts, and once more: what comes after its end is still
+   to come, so that nobody who waits for it then waits for good.
 3. When an incident comes, and for how long, are variables of their own, `incidents/ID/between` and `incidents/ID/lasts`:
    the k-th of each is for the k-th time. What comes again before it is over, or as it ends, is one.
 """
@@ -42,7 +43,7 @@ def _replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
 
 
 def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, int]]]:
-    """Return a constraint's numbers from each time on, its changes as often as they come again before the run ends."""
+    """Return a constraint's numbers from each time on, those that come again written out (rule 2)."""
     if row.every is None:
         return row.settings()
     assert until is not None
@@ -53,9 +54,11 @@ def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, i
             f"allowed: at most {CHANGES_MAX:,}"
         )
     again = [
-        change.model_copy(update={"at": change.at + lap * row.every}) for lap in range(rounds) for change in row.changes
+        change.model_copy(update={"at": change.at + lap * row.every})
+        for lap in range(rounds + 1)
+        for change in row.changes
     ]
-    return row.model_copy(update={"changes": [change for change in again if change.at <= until]}).settings()
+    return row.model_copy(update={"changes": again}).settings()
 
 
 def settings_of(constraints: Sequence[Constraint], until: int | None) -> list[tuple[Setting, ...]]:

@@ -60,4 +60,4 @@ def cut_message(reel: Reel) -> str:
     """Say where a cut log ends."""
     # Nobody reads nanoseconds in a warning. Rounded down, so that it can be asked for.
     end_ns = reel.end_ns if reel.end_ns < _NS_PER_MS else reel.end_ns // _NS_PER_MS * _NS_PER_MS
-    return f"the log is cut at {format_duration(end_ns)}: the run was interrupted or killed"
+    return f"the log is cut at {format_duration(end_ns)}: the run was interrupted, stopped or killed"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from model.log import Log
     from model.validation import Loaded
+    from sim.engine import Limits
 
 app = typer.Typer(
     add_completion=False,
@@ -55,6 +56,12 @@ def run(
     seed: Annotated[int | None, Option(help="The seed, in place of the scenario's.", show_default=False)] = None,
     until: Annotated[str | None, Option(help="Virtual time at which to end: 30s, 5m.", show_default=False)] = None,
     set_: Overrides = None,
+    max_events: Annotated[
+        int | None, Option(metavar="N", help="Stop when there would be more events than this.", show_default=False)
+    ] = None,
+    max_time: Annotated[
+        str | None, Option(help="Stop when virtual time would go past this: 30s, 5m.", show_default=False)
+    ] = None,
     log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.")] = None,
     no_animation: Annotated[bool, Option("--no-animation", help="Do not replay the run on the terminal.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object in place of the summary.")] = False,
@@ -66,8 +73,10 @@ def run(
     from sim.deadlocks import deadlocks
     from sim.environment import Endless
     from sim.run import execute, prepare
+    from sim.stall import who_waits
     from sim.summary import Summary
 
+    limits = _limits(max_events, max_time)
     loaded = _load(scenario, _overrides(seed, until, set_))
     try:
         ready = prepare(loaded.scenario, loaded.tables, loaded.inputs)
@@ -82,7 +91,7 @@ def run(
         readable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         try:
             # What cannot be read again, such as a pipe, is summed up on the way.
-            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else summary.feed)
+            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else summary.feed, limits)
         except Endless as error:
             raise BadInput(f"{scenario}: {error}") from None
     written = Log.open(path) if readable else None
@@ -92,6 +101,8 @@ def run(
     summed = summary.result()
     if summed["deadlocks"] and written is not None:
         summed["deadlocks"] = deadlocks(written)  # with the proof, for which the log is read again
+    if summed["stalled"] and written is not None:
+        summed["stalled"]["waiting"] = who_waits(written)
     result = {
         "scenario": loaded.scenario.name,
         "seed": loaded.scenario.seed,
@@ -101,6 +112,7 @@ def run(
         "events_per_s": outcome.events / outcome.wall_s,
         "log": str(path),
         "interrupted": outcome.interrupted,
+        "stopped": _stopped(outcome.stopped_by, limits),
     }
     if as_json:
         print(json.dumps(result))
@@ -111,7 +123,9 @@ def run(
             _replay(written, console)
     if outcome.interrupted:
         return INTERRUPTED
-    return DEADLOCK if summed["deadlocks"] and not loaded.scenario.expect_deadlock else DONE
+    if summed["deadlocks"] and not loaded.scenario.expect_deadlock:
+        return DEADLOCK
+    return DONE if outcome.stopped_by is None else NO
 
 
 @app.command()
@@ -119,7 +133,10 @@ def check(scenario: Scenario, set_: Overrides = None) -> int:
     """Validate a scenario and say what it holds, without running it."""
     loaded = _load(scenario, set_ or [])
     fleets, limits = len(loaded.scenario.fleets), len(loaded.scenario.constraints)
-    print(f"{scenario}: valid, {_plural(fleets, 'fleet')} and {_plural(limits, 'constraint')}")
+    held = [_plural(fleets, "fleet"), _plural(limits, "constraint")]
+    if loaded.scenario.incidents:
+        held.append(_plural(len(loaded.scenario.incidents), "incident"))
+    print(f"{scenario}: valid, {', '.join(held[:-1])} and {held[-1]}")
     return DONE
 
 
@@ -206,7 +223,7 @@ def export(
         with _output(out, whole=True) as file:
             FORMATS[to](opened, file)
     if opened.cut:
-        say(f"{log}: the log is cut: the run was interrupted or killed; what there is of it was written")
+        say(f"{log}: the log is cut: the run was interrupted, stopped or killed; what there is of it was written")
     return DONE
 
 
@@ -271,6 +288,32 @@ def _overrides(seed: int | None, until: str | None, assignments: Sequence[str] |
     if until is not None:
         given.append(f"until={until}")
     return given
+
+
+def _limits(max_events: int | None, max_time: str | None) -> "Limits":
+    from model.units import UnitError, parse_duration
+    from sim.engine import Limits
+
+    if max_events is not None and max_events < 1:
+        raise BadInput(f"--max-events: {max_events} is too few; allowed: 1 or more")
+    try:
+        time_ns = None if max_time is None else parse_duration(max_time)
+    except UnitError as error:
+        raise BadInput(f"--max-time: {error}") from None
+    if time_ns == 0:
+        raise BadInput(f"--max-time: {max_time} is no time; allowed: a duration above 0, such as 30s")
+    return Limits(max_events, time_ns)
+
+
+def _stopped(by: str | None, limits: "Limits") -> str | None:
+    """Say at which of its limits a run was stopped, if it was."""
+    from sim.display import short
+
+    if by == "events" and limits.events is not None:
+        return f"{limits.events:,} event{'s' * (limits.events > 1)}, as --max-events allows"
+    if by == "time" and limits.time_ns is not None:
+        return f"{short(limits.time_ns)} of virtual time, as --max-time allows"
+    return None
 
 
 def _load(path: Path, overrides: Sequence[str]) -> "Loaded":

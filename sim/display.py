@@ -85,7 +85,8 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     agents = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
     about = f"  seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time"
     interrupted = (" (interrupted)", "bold red") if result["interrupted"] else ""
-    _print(out, Text.assemble((result["scenario"], "bold"), about, interrupted))
+    stopped = (f" (stopped: {result['stopped']})", "bold red") if result["stopped"] else ""
+    _print(out, Text.assemble((result["scenario"], "bold"), about, interrupted, stopped))
     said = [name for name in tasks if name in _ALWAYS or tasks[name]]
     _print(out, _told(out, "tasks", [f"{tasks[name]:,} {name.replace('_', ' ')}" for name in said]))
     if wait["mean"] is not None:
@@ -100,6 +101,8 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
             _print(out, line)
     for storm in result["storms"] or ():
         _print(out, _told(out, "storm", _storm(storm)))
+    for line in _stalled(out, result["stalled"]) if result["stalled"] else ():
+        _print(out, line)
     rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
     _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
 
@@ -133,6 +136,25 @@ def _storm(each: dict[str, Any]) -> list[str]:
     if after["amplification"] is not None:
         parts.append(f"{after['amplification']:,.3g} attempts a success")
     return parts
+
+
+def _stalled(out: Console, each: dict[str, Any]) -> Iterator[Text]:
+    """Yield since when nothing could happen any more, and who waits for what in vain."""
+    agents = "1 agent waits" if each["agents"] == 1 else f"{each['agents']:,} agents wait"
+    about = f"stalled since {short(each['since_ns'])} (event {each['event']:,})"
+    yield Text(f"  {about}: {agents}, and nothing could happen any more", "bold red")
+    for queue in each.get("waiting", ()):
+        first, holder = queue["first"], queue["held_by"]
+        tasks = "1 task waits" if queue["tasks"] == 1 else f"{queue['tasks']:,} tasks wait"
+        since = f"{first['task']} since {short(first['since_ns'])} (event {first['event']:,})"
+        parts = [f"{tasks} for {queue['constraint']}: {'' if queue['tasks'] == 1 else 'first '}{since}"]
+        if holder is None:
+            parts.append(queue["why"])
+        else:
+            parts.append(f"held by {holder['task']} since {short(holder['since_ns'])} (event {holder['event']:,})")
+            others = queue["held_by_others"]
+            parts += [f"and by {others:,} more", "who wait themselves"] if others else ["who waits itself"]
+        yield _broken(out, "    ", parts, 6, "red")
 
 
 def _print(out: Console, line: Text) -> None:

@@ -5,11 +5,14 @@ Rules:
 1. One SimPy environment. Agents, arrivals and scheduled changes are SimPy processes; tasks and constraints are SimPy
    events.
 2. The engine names no constraint type, and reads nothing but the Plan.
-3. Progress and interruption are looked at between slices of events, so that neither can change what happens.
+3. Progress, interruption and limits are looked at between slices of events, so that none of them can change what happens.
+4. A run has stalled when nothing is left to happen but its end, and somebody waits. An event that will come to nothing
+   still counts as something, so that a run is never called stalled that is not.
 """
 
 import gc
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import compress, count, groupby, repeat
 from operator import attrgetter
 from typing import Any
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 from simpy.core import StopSimulation
 from simpy.events import Event
 
-from model.events import Kind
+from model.events import Ending, Kind
 from model.log import BATCH_ROWS
 from model.plan import (
     GO_ON,
@@ -62,13 +65,29 @@ class Interrupted(Exception):
     """The run was stopped before its end; what was recorded is true."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a run may go: so many events, and so much virtual time."""
+
+    events: int | None = None
+    time_ns: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class Stopped(Exception):
+    """The run would go on past one of its limits, which is the argument: "events" or "time"."""
+
+
 class Engine:
     """One run of a Plan."""
 
-    def __init__(self, plan: Plan, sink: Sink | None, batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(self, plan: Plan, sink: Sink | None, batch_rows: int = BATCH_ROWS, limits: Limits = NO_LIMITS) -> None:
         self.env = Environment()
         self._plan = plan
-        self._recorder = Recorder(sink, batch_rows)
+        self._time_max_ns = limits.time_ns
+        self._recorder = Recorder(sink, batch_rows, limits.events)
         self._manager = ConstraintManager(self.env, plan, self._recorder)
         self._interrupted = False
         self._agents = sum(fleet.count for fleet in plan.fleets)
@@ -76,7 +95,7 @@ class Engine:
     def run(self, observer: Observer | None = None) -> None:
         """Run to the end.
 
-        Raises Interrupted or Endless, with all that happened handed to the sink, or what the sink raises.
+        Raises Interrupted, Stopped or Endless, with all that happened handed to the sink, or what the sink raises.
         """
         env, recorder, end = self.env, self._recorder, self._plan.until_ns
         recorder.record((0, code(Kind.RunStarted), who(NOBODY), 0))
@@ -85,29 +104,45 @@ class Engine:
             env.process(self._arrivals(fleet))
         stop = env.at(FOREVER if end is None else end, END)
         stop.callbacks.append(StopSimulation.callback)
+        limit = None
+        if self._time_max_ns is not None and (end is None or self._time_max_ns < end):
+            limit = env.at(self._time_max_ns, END)
+            limit.callbacks.append(StopSimulation.callback)
         collecting = gc.isenabled()
         gc.disable()  # a run leaves no cycles behind, and looking for them takes longer than the run
         try:
             self._advance(observer)
         except Endless:
+            recorder.spill()
             recorder.flush()
-            raise
+            if not recorder.is_over:
+                raise
         finally:
             if collecting:
                 if not gc.get_freeze_count():  # else some objects of our caller would thaw
                     gc.freeze()
                     gc.unfreeze()  # what is left of the run is old now: not to be looked at right away
                 gc.enable()
+        if recorder.is_over:
+            recorder.flush()
+            raise Stopped("events")
         if self._interrupted:
             recorder.flush()
             raise Interrupted
+        left = len(env._queue) - (not stop.processed)  # beside the end itself
+        if limit is not None and limit.processed and (left or end is not None):
+            recorder.flush()
+            raise Stopped("time")
         if end is None and env._queue and env._queue[0][0] > FOREVER:
             recorder.flush()
             raise Endless("the run goes past 292 years of virtual time; allowed: an until before that")
         last = recorder.last_time_ns if end is None else end
-        recorder.record((last, code(Kind.RunFinished), who(NOBODY), 0))
+        ending = Ending.reached if left or not self._is_waited() else Ending.stalled
+        recorder.record((last, code(Kind.RunFinished), who(NOBODY), int(ending)))
         recorder.spill()
         recorder.flush()
+        if recorder.is_over:
+            raise Stopped("events")
 
     def interrupt(self) -> None:
         """Stop the run before its next event. May be called from a signal handler."""
@@ -120,6 +155,8 @@ class Engine:
             while True:
                 self.env.advance(SLICE)
                 records += self._recorder.spill()
+                if self._recorder.is_over:
+                    return
                 instant, events = self.env._now, events + SLICE if self.env._now == instant else 0
                 agents = self._agents + self.env.begun_earlier
                 if events > INSTANT_EVENTS_MAX + INSTANT_EVENTS_PER_AGENT * agents:
@@ -128,6 +165,11 @@ class Engine:
                     observer(self.env._now, records)
         except StopSimulation:
             self._recorder.spill()
+
+    def _is_waited(self) -> bool:
+        """Say whether somebody waits, and nobody would come after the end who is not there yet."""
+        waits = any(len(constraint.waiting) for constraint in self._manager.constraints)
+        return waits and not any(fleet.more_come for fleet in self._plan.fleets)
 
     def _stuck(self) -> str:
         """Say that time does not go on, and which step was the last to do anything."""

@@ -5,7 +5,8 @@ Rules:
 1. The recorder observes and decides nothing: with a sink or without one, the same events happen.
 2. One record is four whole numbers: time, code, who, value. `code` packs kind, step, constraint and attempt, `who` packs
    agent and visit, so that recording is one `extend` of a list. They are unpacked block by block, a column at a time.
-3. A task that is admitted after it waited is resumed and started at once: `RESUMED_AND_STARTED` is one record, two rows.
+3. No more rows are passed on than are allowed, if that is limited: the first of them, whatever the blocks and batches.
+4. A task that is admitted after it waited is resumed and started at once: `RESUMED_AND_STARTED` is one record, two rows.
 """
 
 import struct
@@ -56,7 +57,7 @@ def who(agent: int, visit: int = NO_VISIT) -> int:
 class Recorder:
     """Collects records and hands them to the sink as batches of `batch_rows` rows, the last one smaller."""
 
-    def __init__(self, sink: Sink | None, batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(self, sink: Sink | None, batch_rows: int = BATCH_ROWS, rows_max: int | None = None) -> None:
         self._records: list[int] = []
         self.record = self._records.extend
         """Append one record: (time in ns, code, who, value)."""
@@ -65,6 +66,9 @@ class Recorder:
         self._blocks: list[bytes] = []
         self._blocks_bytes = 0
         self._rest: list[Batch] = []  # rows that do not fill a batch yet
+        self._rows_max = rows_max
+        self._rows = 0  # those spilled, counted where they are limited
+        self._passed_on = 0
         self.last_time_ns = 0
         self.last_step = -1
 
@@ -75,6 +79,9 @@ class Recorder:
         if count:
             self.last_time_ns, last_code = records[-_RECORD : -_RECORD + 2]
             self.last_step = (last_code >> _STEP_SHIFT & _FIELD) - 1
+            if self._rows_max is not None:
+                twice = np.array(records[1::_RECORD]) & _KIND == RESUMED_AND_STARTED
+                self._rows += count + int(np.count_nonzero(twice))
             if self._sink is not None:
                 block = struct.pack(f"<{len(records)}q", *records)  # the fastest way from integers to an array
                 self._blocks.append(block)
@@ -84,6 +91,11 @@ class Recorder:
             records.clear()
         return count
 
+    @property
+    def is_over(self) -> bool:
+        """Whether more rows were spilled than are allowed."""
+        return self._rows_max is not None and self._rows > self._rows_max
+
     def flush(self) -> None:
         """Pass on all that was spilled, however little."""
         self._pass_on(1)
@@ -92,7 +104,11 @@ class Recorder:
         """Hand whole batches to the sink, and what is left too if it has `rows_min` rows."""
         if self._sink is None:
             return
-        rows = concatenate([*self._rest, _unpacked(b"".join(self._blocks))])
+        fresh = _unpacked(b"".join(self._blocks))
+        if self._rows_max is not None:
+            fresh = fresh.rows(0, self._rows_max - self._passed_on)
+            self._passed_on += len(fresh)
+        rows = concatenate([*self._rest, fresh])
         self._blocks, self._blocks_bytes = [], 0
         first = 0
         while len(rows) - first >= rows_min:

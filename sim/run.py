@@ -18,7 +18,7 @@ from model.plan import Plan
 from model.planner import plan
 from model.scenario import Scenario
 from model.tables import Table
-from sim.engine import Engine, Interrupted, Observer
+from sim.engine import NO_LIMITS, Engine, Interrupted, Limits, Observer, Stopped
 from sim.environment import Endless
 from sim.recorder import Sink
 
@@ -35,12 +35,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run; `wall_s` is the time that the run and its log took, in seconds."""
+    """What came of a run; `wall_s` is the time that the run and its log took, in seconds.
+
+    `stopped_by` is the limit that it came to, "events" or "time".
+    """
 
     digest: str
     events: int
     wall_s: float
     interrupted: bool
+    stopped_by: str | None
 
 
 def prepare(scenario: Scenario, tables: Mapping[str, Table], inputs: Mapping[str, bytes]) -> Run:
@@ -62,12 +66,13 @@ def execute(
     observer: Observer | None = None,
     on_interrupt: OnInterrupt = nullcontext,
     listener: Sink | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Outcome:
     """Run to the end and write the log to `file`; raises OSError where the file cannot take it.
 
     Raises Endless where there is no end. `observer` is told now and then how far the run is. `on_interrupt` is a context
-    manager that holds while the run goes on; it is given what interrupts the run. The log of an interrupted run is closed
-    after the last event that happened. `listener` is given the rows that are written.
+    manager that holds while the run goes on; it is given what interrupts the run. `listener` is given the rows that are
+    written. The log of a run that is interrupted, or stopped at one of its `limits`, is closed after its last event.
     """
     started = time.perf_counter()
     writer = LogWriter(file, run.header)
@@ -77,15 +82,17 @@ def execute(
         if listener is not None:
             listener(batch)
 
-    engine = Engine(run.plan, sink)
-    interrupted = False
+    engine = Engine(run.plan, sink, limits=limits)
+    interrupted, stopped_by = False, None
     try:
         with on_interrupt(engine.interrupt):
             engine.run(observer)
     except Interrupted:
         interrupted = True
+    except Stopped as stopped:
+        stopped_by = str(stopped)
     except Endless:
         writer.close()
         raise
     writer.close()
-    return Outcome(writer.digest(), writer.events, time.perf_counter() - started, interrupted)
+    return Outcome(writer.digest(), writer.events, time.perf_counter() - started, interrupted, stopped_by)

@@ -131,7 +131,7 @@ class Storms:
         rows = _Rows.all(self._rows)
         arrived = np.concatenate([np.zeros(0, np.int64), *self._arrived])
         told = []
-        for trigger, following in zip(self._triggers, [*self._triggers[1:], None], strict=True):
+        for trigger, following in zip(self._triggers, [*self._triggers[1:], None], strict=False):
             hit = np.logical_or.reduce([self._hit[number] for number in trigger.incidents])
             until = self._now if following is None else following.from_ns
             story = _Story(_Visits(rows.only(hit[rows.step])), arrived, self._triggers[0].from_ns)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.events import Batch, Kind, Status
+from model.events import Batch, Ending, Kind, Status
 from model.log import ConstraintEntry, Header
 from sim.storms import Storms
 
@@ -267,6 +267,7 @@ class Summary:
         self._last_kind = -1
         self._deadlocks: list[dict[str, Any]] = []
         self._storms = Storms(header)
+        self._stalled_ns: int | None = None  # when the last thing happened before the end of a run that has stalled
         self._fed = 0
 
     def feed(self, batch: Batch) -> None:
@@ -292,6 +293,8 @@ class Summary:
             told = {"time_ns": int(batch.time[row]), "event": self._fed + row, "agents": int(batch.value[row])}
             self._deadlocks.append(told)
         self._storms.feed(batch)
+        if kinds[-1] == Kind.RunFinished and batch.value[-1] == Ending.stalled:
+            self._stalled_ns = int(batch.time[-2]) if len(batch) > 1 else self._now
         self._fed += len(batch)
         self._now = int(batch.time[-1])
         self._last_kind = int(kinds[-1])
@@ -321,6 +324,14 @@ class Summary:
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "deadlocks": self._deadlocks,
             "storms": self._storms.result(),
+            "stalled": None
+            if self._stalled_ns is None
+            else {
+                "since_ns": self._stalled_ns,
+                "event": self._fed - 2,
+                "agents": counts[Kind.AgentStarted] - counts[Kind.AgentFinished],
+                "tasks": waiting,
+            },
             "constraints": {
                 entry.id: {
                     "utilisation": use.utilisation(self._now),

@@ -20,10 +20,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
 DIGESTS = {
-    "parents": "64121c1d8be4946a92de580f29f5648da8a10d05d02b093967acbfd12322dd3d",
+    "brownout": "55d3a76a790786e9babfaa2211eda5034e222171da652a90023d762146e11ebd",
+    "parents": "01f16bf50327790869938d3b4908241ca76fa31947de91db4ed1028dad35d858",
     "philosophers_ordered": "a4fbbe6aee4045ea27c92bf5e826679520d1f8608f4ea22200125c4be1792a16",
-    "philosophers": "ecdfb62a8017be03d41ead9a3aa3c1e9d356ac16565ab5636dd502dd2f90e14a",
-    "two_locks": "914f0b80d8f12e4a338f1f8054d5606f77934bd3e85c40d1b0e29c75044e49b8",
+    "philosophers": "0a77cb13ca050e4a5b444d4667ddc5b5b08aa8eb8a3250215a0d393116905a3a",
+    "two_locks": "231ba8e685dea388e3fbcf033ae58ef41354af36232fa29dbd7ac166b8ff7308",
     "providers": "9a58e5872109d063ff166000748269cc1ce9e2dcb00fe161f8a8f72a4562940d",
     "bottleneck": "579aac249a692417affce8bc2eed108e8d6a4b8e1383561b09e9b74c14c81219",
     "seed": "c8a47dc4ab76961abc49698195fd43c672a731f65eac02c2740008da382895e3",
@@ -79,6 +80,68 @@ def test_the_digest_does_not_depend_on_the_hash_seed(hash_seed, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed}
     done = sim(SCENARIOS / "azure_llm.yaml", "--json", "--until", "10m", cwd=tmp_path, env=environment)
     assert json.loads(done.stdout)["digest"] == "aef39fc1d7c0e2b78c6f2c1e09f49c7fc9e5dce6c44783d9498c50c367502c18"
+
+
+@pytest.mark.parametrize(
+    ("option", "stopped", "events", "end_ns"),
+    [
+        ("--max-events=7", "7 events, as --max-events allows", 7, 500_000_000),
+        ("--max-events=1", "1 event, as --max-events allows", 1, 0),
+        ("--max-time=1s", "1 s of virtual time, as --max-time allows", 8, 1_000_000_000),
+        ("--max-time=59s", "59 s of virtual time, as --max-time allows", 11, 1_500_000_000),
+        ("--max-events=12", None, 12, 60_000_000_000),
+        ("--max-time=1m", None, 12, 60_000_000_000),
+    ],
+)
+def test_a_run_is_stopped_at_its_limits(option, stopped, events, end_ns, tmp_path):
+    """Of the twelve events of two locks the last is the end, at a minute."""
+    done = sim(SCENARIOS / "two_locks.yaml", "--json", option, cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["stopped"]) == (0 if stopped is None else 1, stopped)
+    assert (result["events"], result["end_ns"], result["interrupted"]) == (events, end_ns, False)
+    assert (result["stalled"] is None) is (stopped is not None)
+    verified = sim("verify", "two_locks.arrows", cwd=tmp_path)
+    assert verified.returncode == 0
+    assert (b"as far as it goes" in verified.stdout) is (stopped is not None)
+    told = sim(SCENARIOS / "two_locks.yaml", option, cwd=tmp_path).stdout.decode()
+    assert (f" (stopped: {stopped})\n" in told) is (stopped is not None)
+
+
+def test_a_deadlock_says_more_than_that_a_run_was_stopped(tmp_path):
+    options = ("--set", "expect_deadlock=false", "--max-time", "30s")
+    assert sim(SCENARIOS / "two_locks.yaml", *options, cwd=tmp_path).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--max-events", "0", "0 is too few; allowed: 1 or more"),
+        ("--max-events", "-5", "-5 is too few; allowed: 1 or more"),
+        ("--max-time", "0s", "0s is no time; allowed: a duration above 0, such as 30s"),
+        ("--max-time", "-3s", "'-3s' is negative; allowed: 0 or a positive time"),
+        ("--max-time", "soon", "'soon' is not a time; allowed: a time such as 300ms"),
+    ],
+)
+def test_a_limit_that_is_none_is_bad_input(option, value, told, tmp_path):
+    one_line(sim(SCENARIOS / "two_locks.yaml", f"{option}={value}", cwd=tmp_path), f"{option}: {told}")
+
+
+def test_a_number_of_events_that_is_no_number_is_bad_input(tmp_path):
+    done = sim(SCENARIOS / "two_locks.yaml", "--max-events", "many", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"Invalid value for '--max-events'" in done.stderr
+
+
+def test_a_run_that_has_stalled_says_who_waits_for_what(tmp_path):
+    """Two wait for each other; where the log cannot be read again that they do is said all the same."""
+    done = sim(SCENARIOS / "two_locks.yaml", cwd=tmp_path).stdout.decode()
+    assert "  stalled since 1.5 s (event 10): 2 agents wait, and nothing could happen any more\n" in done
+    waits = (
+        "    1 task waits for ledger: reader_0_audit since 1.5 s (event 8), held by writer_0_write since 0 s (event 2)"
+    )
+    assert f"{waits}, who waits itself\n" in done
+    blind = sim(SCENARIOS / "two_locks.yaml", "--json", "--log", "/dev/null", cwd=tmp_path)
+    assert json.loads(blind.stdout)["stalled"] == {"since_ns": 1_500_000_000, "event": 10, "agents": 2, "tasks": 2}
 
 
 def test_the_json_object_has_what_it_promises(seed):
@@ -231,7 +294,7 @@ def test_verify_of_a_cut_log_says_how_far_it_agrees_and_where_it_ends(rows, tmp_
     exported = sim("export", cut, "--to", "jsonl", "--out", "-", cwd=tmp_path)
     assert exported.returncode == 0
     assert len(exported.stdout.splitlines()) == 6000
-    assert b"the log is cut: the run was interrupted or killed" in exported.stderr
+    assert b"the log is cut: the run was interrupted, stopped or killed" in exported.stderr
     # As an interrupted run closes it, and one of which nothing is left.
     closed = rewritten(tmp_path / "closed.arrows", log, every.rows(0, 1234))
     assert b"verified as far as it goes, 1,234 events" in sim("verify", closed, cwd=tmp_path).stdout

@@ -155,6 +155,20 @@ def test_a_branch_that_will_be_called_off_does_not_wait_for_good() -> None:
     assert detected([lock("a"), lock("b")], [x, OPPOSITE[1]]) == []
 
 
+def test_a_branch_that_holds_what_another_waits_for_gives_it_back_when_it_is_called_off() -> None:
+    """A branch of x holds a and waits for b, another waits for a; one that works ends, calls them off, and y has a."""
+    works = {"task": "other", "duration": "30m"}
+    branch = {"choose": [{"steps": [take("a", ask("b"))]}, {"steps": [works]}]}
+    fleets = [fleet("x", {"fork": 6, "join": "any", "steps": [branch]}), OPPOSITE[1]]
+    log = told(run(scenario(until="1h", constraints=[lock("a"), lock("b")], fleets=fleets)))
+    assert "0 TaskStarted x_0_other#0 0" in log
+    assert "0 TaskBlocked x_0_ask_b#0 b 0" in log
+    assert "1 TaskBlocked y_0_ask_a#0 a 1" in log
+    assert [line for line in log if "Deadlock" in line] == []
+    assert "1800 TaskAbandoned x_0_ask_b#0 b 1800" in log
+    assert "1801 TaskFinished y_0_ask_a#0 succeeded" in log
+
+
 @pytest.mark.parametrize("limit", range(2, 13))
 def test_the_smallest_safe_limit_of_parents_is_one_more_than_there_are(limit: int) -> None:
     """Twelve parents that begin together lock up under any limit up to 12: all slots go to parents first."""

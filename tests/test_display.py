@@ -40,11 +40,13 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "crashes": 0,
         "deadlocks": [],
         "storms": None,
+        "stalled": None,
         "constraints": constraints,
         "wall_s": 0.25,
         "events_per_s": 480_640.0,
         "log": LOG,
         "interrupted": False,
+        "stopped": None,
     } | rest
 
 

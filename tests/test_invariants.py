@@ -197,6 +197,11 @@ def moved_up(kind: Kind, where: dict[str, int], before: tuple[Kind, dict[str, in
 # Scenarios that the cases corrupt.
 
 TWO_ALONE = scenario(fleet("a", task("100ms")), fleet("b", task("200ms")))
+EARNS = scenario(rate("1/s", 1), fleet("a", task("0s"), count=2), until="500ms")
+CLOSED: dict[str, Any] = {"id": "door", "type": "pause", "scope": "task:*"}
+LIFTED = scenario({**CLOSED, "expires": "2s"}, fleet("a", task()), until="1s")
+ONE_THINKS = scenario(CLOSED, fleet("a", task()), fleet("b", {"think": "2s"}), until="1s")
+MORE_COME = scenario(CLOSED, fleet("a", task(), count=2, stagger="2s"), until="1s")
 THINK_AFTERWARDS = scenario(fleet("a", task("100ms"), {"think": "1s"}), fleet("b", task("200ms"), {"think": "1s"}))
 ARRIVAL_AT_COMPLETION = scenario(fleet("a", task("100ms")), fleet("b", task(), arrivals={"at": ["100ms"]}))
 CHANGE_AT_COMPLETION = scenario(limit(5, changes=[{"at": "100ms", "limit": 6}]), fleet("a", task("100ms")))
@@ -248,7 +253,13 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
     ),
     ("the run ends twice", TWO_ALONE, insert(Kind.RunFinished, {}), {"order"}),
     ("no beginning", TWO_ALONE, drop(Kind.RunStarted), {"order"}),
-    ("the run ends with a status", TWO_ALONE, put(Kind.RunFinished, {}, value=1), {"order"}),
+    ("the run ends with an unknown status", TWO_ALONE, put(Kind.RunFinished, {}, value=2), {"stall"}),
+    ("the run stalls, and nobody waits", TWO_ALONE, put(Kind.RunFinished, {}, value=1), {"stall"}),
+    ("the run stalls, and one works", {**QUEUE, "until": "50ms"}, put(Kind.RunFinished, {}, value=1), {"stall"}),
+    ("the run stalls, and a token is earned", EARNS, put(Kind.RunFinished, {}, value=1), {"stall"}),
+    ("the run stalls, and a pause will be over", LIFTED, put(Kind.RunFinished, {}, value=1), {"stall"}),
+    ("the run stalls, and one thinks", ONE_THINKS, put(Kind.RunFinished, {}, value=1), {"stall"}),
+    ("the run stalls, and more are to come", MORE_COME, put(Kind.RunFinished, {}, value=1), {"stall"}),
     (
         "an unknown constraint",
         CHANGE_AT_COMPLETION,

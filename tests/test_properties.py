@@ -507,6 +507,11 @@ def told_by_rows(reading: Reading) -> Dict:
     if waits:
         ranks = {f"p{share}": waits[max(1, ceil(share * len(waits) / 100)) - 1] for share in (50, 95, 99)}
         wait_ns = {"mean": sum(waits) / len(waits), **ranks, "max": waits[-1]}
+    stalled = None
+    if reading.all_rows[-1].value:
+        there = kinds[Kind.AgentStarted] - kinds[Kind.AgentFinished]
+        before = reading.all_rows[-2]
+        stalled = {"since_ns": before.time, "event": before.number, "agents": there, "tasks": len(blocked)}
     return {
         "events": len(reading.all_rows),
         "end_ns": reading.end,
@@ -525,6 +530,7 @@ def told_by_rows(reading: Reading) -> Dict:
         },
         "deadlocks": [],
         "storms": None,
+        "stalled": stalled,
         "wait_ns": wait_ns,
         "constraints": {
             name: {key: here[key] for key in ("blocked_ns", "blocked_episodes", "rebounds", "peak_waiting", "rejected")}

@@ -170,6 +170,14 @@ def test_a_ramp_falls_back_after_a_window_of_less():
     assert started == [0, 0, 60, 60, 60, 60, 120, 180, 180, 240, 300, 300, 360]
 
 
+def test_a_ramp_begins_anew_after_a_window_in_which_nothing_was_used():
+    """4 are used in the second minute and none in the third: in the fourth there are 2 again, and in the fifth 4."""
+    rows = [limit(rate="2/m", algorithm="ramp", growth=2.0)]
+    times = [*[0] * 2, *[60] * 4, *[180] * 5]
+    started = starts(run(scenario(until=None, constraints=rows, arrivals=at(*times), steps=task())))
+    assert started == [0, 0, 60, 60, 60, 60, 180, 180, 240, 240, 240]
+
+
 @pytest.mark.parametrize(("rule", "says"), [("exact", "6.5"), ("seconds", "7"), ("none", "never"), ("90s", "90")])
 def test_a_refusal_says_when_to_come_again_by_the_rule_of_its_limit(rule, says):
     rows = [limit(rate="1/10s", on_limit="reject", retry_after=rule)]

@@ -1,18 +1,20 @@
 """The queues against an obvious model: a list sorted by age."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.queues import SizedQueue, UniformQueue
+from sim.queues import FairQueue, SizedQueue, UniformQueue
 
 
 @dataclass(eq=False)
 class Waiter:
     age: int
     amount: int
+    fleet: int = 0
 
 
 class Model:
@@ -55,6 +57,54 @@ def test_a_queue_does_what_a_sorted_list_does(uniform, actions):
         assert [w for w, _ in queue] == sorted(model.waiters, key=lambda w: w.age)
         if model.waiters:
             assert queue.least == min(w.amount for w in model.waiters)
+
+
+def test_a_group_that_waits_keeps_its_place_and_one_that_was_away_comes_with_the_virtual_time():
+    queue = FairQueue(((0, 1), (1, 1), (2, 1)), strict=False)
+    away, waiting = Waiter(0, 1, fleet=2), Waiter(1, 1, fleet=0)
+    queue.add(waiting, 1)  # its group is to be served at the virtual time 0
+    for age in (2, 3, 4):  # these start at 0, 1 and 2: the virtual time is 2
+        queue.served(Waiter(age, 1, fleet=1), 1)
+    assert queue.precedes(waiting, away)  # 0 comes before 2, although the one that was away is older
+    queue.add(away, 1)
+    assert [each for each, _ in queue] == [waiting, away]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@given(
+    weights=st.lists(st.integers(1, 3), min_size=2, max_size=4),
+    actions=st.lists(
+        st.tuples(st.sampled_from(["add", "serve", "pop", "remove", "return"]), st.integers(0, 3), st.integers(1, 4)),
+        max_size=40,
+    ),
+    fleet=st.integers(0, 3),
+)
+def test_a_fair_queue_says_who_precedes_whom_as_it_would_serve_them(strict, weights, actions, fleet):
+    queue = FairQueue(tuple(enumerate(weights)), strict)
+    waiters, gone = [], []
+    for age, (action, number, amount) in enumerate(actions, 1):
+        if action == "add" or (action == "return" and gone):
+            waiter = Waiter(age, amount, number % len(weights)) if action == "add" else gone.pop(number % len(gone))
+            queue.add(waiter, waiter.amount)
+            waiters.append(waiter)
+        elif action == "serve":
+            queue.served(Waiter(age, amount, number % len(weights)), amount)
+        elif action == "pop" and (waiter := queue.pop(amount)) is not None:
+            queue.served(waiter, waiter.amount)
+            waiters.remove(waiter)
+        elif action == "remove" and waiters:
+            gone.append(waiters.pop(number % len(waiters)))
+            queue.remove(gone[-1])
+    order = [waiter for waiter, _ in queue]
+    for place, waiter in enumerate(order):
+        assert [queue.precedes(waiter, other) for other in order[place + 1 :]] == [True] * (len(order) - place - 1)
+        assert not any(queue.precedes(waiter, other) for other in order[:place])
+    for age in (0, len(actions) + 1):  # one that does not wait yet stands where it would if it did
+        other, more = Waiter(age, 1, fleet % len(weights)), deepcopy(queue)
+        more.add(other, 1)
+        ages = [waiter.age for waiter, _ in more]
+        for waiter in order:
+            assert queue.precedes(waiter, other) is (ages.index(waiter.age) < ages.index(age))
 
 
 @pytest.mark.parametrize("size", [1_000, 64_000])

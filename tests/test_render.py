@@ -614,7 +614,7 @@ def test_a_cut_log_says_so():
     cut = Log.from_bytes(content(head, rows, batch_rows=2, end=False)[:-50])
     reel = reel_of(cut)
     assert (reel.end_ns, reel.cut) == (12_345_678_901, True)
-    assert cut_message(reel) == "the log is cut at 12.345s: the run was interrupted or killed"
+    assert cut_message(reel) == "the log is cut at 12.345s: the run was interrupted, stopped or killed"
     to = console(60, 10, None)
     replay(cut, to)
     assert "cut log" in written(to)
@@ -625,7 +625,7 @@ def test_a_log_without_rows_is_shown():
     empty = log(header({"a": 2}), [])
     to = console(80, 10, None)
     replay(empty, to)
-    assert cut_message(reel_of(empty)) == "the log is cut at 0s: the run was interrupted or killed"
+    assert cut_message(reel_of(empty)) == "the log is cut at 0s: the run was interrupted, stopped or killed"
     assert "2 absent" in written(to)
 
 
@@ -726,7 +726,7 @@ def test_a_cut_log_is_played_as_far_as_it_goes(path, tmp_path, capsys):
     assert command.main([str(file), "--at", "1s"]) == 0
     out, err = capsys.readouterr()
     assert "1.00s" in out
-    told = rf"{re.escape(str(file))}: the log is cut at [34]\.\d+s: the run was interrupted or killed\n"
+    told = rf"{re.escape(str(file))}: the log is cut at [34]\.\d+s: the run was interrupted, stopped or killed\n"
     assert re.fullmatch(told, err)
 
 

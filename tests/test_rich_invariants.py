@@ -184,6 +184,7 @@ def untold(log: Log, row: Row, what: str, rows: list[Row]) -> bool:
             or (kind is Kind.ResourceReleased and reading.settles(row.step, row.constraint))
             or (kind is Kind.AgentStarted and row.agent in reading.parents)
             or kind is Kind.DeadlockDetected  # it may begin another deadlock
+            or (kind is Kind.RunFinished and row.value == 0)  # one of several branches may think, and nobody can tell
         )
     if what == "constraint" and kind in (Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskRejected):
         return None in reading.amounts(row.task).values()

@@ -19,8 +19,9 @@ MS = S // 1000
 ON = {"slow": 2_000_000, "new": 0, "refuse": 0, "block": 0, "fail": 0}
 SUCCEEDED, TIMED_OUT = Status.succeeded, Status.timed_out
 
-Fate = Callable[[int], list[Status] | None]
-"""How the attempts of a visit end that begins at a time in ms; None where there is no such visit."""
+Ends = list[Status | None]
+Fate = Callable[[int], Ends | None]
+"""How the attempts of a visit end that begins at a time in ms (None: never); None where there is no such visit."""
 
 
 def incident(name: str, *times: int) -> ConstraintEntry:
@@ -55,7 +56,7 @@ def rows_of(head: Header, fate: Fate, until: int, every_ms: int = 50, step: int 
             if start > until * S:
                 break
             rows.append((start, Kind.TaskStarted, agent, step, 0, attempt, -1, 0))
-            if end <= until * S:
+            if status is not None and end <= until * S:
                 rows.append((end, Kind.TaskFinished, agent, step, 0, attempt, -1, status))
             if attempt + 1 < len(ends) and end <= until * S:
                 rows.append((end, Kind.TaskRetrying, agent, step, 0, attempt, -1, 0))
@@ -80,7 +81,7 @@ def told(head: Header, rows: list[Row]) -> list[dict[str, Any]]:
 def story(fate: Fate, until: int = 100, **rest: Any) -> dict[str, Any]:
     """What became of the fleet after an incident from 20 s to 30 s; half of the visits succeed meanwhile."""
 
-    def whole(ms: int) -> list[Status] | None:
+    def whole(ms: int) -> Ends | None:
         if 20_000 <= ms < 30_000:
             return [SUCCEEDED] if ms % 100 else [TIMED_OUT]
         return fate(ms) if ms >= 30_000 else [SUCCEEDED]
@@ -96,7 +97,7 @@ def test_a_fleet_recovers_at_the_first_window_from_which_on_goodput_is_back() ->
     assert (found["verdict"], found["why"]) == ("recovers", None)
     assert (found["from_ns"], found["to_ns"], found["incidents"]) == (20 * S, 30 * S, ["brownout"])
     assert found["windows"] == 14
-    assert found["time_to_recover_ns"] == 25 * S  # the window from 50 s on has 60 % and more
+    assert found["time_to_recover_ns"] == 20 * S  # of 100 there are 50 before 50 s, and 80 in the window from then on
     assert found["before"] == {
         "load_per_s": 20.0,
         "throughput_per_s": 20.0,
@@ -115,10 +116,9 @@ def test_goodput_that_stays_below_is_metastable_and_retries_are_told() -> None:
     found = story(lambda ms: [TIMED_OUT, TIMED_OUT, SUCCEEDED] if ms % 100 else [TIMED_OUT] * 3)
     assert (found["verdict"], found["time_to_recover_ns"]) == ("metastable", None)
     after = found["after"]  # the last 3 of 14 windows
-    assert after["goodput_per_s"] == pytest.approx(10.0)
-    assert after["throughput_per_s"] == pytest.approx(60.0)
-    assert after["load_per_s"] == pytest.approx(20.0)
-    assert after["amplification"] == pytest.approx(6.0)
+    rates = [after[f"{what}_per_s"] for what in ("load", "goodput", "throughput")]
+    assert rates == [pytest.approx(20.0, rel=0.01), pytest.approx(10.0, rel=0.01), pytest.approx(60.0, rel=0.01)]
+    assert after["amplification"] == pytest.approx(6.0, rel=0.02)
 
 
 @pytest.mark.parametrize(("one_in", "verdict"), [(9, "metastable"), (11, "collapsed")])
@@ -135,11 +135,11 @@ def test_goodput_that_is_back_while_the_backlog_grows_is_no_recovery() -> None:
     # Twice the visits come, and half of them never end.
     head = header(incident("brownout", 20, 30))
 
-    def fate(ms: int) -> list[Status] | None:
-        return [SUCCEEDED] if ms % 50 == 0 else [TIMED_OUT] * 800 if ms >= 30_000 else None
+    def fate(ms: int) -> Ends | None:
+        return [SUCCEEDED] if ms % 50 == 0 else [None] if ms >= 30_000 else None
 
     [found] = told(head, rows_of(head, fate, 100, every_ms=25))
-    assert found["after"]["goodput_per_s"] == pytest.approx(20.0)
+    assert found["after"]["goodput_per_s"] == pytest.approx(20.0, rel=0.01)
     assert found["after"]["open"] > 1000
     assert found["verdict"] == "metastable"
 
@@ -154,7 +154,7 @@ def test_visits_to_other_steps_do_not_count() -> None:
 @pytest.mark.parametrize(
     ("until", "start", "end", "why"),
     [
-        (100, 5, 30, "51 visits succeed before it, of 100 that it takes"),
+        (100, 5, 30, "50 visits succeed before it, of 100 that it takes"),
         (60, 20, 30, "too little time after it"),
         (60, 20, 70, "it is not over at the end"),
         (60, 0, 30, "0 visits succeed before it, of 100 that it takes"),
@@ -181,7 +181,7 @@ def test_incidents_that_overlap_are_one_trigger_and_each_is_told() -> None:
     first, second = told(head, rows_of(head, lambda ms: [SUCCEEDED], 140))
     assert (first["incidents"], first["from_ns"], first["to_ns"]) == (["one", "other"], 20 * S, 40 * S)
     assert (second["incidents"], second["from_ns"], second["to_ns"]) == (["other"], 90 * S, 95 * S)
-    assert [first["windows"], second["windows"]] == [10, 8]  # from 40 s to 90 s, and from 95 s to the end
+    assert [first["windows"], second["windows"]] == [10, 9]  # from 40 s to 90 s, and from 95 s to the end
     assert second["before"] == first["before"]
 
 

@@ -25,6 +25,7 @@ from . import (
     retries,
     services,
     sharing,
+    stall,
     usage,
     values,
 )
@@ -50,6 +51,7 @@ RULES = {
         hearing,
         sharing,
         deadlock,
+        stall,
         declared,
     )
 }

@@ -124,14 +124,14 @@ def _comparable(numbers: dict[str, int] | None) -> object:
 
 
 def _changes(row: dict[str, Any], until: int | None) -> list[tuple[int, dict[str, Any]]]:
-    """Return the changes of a constraint in order, as often as they come again before the end."""
+    """Return the changes of a constraint in order, as often as they come again before the end, and once more."""
     first = [(parse_duration(change["at"]), change) for change in row.get("changes", [])]
     if row.get("every") is None:
         return first
     assert until is not None
     every = parse_duration(row["every"])
-    laps = range(until // every + 1)
-    return [(at + lap * every, change) for lap in laps for at, change in first if at + lap * every <= until]
+    laps = range(max(0, until - parse_duration(row.get("from", 0))) // every + 2)
+    return [(at + lap * every, change) for lap in laps for at, change in first]
 
 
 def _in_force(rows: list[dict[str, Any]], number: int, time: int, until: int | None) -> dict[str, int] | None:

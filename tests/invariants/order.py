@@ -55,7 +55,7 @@ def _ends(reading: Reading) -> list[str]:
     found += [
         reading.say(RULE, row, f"the value is {row.value}; it has to be 0")
         for row in reading.rows
-        if row.kind in (Kind.RunStarted, Kind.RunFinished, Kind.AgentStarted, Kind.AgentFinished)
+        if row.kind in (Kind.RunStarted, Kind.AgentStarted, Kind.AgentFinished)
         and row.value != 0
         and not (row.kind == Kind.AgentStarted and row.agent in reading.parents)
     ]

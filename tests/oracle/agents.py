@@ -4,13 +4,14 @@ Rules:
 
 1. Those of a fleet who arrive at one instant arrive together, then the next are scheduled.
 2. An agent is gone after its life, at the rank of deadlines.
-3. An agent of which the steps are over is finished at once; whoever waits for it goes on at the rank of requests.
+3. The run has stalled when nothing is to come, no more agents come later, and somebody waits.
+4. An agent of which the steps are over is finished at once; whoever waits for it goes on at the rank of requests.
 """
 
 from collections.abc import Callable
 
 from model import streams
-from model.events import Kind
+from model.events import Ending, Kind
 from model.plan import Plan, SpawnPlan
 
 from .clock import DEADLINE, REQUEST, Clock, Entry
@@ -41,7 +42,8 @@ class World:
         for fleet in self.plan.fleets:
             self._arrivals(fleet.number, 0)
         self.clock.run(self.plan.until_ns, self.desk.plan_refills)
-        self.row(Kind.RunFinished)
+        more = self.clock.is_pending or any(fleet.more_come for fleet in self.plan.fleets)
+        self.row(Kind.RunFinished, value=Ending.reached if more or not self.desk.is_waited_at else Ending.stalled)
         return self.rows
 
     def row(self, kind: Kind, agent: int = -1, step: int = -1, visit: int = -1, value: int = 0) -> None:

@@ -39,6 +39,11 @@ class Clock:
         insort(self._pending, entry, key=lambda entry: entry.key)
         return entry
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether anything is still to happen."""
+        return any(not entry.off for entry in self._pending)
+
     def run(self, until: int | None, after_each: Callable[[], None]) -> None:
         """Let everything happen up to and at `until`."""
         for _ in range(EVENTS_MAX):

@@ -73,6 +73,11 @@ class Desk:
             changes = [change for change in plan.changes if change.time_ns == time]
             clock.at(time, CONTROL, lambda changes=changes: self._change(changes))
 
+    @property
+    def is_waited_at(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._queues.waiting)
+
     def age(self) -> int:
         """Return the age of who asks now: the lower, the earlier it asked."""
         self._ages += 1
