@@ -306,11 +306,11 @@ def _shortest(found: dict[str, Any]) -> list[str]:
         return [f"not looked for: {found['why']}"]
     given = f"given: {short(found['given_ns'])}"
     if found["tips_over_ns"] is None:
-        return [f"no length up to {short(found['does_not_ns'])} tips it over ({given})", *_caveats(found)]
+        return [f"no length up to {short(found['does_not_ns'])} tips it over ({given})", *_caveats(found, short)]
     if found["does_not_ns"] is None:
-        return [f"even {short(found['tips_over_ns'])} tips it over ({given})", *_caveats(found)]
+        return [f"even {short(found['tips_over_ns'])} tips it over ({given})", *_caveats(found, short)]
     tips = f"{short(found['tips_over_ns'])} tips it over and {short(found['does_not_ns'])} does not ({given})"
-    return [tips, *_caveats(found)]
+    return [tips, *_caveats(found, short)]
 
 
 def _lowest(found: dict[str, Any]) -> list[str]:
@@ -328,9 +328,11 @@ def _lowest(found: dict[str, Any]) -> list[str]:
     return [tips, *_caveats(found)]
 
 
-def _caveats(found: dict[str, Any]) -> list[str]:
+def _caveats(found: dict[str, Any], say: Callable[[float], str] = "{:g} times".format) -> list[str]:
     """Say what is not certain about what was found."""
-    caveats = [] if found["is_monotonic"] else ["not monotonic: more than that does not always"]
+    caveats = []
+    if found["mixed"] is not None:
+        caveats.append(f"{say(found['mixed'][0])} tips it over as well and {say(found['mixed'][1])} does not")
     if found["unknown"]:
         caveats.append(f"of {found['unknown']} runs nothing is known")
     return caveats

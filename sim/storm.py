@@ -7,8 +7,8 @@ Rules:
 2. The shortest trigger and the lowest load are found by bisection, to `RESOLUTION`, between a value at which a run tips
    over and one at which another does not. Both ends have been run. A longer trigger comes with a longer run, so that as
    much time follows it.
-3. More of it need not be worse: between two values that were run it may be otherwise. Where those that were run show it,
-   `is_monotonic` says so.
+3. More of it need not be worse: between two values that were run it may be otherwise. So a few more are run on both sides
+   of the edge; where a run tips over with less than another that does not, `mixed` holds the two.
 4. A remedy changes the retries of the tasks that the incident hits, and nothing else; the breaker is one more constraint of
    theirs. They are ranked by verdict, by time to recover, then by goodput after the trigger.
 5. Each different scenario is run once, in whatever process and order: the result does not depend on it.
@@ -42,6 +42,8 @@ LONGEST, LONGER = 16.0, 2.0
 HIGHEST, HIGHER = 4.0, 1.25
 """A load is looked for up to so many times the given one, in steps by this factor; downwards to a thousandth."""
 _LEAST = 1 / 1024
+ASIDE = (1.04, 1.1)
+"""How far beside the edge it is looked once more."""
 
 DELAY, CAP = "100ms", "20s"
 """The back-off of a remedy where the scenario has none, and its cap."""
@@ -155,14 +157,16 @@ class _Search:
         while high / low > RESOLUTION:
             middle = _rounded(sqrt(low * high))
             low, high = (low, middle) if self._tips(middle) else (middle, high)
+        for aside in ASIDE:
+            self._tips(_rounded(low / aside))
+            self._tips(_rounded(high * aside))
         return low, high
 
     def about(self) -> Data:
-        """Say whether no run tipped over with less than another that did not, and of how many runs nothing is known."""
-        tipped = [multiple for multiple, tips in self.tips.items() if tips]
-        least = min(tipped, default=float("inf"))
-        is_monotonic = all(tips or multiple < least for multiple, tips in self.tips.items())
-        return {"is_monotonic": is_monotonic, "unknown": self._unknown}
+        """Return the least that tipped over and the most that did not where these are mixed, and how many are unknown."""
+        least = min((multiple for multiple, tips in self.tips.items() if tips), default=float("inf"))
+        most = max((multiple for multiple, tips in self.tips.items() if not tips), default=0.0)
+        return {"mixed": [least, most] if least < most else None, "unknown": self._unknown}
 
 
 def _rounded(multiple: float) -> float:
@@ -191,12 +195,15 @@ def _shortest(data: Data, incident: str, runs: _Runs) -> Data:
 
     search = _Search(lambda multiple: runs(lasting(multiple)), LONGEST, LONGER)
     low, high = search.find()
+    about = search.about()
+    if about["mixed"] is not None:
+        about["mixed"] = [round(given_ns * multiple) for multiple in about["mixed"]]
     return {
         "why": None,
         "given_ns": given_ns,
         "tips_over_ns": None if high is None else round(given_ns * high),
         "does_not_ns": None if low is None else round(given_ns * low),
-        **search.about(),
+        **about,
     }
 
 

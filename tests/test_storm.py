@@ -1,0 +1,279 @@
+"""What tips a fleet over, and what helps: the search against brute force, remedies in clear cases, what is printed."""
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from model.events import Kind
+from model.validation import Loaded, load
+from sim import display
+from sim.storm import HIGHER, HIGHEST, LONGER, LONGEST, RESOLUTION, _loaded, _Search, judge, storm
+from sim.storms import Verdict
+from tests.runs import run
+
+ROOT = Path(__file__).parent.parent
+TIPPED = (Verdict.metastable, Verdict.collapsed)
+
+
+def stormed(loaded: Loaded, incident: str) -> dict[str, Any]:
+    with ThreadPoolExecutor(1) as executor:
+        return storm(loaded, incident, executor)
+
+
+@pytest.fixture(scope="module")
+def metastable() -> Loaded:
+    return load(ROOT / "scenarios/storm_metastable.yaml")
+
+
+@pytest.fixture(scope="module")
+def found(metastable: Loaded) -> dict[str, Any]:
+    return stormed(metastable, "brownout")
+
+
+# The search
+
+
+@pytest.mark.parametrize("edge", [0.002, 0.3, 0.5, 0.9999, 1.0, 1.0001, 1.7, 2.0, 15.9, 16.0])
+@pytest.mark.parametrize("step", [LONGER, HIGHER])
+def test_the_search_closes_in_on_the_edge(edge: float, step: float) -> None:
+    asked: list[float] = []
+
+    def judged(multiple: float) -> dict[str, Any]:
+        asked.append(multiple)
+        return {"verdict": Verdict.metastable if multiple >= edge else Verdict.recovers}
+
+    search = _Search(judged, LONGEST, step)
+    low, high = search.find()
+    assert low is not None
+    assert high is not None
+    assert low < edge <= high <= low * RESOLUTION
+    assert {low, high} <= set(asked)
+    assert search.about() == {"mixed": None, "unknown": 0}
+    assert len(asked) < 50
+
+
+def test_a_search_ends_where_there_is_no_edge() -> None:
+    def always(multiple: float) -> dict[str, Any]:
+        return {"verdict": Verdict.collapsed}
+
+    def never(multiple: float) -> dict[str, Any]:
+        return {"verdict": Verdict.unknown if multiple > 2 else Verdict.recovers}
+
+    low, high = _Search(always, HIGHEST, LONGER).find()
+    assert low is None
+    assert high is not None
+    assert high < 0.001
+    search = _Search(never, HIGHEST, LONGER)
+    assert search.find() == (HIGHEST, None)
+    assert search.about() == {"mixed": None, "unknown": 1}
+
+
+def test_a_search_says_where_more_was_less() -> None:
+    def odd(multiple: float) -> dict[str, Any]:
+        return {"verdict": Verdict.metastable if 1.5 <= multiple < 1.65 or multiple >= 1.7 else Verdict.recovers}
+
+    search = _Search(odd, LONGEST, LONGER)
+    low, high = search.find()
+    assert (low, high) == (pytest.approx(1.69, abs=0.02), pytest.approx(1.71, abs=0.02))
+    [least, most] = search.about()["mixed"]
+    assert 1.5 <= least < 1.65
+    assert most == low
+
+
+def test_the_shortest_trigger_is_what_a_grid_of_triggers_says(metastable: Loaded, found: dict[str, Any]) -> None:
+    shortest = found["shortest"]
+    assert shortest["mixed"] is None
+    assert shortest["does_not_ns"] < shortest["tips_over_ns"] <= shortest["does_not_ns"] * RESOLUTION * 1.0001
+    for seconds in (8, 14, 16, 19, 24, 32):
+        data = metastable.scenario.as_json()
+        data["incidents"][0]["lasts"] = f"{seconds}s"
+        data["until"] = f"{8 * 60 - 40 + seconds}s"
+        tips = judge(data, {}, "brownout")["verdict"] in TIPPED
+        assert tips == (seconds * 10**9 >= shortest["tips_over_ns"]), seconds
+
+
+def test_the_lowest_load_is_what_a_grid_of_loads_says(metastable: Loaded, found: dict[str, Any]) -> None:
+    lowest = found["lowest_load"]
+    assert lowest["mixed"] is None
+    assert lowest["does_not"] < lowest["tips_over"] <= lowest["does_not"] * RESOLUTION
+    for multiple in (0.6, 0.8, 0.87, 0.95):
+        data = metastable.scenario.as_json()
+        data["fleets"][0]["arrivals"]["poisson"] = f"{5 * multiple}/s"
+        tips = judge(data, {}, "brownout")["verdict"] in TIPPED
+        assert tips == (multiple >= lowest["tips_over"]), multiple
+
+
+def test_a_load_is_more_agents_or_more_arrivals_a_second() -> None:
+    fleets = [
+        {"name": "a", "count": 10},
+        {"name": "b", "count": 1},
+        {"name": "c", "arrivals": {"poisson": "10/s"}},
+        {"name": "d", "arrivals": {"every": "200ms"}},
+        {"name": "e", "arrivals": {"at": ["1s"]}},
+        {"name": "f"},
+    ]
+    changed = _loaded({"fleets": fleets}, 0.25)["fleets"]
+    assert [fleet.get("count") for fleet in changed[:2]] == [2, 1]
+    assert [fleet["arrivals"] for fleet in changed[2:5]] == [
+        {"poisson": "10/4000000000ns"},
+        {"every": "800ms"},
+        {"at": ["1s"]},
+    ]
+    assert changed[5] == {"name": "f"}
+
+
+# The remedies
+
+
+def test_what_bounds_the_retries_helps_and_what_delays_them_does_not(found: dict[str, Any]) -> None:
+    """Once it has tipped over, only fewer retries bring it back: how they are spread does not matter."""
+    verdicts = {each["remedy"]: each["verdict"] for each in found["remedies"]}
+    assert verdicts["as it is"] == found["as_it_is"]["verdict"] == "metastable"
+    for remedy in ("no retries", "retry budget 0.1", "retry budget 0.2", "circuit breaker"):
+        assert verdicts[remedy] == "recovers"
+    for jitter in ("equal", "full", "decorrelated"):
+        assert verdicts[f"exponential, {jitter} jitter"] == "metastable"
+    # Nothing is refused, so that there is nothing to honour, and the back-off is fixed already.
+    same = ["as it is", "fixed back-off", "honours retry-after", "ignores retry-after"]
+    rows = [{**each, "remedy": ""} for each in found["remedies"] if each["remedy"] in same]
+    assert rows == [rows[0]] * 4
+
+
+def test_remedies_are_ranked_by_verdict_then_recovery_then_goodput(found: dict[str, Any]) -> None:
+    order = ["recovers", "metastable", "collapsed", "unknown"]
+    places = [
+        (order.index(each["verdict"]), each["time_to_recover_ns"] or 0, -each["after"]["goodput_per_s"])
+        for each in found["remedies"]
+    ]
+    assert places == sorted(places)
+    assert places[0][0] == 0
+
+
+def test_each_scenario_is_run_once(found: dict[str, Any]) -> None:
+    # Twelve remedies, of which four are the same run; the others are of the two searches, which begin with that one.
+    assert found["runs"] < 9 + 2 * 20
+
+
+REFUSING = """\
+until: 150s
+constraints:
+  - {id: api, type: rate_limit, rate: 20/s, burst: 20, scope: "fleet:a", on_limit: reject, retry_after: 10s}
+incidents:
+  - {id: outage, scope: "task:a_*_ask", at: 20s, lasts: 10s, refuse: 1.0, retry_after: 1s}
+fleets:
+  - {name: a, arrivals: {poisson: 15/s}, steps: [{choose: [{steps: [
+      {task: ask, duration: 100ms, retry: {max_attempts: 30, delay: 0s, retry_after: false, budget: 1}}]}]}]}
+  - {name: b, arrivals: {at: [1s]}, steps: [{task: other, duration: 1s, retry: {max_attempts: 2}}]}
+"""
+
+
+def test_remedies_change_the_tasks_that_the_incident_hits_alone(tmp_path: Path) -> None:
+    (tmp_path / "refusing.yaml").write_text(REFUSING)
+    from sim.run import prepare
+    from sim.storm import _hit, _remedies
+
+    loaded = load(tmp_path / "refusing.yaml")
+    hit = _hit(prepare(loaded.scenario, {}, {}).header, "outage")
+    assert hit == {("a", "ask")}
+    data = loaded.scenario.as_json()
+    remedies = dict(_remedies(data, hit))
+
+    def retry(remedy: str) -> Any:
+        assert remedies[remedy]["fleets"][1] == data["fleets"][1]
+        return remedies[remedy]["fleets"][0]["steps"][0]["choose"][0]["steps"][0].get("retry")
+
+    given = retry("as it is")
+    assert retry("no retries") is None
+    assert retry("honours retry-after") == {**given, "retry_after": True}
+    assert retry("ignores retry-after") == given
+    assert retry("retry budget 0.1") == {**given, "budget": 0.1}
+    jittered = {**given, "delay": "100ms", "factor": 2.0, "jitter": "full", "cap": "20s"}
+    assert retry("exponential, full jitter") == jittered
+    assert remedies["circuit breaker"]["constraints"][1]["id"] == "breaker"
+    for name, variant in remedies.items():
+        assert judge(variant, {}, "outage")["why"] is None, name
+
+
+def test_without_retries_there_is_nothing_to_remedy_and_what_is_not_constant_is_not_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(
+        "until: 30m\nincidents: [{id: slow, at: 10m, lasts: {exponential: 2m}, slow: 2}]\n"
+        "fleets: [{name: a, arrivals: {at: [0s]}, steps: [{repeat: forever, steps: [{task: t, duration: 1s}]}]}]\n"
+    )
+    result = stormed(load(tmp_path / "f.yaml"), "slow")
+    assert result["as_it_is"]["verdict"] == "recovers"
+    assert result["shortest"] == {"why": "how long it lasts is drawn"}
+    assert result["lowest_load"] == {"why": "the times of the arrivals are given", "left_as_they_are": ["a"]}
+    assert [each["remedy"] for each in result["remedies"]] == ["as it is"]
+    assert result["runs"] == 1
+
+
+def test_what_is_unknown_as_it_is_is_not_looked_into(metastable: Loaded) -> None:
+    short = load(ROOT / "scenarios/storm_metastable.yaml", ["until=3m"])
+    result = stormed(short, "brownout")
+    assert (result["as_it_is"]["verdict"], result["runs"]) == ("unknown", 1)
+    assert (result["shortest"], result["lowest_load"], result["remedies"]) == (None, None, [])
+
+
+# What is printed
+
+
+def printed(result: dict[str, Any], width: int = 200) -> str:
+    file = io.StringIO()
+    display.storm(Console(file=file, width=width, highlight=False, _environ={}), json.loads(json.dumps(result)))
+    return file.getvalue()
+
+
+def test_the_page_about_storms_shows_what_is_printed(found: dict[str, Any]) -> None:
+    assert f"```\n{printed(found)}```" in (ROOT / "docs/storms.md").read_text()
+
+
+def test_what_was_not_found_is_said() -> None:
+    nothing = {"verdict": "unknown", "why": "it never begins", "from_ns": None}
+    result = {"scenario": "s", "seed": 1, "incident": "i", "as_it_is": nothing, "runs": 1}
+    assert printed({**result, "shortest": None, "lowest_load": None, "remedies": []}) == (
+        "s  seed 1, incident i, 1 run on the same draws\n  given   it never begins\n"
+    )
+    known = {"why": None, "mixed": None, "unknown": 2}
+    shortest = {
+        **known,
+        "mixed": [2 * 10**9, 16 * 10**9],
+        "given_ns": 10**9,
+        "tips_over_ns": None,
+        "does_not_ns": 16 * 10**9,
+    }
+    lowest = {**known, "tips_over": None, "does_not": 4.0, "load_per_s": None, "left_as_they_are": []}
+    lines = printed({**result, "shortest": shortest, "lowest_load": lowest, "remedies": []}).splitlines()
+    unknown = "of 2 runs nothing is known"
+    assert lines[2:] == [
+        f"  trigger no length up to 16 s tips it over (given: 1 s), 2 s tips it over as well and 16 s does not, {unknown}",
+        f"  load    none up to 4 times the given one tips it over, {unknown}",
+    ]
+
+
+# The herd
+
+
+def herd(*overrides: str) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """When the attempts of the herd begin, in ns."""
+    log = run(load(ROOT / "scenarios/herd.yaml", overrides).scenario.as_json())
+    kinds = (Kind.TaskStarted, Kind.TaskRejected)
+    return np.concatenate([batch.time[np.isin(batch.kind, kinds)] for batch in log.batches()])
+
+
+def test_a_fixed_back_off_without_jitter_keeps_the_herd_together() -> None:
+    together, apart = herd(), herd("fleets.client.steps.call.retry.jitter=full")
+    instants, sizes = np.unique(together, return_counts=True)
+    # Ten are let in at each second, for the bucket holds ten; all others come back after exactly one second.
+    assert instants.tolist() == [second * 10**9 for second in range(10)]
+    assert sizes.tolist() == list(range(100, 0, -10))
+    instants, sizes = np.unique(apart, return_counts=True)
+    assert sizes[0] == 100  # they begin together
+    assert max(sizes[1:]) == 1
+    assert len(instants) > 300
+    assert apart[-1] < 0.6 * together[-1]  # and are done as fast as the limit earns
