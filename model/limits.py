@@ -15,7 +15,19 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from model.schema import Amount, Count, Duration, Flag, Level, Model, Name, Positive, Probability, RateField, WholeNumber
+from model.schema import (
+    Amount,
+    Count,
+    Duration,
+    Flag,
+    Level,
+    Model,
+    Name,
+    Positive,
+    Probability,
+    RateField,
+    WholeNumber,
+)
 from model.units import MICRO, NS_PER_SECOND, Rate, format_duration
 
 _GROWTH = 1.5

@@ -38,7 +38,7 @@ from model.units import (
 
 _HUGE_EXPONENT = re.compile(r"[eE][+-]?\d{3}")
 _TOKENS_MAX = 2**53
-_LEVEL_MAX = 4e12
+_LEVEL_MAX = 4_000_000_000_000
 
 
 class Model(BaseModel):

@@ -41,8 +41,9 @@ app = typer.Typer(
     help="Simulate a fleet of agents that share limits. `python -m sim FILE` is short for `python -m sim run FILE`.",
 )
 
-Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False)]
-LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False)]
+# What cannot be read is told where it is read.
+Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
+LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
 Overrides = Annotated[
     list[str] | None,
     Option("--set", metavar="PATH=VALUE", help="Change a value: constraints.funnel.limit=50. May be repeated."),
@@ -55,7 +56,7 @@ def run(
     seed: Annotated[int | None, Option(help="The seed, in place of the scenario's.", show_default=False)] = None,
     until: Annotated[str | None, Option(help="Virtual time at which to end: 30s, 5m.", show_default=False)] = None,
     set_: Overrides = None,
-    log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.")] = None,
+    log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.", readable=False)] = None,
     no_animation: Annotated[bool, Option("--no-animation", help="Do not replay the run on the terminal.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object in place of the summary.")] = False,
 ) -> int:
@@ -154,7 +155,7 @@ def verify(log: LogFile) -> int:
 def export(
     log: LogFile,
     to: Annotated[str, Option(metavar="FORMAT", help="jsonl, parquet, csv or telemetry.", show_default=False)],
-    out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False)],
+    out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False, readable=False)],
 ) -> int:
     """Write the events of a log as rows for other tools."""
     from model.log import Log

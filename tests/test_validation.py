@@ -141,6 +141,8 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("constraint", "{id: a, type: rate_limit, rate: ^1e-99999999/s}", f"constraints.a.rate: '1e-99999999/s' is too large or too small; allowed: {RATE}"),
         ("constraint", "{id: a, type: rate_limit, rate: ^1e-30/s}", f"constraints.a.rate: '1e-30/s' has too many digits to be kept exactly; allowed: {RATE}"),
         ("fleet", "count: ^1e20", "fleets.agent.count: 1e+20 is too large; allowed: at most 20,000,000"),
+        ("constraint", "{id: a, type: resource, capacity: ^9e18}", "constraints.a.capacity: 9e+18 is above 4,000,000,000,000; allowed: at most 4,000,000,000,000"),
+        ("constraint", "{id: a, type: quota, total: ^5000G}", "constraints.a.total: '5000G' is above 4,000,000,000,000; allowed: at most 4,000,000,000,000"),
         ("fleet", "count: ^30M", "fleets.agent.count: '30M' is above 20,000,000; allowed: at most 20,000,000"),
         # names and scopes
         ("constraint", "{id: ^my limit, type: pause}", f"constraints.my limit.id: 'my limit' is not a name; allowed: {NAME}"),

@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hurt", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--files", type=int, default=100_000, help="how many (100,000)")
     parser.add_argument("--seed", type=int, help="repeat a run (default: a seed from the operating system)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (as many as there are cores)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (as many as there are cores)"
+    )
     parser.add_argument("--folder", type=Path, help="where the files are written (default: a new folder)")
     given = parser.parse_args(arguments)
     seed = int.from_bytes(os.urandom(_SEED_BYTES), "little") if given.seed is None else given.seed

@@ -127,8 +127,8 @@ def _serve(batch_rows: int) -> None:
 def _take_on(command: dict[str, Any]) -> None:
     """Become the process that the command asks for."""
     os.chdir(command["folder"])
-    for number, path in enumerate((command.get("out", "stdout"), "stderr"), 1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    for number, path in ((1, "stdout"), (2, "stderr"), (1, command.get("out", "stdout"))):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     if "bytes_max" in command:
         resource.setrlimit(resource.RLIMIT_FSIZE, (command["bytes_max"], command["bytes_max"]))

@@ -48,11 +48,11 @@ class Report:
 class _Worker:
     """A process that judges every `step`-th file."""
 
-    def __init__(self, seed: int, first: int, stop: int, step: int, folder: Path) -> None:
+    def __init__(self, program: tuple[str, ...], seed: int, first: int, stop: int, step: int, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._given = seed, stop, step, folder
+        self._given = program, seed, stop, step, folder
         self.next = first
-        command = [sys.executable, "-m", "hurt.worker", *map(str, (seed, first, stop, step)), str(folder)]
+        command = [sys.executable, *program, *map(str, (seed, first, stop, step)), str(folder)]
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
         assert self._process.stdout is not None
@@ -60,7 +60,7 @@ class _Worker:
 
     def line(self) -> dict[str, Any] | None:
         """Return what it says of its next file; None where it is done. One that has died leaves an offence."""
-        seed, stop, step, folder = self._given
+        step = self._given[3]
         text = self.stdout.readline()
         if not text and self._process.wait() == 0:
             return None
@@ -74,18 +74,27 @@ class _Worker:
 
     def heir(self) -> "_Worker | None":
         """Return the worker that goes on where this one has died."""
-        seed, stop, step, folder = self._given
-        return _Worker(seed, self.next, stop, step, folder) if self._process.poll() and self.next < stop else None
+        program, seed, stop, step, folder = self._given
+        if not self._process.poll() or self.next >= stop:
+            return None
+        return _Worker(program, seed, self.next, stop, step, folder)
 
     def _died(self, told: str) -> dict[str, Any]:
-        seed, _, _, folder = self._given
+        _, seed, _, _, folder = self._given
         path = folder / f"hurt-{seed}-{self.next}.yaml"
         row = {"number": self.next, "path": str(path), "verdict": "offence", "told": told}
         return {**row, "seconds": 0.0, "peak_bytes": 0}
 
 
-def fuzz(seed: int, files: int, workers: int, folder: Path, tell: Callable[[Report], None] = lambda report: None) -> Report:
-    """Judge `files` files; `tell` is called now and then. What is judged badly stays in the folder."""
+def fuzz(
+    seed: int,
+    files: int,
+    workers: int,
+    folder: Path,
+    tell: Callable[[Report], None] = lambda report: None,
+    program: tuple[str, ...] = ("-m", "hurt.worker"),
+) -> Report:
+    """Judge `files` files; `tell` is called after each. What is judged badly stays in the folder."""
     report = Report()
     with selectors.DefaultSelector() as selector:
 
@@ -93,7 +102,7 @@ def fuzz(seed: int, files: int, workers: int, folder: Path, tell: Callable[[Repo
             selector.register(worker.stdout, selectors.EVENT_READ, worker)
 
         for number in range(min(workers, files)):
-            watch(_Worker(seed, number, files, workers, folder / str(number)))
+            watch(_Worker(program, seed, number, files, workers, folder / str(number)))
         while selector.get_map():
             ready = selector.select(SILENCE_S)
             for key, _ in ready:

@@ -89,7 +89,9 @@ def _by_bytes(random: Random, content: bytes) -> bytes:
         case 4:
             return content[:start] + random.randbytes(random.choice((1, 2, 4, 100))) + content[end:]
         case 5 if not random.randrange(10):
-            return content.decode(errors="replace").encode(random.choice(("utf-16", "utf-32", "utf-8-sig", "cp500")), "replace")
+            return content.decode(errors="replace").encode(
+                random.choice(("utf-16", "utf-32", "utf-8-sig", "cp500")), "replace"
+            )
         case 6:
             return content[end:] + content[:start]
     return content[:start] + random.choice(_SNIPPETS) + content[end:]
@@ -116,7 +118,9 @@ def _by_words(random: Random, content: bytes) -> bytes:
             other = random.randrange(len(lines))
             lines[row], lines[other] = lines[other], line
         case 3:
-            lines[row] = b" " * random.choice((1, 2, 4)) + line if random.random() < 0.5 else line[random.choice((1, 2)) :]
+            lines[row] = (
+                b" " * random.choice((1, 2, 4)) + line if random.random() < 0.5 else line[random.choice((1, 2)) :]
+            )
         case 4:
             lines.insert(row, line[: len(line) - len(line.lstrip())] + random.choice(_SNIPPETS))
         case _:
@@ -124,7 +128,9 @@ def _by_words(random: Random, content: bytes) -> bytes:
             if not words:
                 return b"\n".join(lines)
             word = random.choice(words)
-            new = random.choice((random.choice(_WORDS), _word_of(random, content), random.choice(_SNIPPETS) + word.group()))
+            new = random.choice(
+                (random.choice(_WORDS), _word_of(random, content), random.choice(_SNIPPETS) + word.group())
+            )
             lines[row] = line[: word.start()] + new + line[word.end() :]
     return b"\n".join(lines)
 
@@ -163,7 +169,9 @@ def _changed(random: Random, data: Any) -> Any:
         case 2 if isinstance(around, dict):
             around[_word_of(random, b"a: b").decode(errors="replace")] = around.pop(key)
         case 3 if isinstance(around, dict):
-            around[random.choice(("", "x", "nmae", "Steps", "0", "é", "a.b", "a" * 300, "<<", "null"))] = random.choice(_VALUES)
+            around[random.choice(("", "x", "nmae", "Steps", "0", "é", "a.b", "a" * 300, "<<", "null"))] = random.choice(
+                _VALUES
+            )
         case 4 if isinstance(around, list):
             around[key : key + 1] = [around[key]] * random.choice((0, 2, 2, 30))
         case 5:
@@ -172,9 +180,13 @@ def _changed(random: Random, data: Any) -> Any:
                 wrapped = [wrapped] if random.random() < 0.5 else {"steps": wrapped}
             around[key] = wrapped
         case 6 if isinstance(around[key], (int, float)) and not isinstance(around[key], bool):
-            around[key] = random.choice((-around[key], around[key] * 1000, around[key] / 3, str(around[key]), around[key] + 1))
+            around[key] = random.choice(
+                (-around[key], around[key] * 1000, around[key] / 3, str(around[key]), around[key] + 1)
+            )
         case 7 if isinstance(around[key], str):
-            around[key] = random.choice((around[key] + "x", around[key][1:], around[key].upper(), f"-{around[key]}", f"1{around[key]}"))
+            around[key] = random.choice(
+                (around[key] + "x", around[key][1:], around[key].upper(), f"-{around[key]}", f"1{around[key]}")
+            )
         case _:
             around[key] = deepcopy(random.choice(_VALUES))
     return data
@@ -303,7 +315,14 @@ def _noise(random: Random, size: int) -> bytes:
 
 
 def _characters(random: Random, size: int) -> bytes:
-    letters = [chr(random.choice((random.randrange(32, 127), random.randrange(0xA0, 0xD800), random.randrange(0x10000, 0x11000)))) for _ in range(200)]
+    letters = [
+        chr(
+            random.choice(
+                (random.randrange(32, 127), random.randrange(0xA0, 0xD800), random.randrange(0x10000, 0x11000))
+            )
+        )
+        for _ in range(200)
+    ]
     return "".join(random.choices([*letters, *": -[]{}\n\"'&*!|>#"], k=size)).encode()
 
 
