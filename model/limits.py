@@ -16,7 +16,6 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, model_validat
 from pydantic_core import PydanticCustomError
 
 from model.schema import (
-    Amount,
     Count,
     Duration,
     Flag,

@@ -829,3 +829,12 @@ def test_a_large_scenario_is_validated_in_a_moment() -> None:
     started = time.process_time()
     assert len(loaded(text).scenario.fleets[0].steps) == 1000
     assert time.process_time() - started < 3
+
+
+def test_zeros_in_front_of_a_number_are_no_digits(in_a_folder_of_its_own):
+    """However many: Python itself reads no more than 4,300."""
+    zeros = "0" * 5000
+    scenario = loaded(
+        f"seed: -{zeros}\nuntil: {zeros}7\nfleets: [{{name: a, count: 1, steps: [{{think: 1s}}]}}]\n"
+    ).scenario
+    assert (scenario.seed, scenario.until) == (0, 7_000_000_000)

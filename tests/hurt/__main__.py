@@ -1,7 +1,7 @@
 """`python -m tests.hurt --files N --seed N`: judge hurt scenario files.
 
-The seed is printed first; without one it is taken from the operating system. Each file that comes to anything but faults or a
-run stays, with what came of it. The exit code is 1 where there is one.
+The seed is printed first; without one it is taken from the operating system. Each file that comes to
+anything but faults or a run stays, with what came of it. The exit code is 1 where there is one.
 """
 
 import argparse

@@ -96,7 +96,7 @@ def _serve(batch_rows: int) -> None:
     import sim.recorder
     import sim.run
     import sim.summary
-    import sim.verify  # noqa: F401
+    import sim.verify
 
     if batch_rows:
         _in_small_batches(batch_rows)

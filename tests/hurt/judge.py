@@ -2,19 +2,18 @@
 
 Rules:
 
-1. A file is loaded as `python -m sim check` loads it. Nothing but ScenarioError comes of it; each fault is one printable line
-   that names the file, says what is wrong and what is allowed, and is told once.
-2. What is valid is planned and run as `python -m sim run` does it, and nothing but PlanError and Endless comes of that. Its log
-   reads back, and is whole where the run is.
+1. A file is loaded as `python -m sim check` loads it. Nothing but ScenarioError comes of it; each fault is one printable
+   line that names the file, says what is wrong and what is allowed, and is told once.
+2. What is valid is planned and run as `python -m sim run` does it, and nothing but PlanError and Endless comes of that. Its
+   log reads back, and is whole where the run is.
 3. A run is stopped after `RUN_S` seconds of processor time: it goes on, so it does not hang. One of more than `AGENTS_MAX`
    agents is not begun, for so many are allowed and take their time.
 """
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 

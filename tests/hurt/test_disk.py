@@ -148,7 +148,7 @@ def test_standard_output_of_which_a_part_has_no_room_is_told(log: Path, tmp_path
 @pytest.fixture
 def shut(tmp_path: Path) -> Iterator[Path]:
     """A folder into which nobody may write, that everybody may read."""
-    for above in (tmp_path, *tmp_path.parents[:2]):
+    for above in (tmp_path, *tmp_path.parents[:3]):
         with contextlib.suppress(PermissionError):
             above.chmod(0o755)
     folder = tmp_path / "shut"

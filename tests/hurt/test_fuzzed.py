@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .fuzz import fuzz
 
-FILES, SEED = 1500, 1
+FILES, SEED = 800, 1
 MEMORY_BYTES_MAX = 2**30
 
 

@@ -15,7 +15,6 @@ from model.events import Batch, concatenate
 from model.log import Log, LogError, LogWriter
 from render.__main__ import main as render
 from sim.cli import main as sim
-
 from tests.runs import run, scenario
 
 from .commands import ROOT, Parent, parent
