@@ -42,8 +42,9 @@ app = typer.Typer(
     help="Simulate a fleet of agents that share limits. `python -m sim FILE` is short for `python -m sim run FILE`.",
 )
 
-Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False)]
-LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False)]
+# What cannot be read is told where it is read.
+Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
+LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
 Overrides = Annotated[
     list[str] | None,
     Option("--set", metavar="PATH=VALUE", help="Change a value: constraints.funnel.limit=50. May be repeated."),
@@ -62,7 +63,7 @@ def run(
     max_time: Annotated[
         str | None, Option(help="Stop when virtual time would go past this: 30s, 5m.", show_default=False)
     ] = None,
-    log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.")] = None,
+    log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.", readable=False)] = None,
     no_animation: Annotated[bool, Option("--no-animation", help="Do not replay the run on the terminal.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object in place of the summary.")] = False,
 ) -> int:
@@ -171,7 +172,7 @@ def verify(log: LogFile) -> int:
 def export(
     log: LogFile,
     to: Annotated[str, Option(metavar="FORMAT", help="jsonl, parquet, csv or telemetry.", show_default=False)],
-    out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False)],
+    out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False, readable=False)],
 ) -> int:
     """Write the events of a log as rows for other tools."""
     from model.log import Log
