@@ -38,6 +38,8 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "tasks": {"started": 29_769, "finished": 29_669, "failed": 0, "blocked": 30_051, "open": 482},
         "wait_ns": {"mean": 789.6e6, "p50": 801_400_000, "p95": 843_400_000, "p99": 866_000_000, "max": 1_011_000_000},
         "deadlocks": [],
+        "starvation": [],
+        "priority_inversions": {"episodes": 0, "inverted_ns": 0, "worst": []},
         "constraints": constraints,
         "wall_s": 0.25,
         "events_per_s": 480_640.0,
