@@ -125,7 +125,9 @@ def _delays(out: Console, starvation: Sequence[dict[str, Any]], inversions: dict
         if each["exceeded"]:
             worst = each["worst"][0]
             kind = "fleet" if "fleet" in each else "tenant"
-            counts = f"{kind} {each[kind]}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
+            counts = (
+                f"{kind} {each[kind]}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
+            )
             since, end = f"{worst['event']:,}", worst["end_event"]
             where = f"since event {since}" if end is None else f"events {since} to {end:,}"
             about = f"worst {worst['task']} {short(worst['wait_ns'])} ({where})"
@@ -134,7 +136,9 @@ def _delays(out: Console, starvation: Sequence[dict[str, Any]], inversions: dict
         worst = inversions["worst"][0]
         counts = f"{_times(inversions['episodes'])} a task waited for a less important one"
         lasted = f"{short(inversions['inverted_ns'])} in all"
-        about = f"worst {worst['task']} {short(worst['inverted_ns'])} for {worst['waits_for']} (event {worst['event']:,})"
+        about = (
+            f"worst {worst['task']} {short(worst['inverted_ns'])} for {worst['waits_for']} (event {worst['event']:,})"
+        )
         held = [f"held by {by['task']} (event {by['event']:,})" for by in [worst.get("held_by")] if by is not None]
         yield _broken(out, "  inverted  ", [counts, lasted, about, *held], _LABEL + 2, "red")
 
