@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import simulate
 from vocabulary import rich
@@ -296,7 +296,6 @@ def test_a_rate_limit_is_not_held() -> None:
 # What must always hold
 
 
-@settings(max_examples=400)
 @given(rich(), st.integers(1, 40))
 def test_it_is_what_brute_force_finds(row: Dict, size: int) -> None:
     row["fleets"][0].setdefault("starvation", "100ms")
