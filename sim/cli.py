@@ -31,6 +31,7 @@ from model.program import DEADLOCK, DONE, INTERRUPTED, NO, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from model.events import Batch
     from model.log import Log
     from model.validation import Loaded
     from sim.engine import Limits
@@ -73,8 +74,10 @@ def run(
     from sim import display
     from sim.deadlocks import deadlocks
     from sim.environment import Endless
+    from sim.inversions import Inversions
     from sim.run import execute, prepare
     from sim.stall import who_waits
+    from sim.starvation import Starvation
     from sim.summary import Summary
 
     limits = _limits(max_events, max_time)
@@ -87,23 +90,30 @@ def run(
     _keep(
         path, "--log", {scenario: "the scenario", **{scenario.parent / name: "a data file" for name in loaded.inputs}}
     )
-    summary = Summary(ready.header)
+    summary, starvation, inversions = Summary(ready.header), Starvation(ready.header), Inversions(ready.header)
+
+    def feed(batch: "Batch") -> None:
+        for fold in (summary, starvation, inversions):
+            fold.feed(batch)
+
     with _output(path) as file, display.progress(loaded.scenario.name, ready.plan.until_ns) as observer:
         readable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         try:
             # What cannot be read again, such as a pipe, is summed up on the way.
-            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else summary.feed, limits)
+            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else feed, limits)
         except Endless as error:
             raise BadInput(f"{scenario}: {error}") from None
     written = Log.open(path) if readable else None
     if written is not None:
         for batch in written.batches():
-            summary.feed(batch)
+            feed(batch)
     summed = summary.result()
     if summed["deadlocks"] and written is not None:
         summed["deadlocks"] = deadlocks(written)  # with the proof, for which the log is read again
     if summed["stalled"] and written is not None:
         summed["stalled"]["waiting"] = who_waits(written)
+    summed["starvation"] = starvation.result(written)
+    summed["priority_inversions"] = inversions.result(written)
     result = {
         "scenario": loaded.scenario.name,
         "seed": loaded.scenario.seed,

@@ -151,6 +151,9 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("constraint", "{id: a, type: pause, scope: ^'task:'}", f"constraints.a.scope: 'task:' is not a scope; allowed: {SCOPE}"),
         ("constraint", "{id: a, type: pause, paused: ^'yes'}", "constraints.a.paused: 'yes' is not allowed here; allowed: true or false"),
         ("fleet", "count: 5\n  priority: ^1.5", "fleets.agent.priority: 1.5 is not allowed here; allowed: a whole number"),
+        ("fleet", "count: 5\n  starvation: ^-1s", "fleets.agent.starvation: '-1s' is negative; allowed: 0 or a positive time"),
+        ("fleet", "count: 5\n  starvation: ^{exponential: 1s}", f"fleets.agent.starvation: a mapping is not allowed here; allowed: {TIME}"),
+        ("top", "until: 1h\ntenants: {acme: {starvation: ^1minute}}", "tenants.acme.starvation: unknown unit 'minute' in '1minute'; allowed: ns, us, µs, ms, s, m, h, d"),
         ("fleet", "count: 5\n  priority: ^true", "fleets.agent.priority: true is not allowed here; allowed: a whole number"),
         # keys
         ("top", "until: 1h\n^unitl: 2h", f"unitl: unknown key 'unitl' (did you mean 'until'?); allowed: {TOP}"),
