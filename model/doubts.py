@@ -77,6 +77,11 @@ class Doubts:
                 self._warn_cost(int(path[1]), step, path)
         for number, fleet in enumerate(self._scenario.fleets):
             self._warn_late(fleet, number)
+        bounded = {fleet.tenant for fleet in self._scenario.fleets if fleet.starvation is None}
+        for name, tenant in self._scenario.tenants.items():
+            if tenant.starvation is not None and name not in bounded:
+                allowed = "a tenant of a fleet that has no bound of its own"
+                self._warn(("tenants", name, "starvation"), "it bounds nobody's wait", allowed)
         for name, (path, table) in self._files.items():
             if table.cut:
                 problem = (

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. It is stored as the metadata of the Arrow schema: canonical JSON, and the input files compressed.
+1. It is stored as the metadata of the Arrow schema: canonical JSON with its SHA-256, and the input files compressed.
 2. What is read back has the types and the ranges that the classes here state, and fits together, or it is refused: nobody
    who has a header has to look again.
 """
@@ -21,6 +21,7 @@ from model.events import LOG_FORMAT
 from model.faults import BadInput
 
 _HEADER_KEY = b"fleetsim"
+_DIGEST_KEY = b"fleetsim.sha256"
 _INPUT_KEY = b"fleetsim.input."
 
 _AGENTS_MAX = 200_000_000
@@ -121,7 +122,7 @@ class Header(_Stored):
         return next(fleet for fleet in self.fleets if fleet.first <= agent < fleet.first + fleet.count)
 
     def to_metadata(self) -> dict[bytes, bytes]:
-        """Return the header as Arrow schema metadata: canonical JSON, and the input files compressed."""
+        """Return the header as Arrow schema metadata: canonical JSON with its SHA-256, and the input files compressed."""
         body = {key: value for key, value in asdict(self).items() if key != "inputs"}
         body["format"] = LOG_FORMAT
         body["inputs"] = {
@@ -129,7 +130,7 @@ class Header(_Stored):
             for name, content in self.inputs.items()
         }
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        metadata = {_HEADER_KEY: text.encode()}
+        metadata = {_HEADER_KEY: text.encode(), _DIGEST_KEY: _digest(text.encode())}
         for name, content in self.inputs.items():
             metadata[_INPUT_KEY + name.encode()] = pa.compress(content, codec="zstd", asbytes=True)
         return metadata
@@ -143,6 +144,8 @@ class Header(_Stored):
             outline = _OUTLINE.validate_json(metadata[_HEADER_KEY], strict=True)
             if outline.format != LOG_FORMAT:
                 raise LogError(f"this log is of format {outline.format}; allowed: format {LOG_FORMAT}")
+            if metadata.get(_DIGEST_KEY) != _digest(metadata[_HEADER_KEY]):
+                raise LogError("the header of this log is damaged: it is not what its SHA-256 says")
             stored = _STORED.validate_json(metadata[_HEADER_KEY], strict=True)
         except ValidationError as error:
             raise LogError(f"the header of this log is damaged: {_told(error)}") from None
@@ -151,6 +154,10 @@ class Header(_Stored):
         for problem in _problems(header):
             raise LogError(f"the header of this log is damaged: {problem}")
         return header
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,18 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from model.schema import Amount, Count, Duration, Flag, Model, Name, Positive, Probability, RateField, WholeNumber
+from model.schema import (
+    Count,
+    Duration,
+    Flag,
+    Level,
+    Model,
+    Name,
+    Positive,
+    Probability,
+    RateField,
+    WholeNumber,
+)
 from model.units import MICRO, NS_PER_SECOND, Rate, format_duration
 
 _GROWTH = 1.5
@@ -339,7 +350,7 @@ class RateLimit(_Counting):
 class ResourceChange(_Change):
     """A new capacity from a time on."""
 
-    capacity: Amount
+    capacity: Level
 
 
 class Resource(_Constraint):
@@ -347,7 +358,7 @@ class Resource(_Constraint):
 
     scale: ClassVar[int] = MICRO
     type: Literal["resource"]
-    capacity: Amount
+    capacity: Level
     changes: Annotated[list[ResourceChange], Field(max_length=10_000)] = []
 
     def largest(self, numbers: Settings) -> int:
@@ -363,7 +374,7 @@ class Resource(_Constraint):
 class QuotaChange(_Change):
     """A new total from a time on."""
 
-    total: Amount
+    total: Level
 
 
 class Quota(_Counting):
@@ -371,7 +382,7 @@ class Quota(_Counting):
 
     scale: ClassVar[int] = MICRO
     type: Literal["quota"]
-    total: Amount
+    total: Level
     period: Duration | None = None
     changes: Annotated[list[QuotaChange], Field(max_length=10_000)] = []
 

@@ -66,10 +66,14 @@ class Digest:
 
 
 class LogWriter:
-    """Writes a log, batch by batch, into an open binary file; memory stays bounded by one batch."""
+    """Writes a log, batch by batch, into an open binary file; memory stays bounded by one batch.
+
+    What was written is out of the process at once: a run that is killed leaves all batches that it had written.
+    """
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
         self.events = 0
+        self._file = file
         self._digest = Digest()
         self._schema = pa.schema(_FIELDS, metadata=header.to_metadata())
         options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", _COMPRESSION_LEVEL))
@@ -79,6 +83,7 @@ class LogWriter:
         """Append the rows of `batch`; raises OSError where the file cannot take them."""
         self._digest.update(batch)
         self._stream.write_batch(pa.record_batch([pa.array(column) for column in batch.columns()], schema=self._schema))
+        self._file.flush()
         self.events += len(batch)
 
     def close(self) -> None:
@@ -214,10 +219,15 @@ def _no_log(path: Path) -> str | None:
 
 
 def _ends_early(source: pa.NativeFile) -> bool:
-    """Say whether a read that failed came to the end of a stream that nobody closed."""
+    """Say whether a read that failed came to the end of a stream that nobody closed.
+
+    The mark of the end stands at a multiple of its length. Elsewhere it is a -1 and zeros of some column, cut there.
+    """
     size = source.size()
     if source.tell() < size:
         return False
+    if size % len(_STREAM_ENDS):
+        return True
     source.seek(max(0, size - len(_STREAM_ENDS)))
     return bytes(source.read()) != _STREAM_ENDS
 

@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import RawIOBase
 from typing import Any, NoReturn, TextIO
 
 import typer
@@ -104,10 +105,14 @@ def _fail(text: str) -> int:
 def _open_streams() -> None:
     """Put something in place of a stream that was closed: what cannot be written, or has nothing to read.
 
-    Otherwise Python has None there, and the next file that is opened becomes the standard output.
+    Otherwise Python has None there, and the next file that is opened becomes the standard output. And a standard output
+    without a buffer (PYTHONUNBUFFERED) gets one: without it Python drops in silence what a full disk has no room for.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_RDONLY), number)
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - as Python's own
+    if isinstance(getattr(sys.stdout, "buffer", None), RawIOBase):
+        number, encoding, errors = sys.stdout.fileno(), sys.stdout.encoding, sys.stdout.errors
+        sys.stdout = open(number, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115

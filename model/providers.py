@@ -119,8 +119,9 @@ def name_providers(data: Any) -> None:
     """Give the providers of a scenario that have no id the one that their limits are called by, in place."""
     providers = data.get("providers") if isinstance(data, dict) else None
     for written in providers if isinstance(providers, list) else ():
-        if isinstance(written, dict) and "id" not in written and written.get("preset") in presets():
-            written["id"] = written["preset"].partition("/")[0]
+        preset = written.get("preset") if isinstance(written, dict) and "id" not in written else None
+        if isinstance(preset, str) and preset in presets():
+            written["id"] = preset.partition("/")[0]
 
 
 def expand(data: Any) -> list[tuple[int, dict[str, Any]]]:
@@ -134,7 +135,7 @@ def expand(data: Any) -> list[tuple[int, dict[str, Any]]]:
     rows = data.setdefault("constraints", [])
     if not isinstance(rows, list):
         return []
-    known = {row.get("id") for row in rows if isinstance(row, dict)}
+    known = {row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)}
     added = []
     for number, written in enumerate(data["providers"]):
         try:

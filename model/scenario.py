@@ -339,7 +339,8 @@ class Fleet(Model):
     A closed fleet has a `count`; `stagger` is the time between the starts of two agents, 0 by default. An open fleet
     has `arrivals`: each arrival is an agent that goes through the steps and is done. A fleet that has neither is spawned
     by the agents of others. After its `life` an agent is gone, whatever it does then. With `crash` it is gone for a while
-    now and then.
+    now and then. `starvation` is how long its tasks may wait before a run
+    tells of them.
     """
 
     name: Name
@@ -351,6 +352,7 @@ class Fleet(Model):
     stagger: DurationDistribution | None = None
     life: DurationDistribution | None = None
     crash: Crash | None = None
+    starvation: Duration | None = None
     steps: Annotated[list[Step], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
@@ -366,9 +368,10 @@ class Fleet(Model):
 
 
 class Tenant(Model):
-    """Whose fleets they are; its `weight` is its share in a fair queue."""
+    """Whose fleets they are; its `weight` is its share in a fair queue, its `starvation` is that of fleets without one."""
 
     weight: Count = 1
+    starvation: Duration | None = None
 
 
 def _called_apart(providers: list[Provider]) -> list[Provider]:

@@ -38,6 +38,7 @@ from model.units import (
 
 _HUGE_EXPONENT = re.compile(r"[eE][+-]?\d{3}")
 _TOKENS_MAX = 2**53
+_LEVEL_MAX = 4_000_000_000_000
 
 
 class Model(BaseModel):
@@ -94,6 +95,9 @@ Amount = Annotated[
     WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a number: 500, 2k, 1.5M"}),
 ]
 """A number of tokens, as a parameter of a distribution; what is drawn is rounded to a whole number."""
+
+Level = Annotated[Amount, Field(le=_LEVEL_MAX)]
+"""What there is of a resource or a quota. It is kept in millionths, which have to fit into a row of the log."""
 
 Count = Annotated[
     int,

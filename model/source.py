@@ -576,7 +576,10 @@ class _Expansion:
             if digits > DIGITS_MAX:
                 self._broken(path, f"a whole number of {digits:,} digits", f"at most {DIGITS_MAX} digits", place)
                 return 0
-            return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            if text[:2] in ("0o", "0x"):
+                return int(text, 0)
+            number = int(text.lstrip("+-0") or "0")  # zeros in front count for Python's own bound of digits
+            return -number if text[0] == "-" else number
         if _FLOAT.fullmatch(text):
             return float(text)
         if match := _INFINITE.fullmatch(text):

@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def command(
-    log: Annotated[Path, Argument(help="A log that a run has written.", show_default=False)],
+    log: Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)],
     speed: Annotated[
         str | None,
         Option(help="Virtual seconds to a second; without it the replay takes about 15 s.", show_default=False),

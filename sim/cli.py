@@ -31,6 +31,7 @@ from model.program import DEADLOCK, DONE, INTERRUPTED, NO, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from model.events import Batch
     from model.log import Log
     from model.validation import Loaded
     from sim.engine import Limits
@@ -42,8 +43,9 @@ app = typer.Typer(
     help="Simulate a fleet of agents that share limits. `python -m sim FILE` is short for `python -m sim run FILE`.",
 )
 
-Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False)]
-LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False)]
+# What cannot be read is told where it is read.
+Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
+LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
 Overrides = Annotated[
     list[str] | None,
     Option("--set", metavar="PATH=VALUE", help="Change a value: constraints.funnel.limit=50. May be repeated."),
@@ -62,7 +64,7 @@ def run(
     max_time: Annotated[
         str | None, Option(help="Stop when virtual time would go past this: 30s, 5m.", show_default=False)
     ] = None,
-    log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.")] = None,
+    log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.", readable=False)] = None,
     no_animation: Annotated[bool, Option("--no-animation", help="Do not replay the run on the terminal.")] = False,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object in place of the summary.")] = False,
 ) -> int:
@@ -72,8 +74,10 @@ def run(
     from sim import display
     from sim.deadlocks import deadlocks
     from sim.environment import Endless
+    from sim.inversions import Inversions
     from sim.run import execute, prepare
     from sim.stall import who_waits
+    from sim.starvation import Starvation
     from sim.summary import Summary
 
     limits = _limits(max_events, max_time)
@@ -86,23 +90,30 @@ def run(
     _keep(
         path, "--log", {scenario: "the scenario", **{scenario.parent / name: "a data file" for name in loaded.inputs}}
     )
-    summary = Summary(ready.header)
+    summary, starvation, inversions = Summary(ready.header), Starvation(ready.header), Inversions(ready.header)
+
+    def feed(batch: "Batch") -> None:
+        for fold in (summary, starvation, inversions):
+            fold.feed(batch)
+
     with _output(path) as file, display.progress(loaded.scenario.name, ready.plan.until_ns) as observer:
         readable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         try:
             # What cannot be read again, such as a pipe, is summed up on the way.
-            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else summary.feed, limits)
+            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else feed, limits)
         except Endless as error:
             raise BadInput(f"{scenario}: {error}") from None
     written = Log.open(path) if readable else None
     if written is not None:
         for batch in written.batches():
-            summary.feed(batch)
+            feed(batch)
     summed = summary.result()
     if summed["deadlocks"] and written is not None:
         summed["deadlocks"] = deadlocks(written)  # with the proof, for which the log is read again
     if summed["stalled"] and written is not None:
         summed["stalled"]["waiting"] = who_waits(written)
+    summed["starvation"] = starvation.result(written)
+    summed["priority_inversions"] = inversions.result(written)
     result = {
         "scenario": loaded.scenario.name,
         "seed": loaded.scenario.seed,
@@ -207,7 +218,7 @@ def verify(log: LogFile) -> int:
 def export(
     log: LogFile,
     to: Annotated[str, Option(metavar="FORMAT", help="jsonl, parquet, csv or telemetry.", show_default=False)],
-    out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False)],
+    out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False, readable=False)],
 ) -> int:
     """Write the events of a log as rows for other tools."""
     from model.log import Log

@@ -103,6 +103,8 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
         _print(out, _told(out, "storm", _storm(storm)))
     for line in _stalled(out, result["stalled"]) if result["stalled"] else ():
         _print(out, line)
+    for line in _delays(out, result["starvation"], result["priority_inversions"]):
+        _print(out, line)
     rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
     _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
 
@@ -155,6 +157,45 @@ def _stalled(out: Console, each: dict[str, Any]) -> Iterator[Text]:
             others = queue["held_by_others"]
             parts += [f"and by {others:,} more", "who wait themselves"] if others else ["who waits itself"]
         yield _broken(out, "    ", parts, 6, "red")
+
+
+def _delays(out: Console, starvation: Sequence[dict[str, Any]], inversions: dict[str, Any]) -> Iterator[Text]:
+    """Yield who waited longer than he may, and how long people waited for the less important: of each the worst case."""
+    for each in starvation:
+        if each["exceeded"]:
+            worst = each["worst"][0]
+            kind = "fleet" if "fleet" in each else "tenant"
+            counts = (
+                f"{kind} {each[kind]}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
+            )
+            since, end = f"{worst['event']:,}", worst["end_event"]
+            where = f"since event {since}" if end is None else f"events {since} to {end:,}"
+            about = f"worst {worst['task']} {short(worst['wait_ns'])} ({where})"
+            yield _broken(out, "  starved   ", [counts, about, *_overtaken(worst)], _LABEL + 2, "red")
+    if inversions["episodes"]:
+        worst = inversions["worst"][0]
+        counts = f"{_times(inversions['episodes'])} a task waited for a less important one"
+        lasted = f"{short(inversions['inverted_ns'])} in all"
+        about = (
+            f"worst {worst['task']} {short(worst['inverted_ns'])} for {worst['waits_for']} (event {worst['event']:,})"
+        )
+        held = [f"held by {by['task']} (event {by['event']:,})" for by in [worst.get("held_by")] if by is not None]
+        yield _broken(out, "  inverted  ", [counts, lasted, about, *held], _LABEL + 2, "red")
+
+
+def _overtaken(wait: dict[str, Any]) -> list[str]:
+    """Say how often a wait was overtaken, and by which fleet the most; nothing where it was not, or is not known."""
+    by_fleet = wait.get("overtaken_by", {})
+    if not by_fleet:
+        return []
+    fleet, count = next(iter(by_fleet.items()))
+    if len(by_fleet) == 1:
+        return [f"overtaken {_times(count)} by {fleet}"]
+    return [f"overtaken {_times(wait['overtaken'])}", f"{count:,} by {fleet}"]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _print(out: Console, line: Text) -> None:

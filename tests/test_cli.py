@@ -22,6 +22,7 @@ SCENARIOS = ROOT / "scenarios"
 DIGESTS = {
     "brownout": "55d3a76a790786e9babfaa2211eda5034e222171da652a90023d762146e11ebd",
     "parents": "01f16bf50327790869938d3b4908241ca76fa31947de91db4ed1028dad35d858",
+    "starvation": "9a12fb1109b88b25fa598b8609e18f32f91687d1a920449f6e478ed68bb7eaa6",
     "philosophers_ordered": "a4fbbe6aee4045ea27c92bf5e826679520d1f8608f4ea22200125c4be1792a16",
     "philosophers": "0a77cb13ca050e4a5b444d4667ddc5b5b08aa8eb8a3250215a0d393116905a3a",
     "two_locks": "231ba8e685dea388e3fbcf033ae58ef41354af36232fa29dbd7ac166b8ff7308",
@@ -160,6 +161,54 @@ def test_the_json_object_has_what_it_promises(seed):
     assert 1350 < result["tasks"]["finished"] < 1500
     assert result["tasks"]["blocked"] == funnel["blocked_episodes"]
     assert 0.9 < funnel["utilisation"] <= 1
+
+
+def test_a_run_tells_of_starvation_and_of_priority_inversions(tmp_path):
+    arguments = [SCENARIOS / "starvation.yaml", "--log", "x.arrows"]
+    result = json.loads(sim(*arguments, "--json", cwd=tmp_path).stdout)
+    [batch], inversions = result["starvation"], result["priority_inversions"]
+    assert (batch["fleet"], batch["bound_ns"], batch["waits"], batch["exceeded"]) == ("batch", 60 * 10**9, 17, 15)
+    assert (len(batch["worst"]), len(inversions["worst"])) == (10, 10)
+    worst, longest = batch["worst"][0], inversions["worst"][0]
+    assert (worst["event"], worst["end_event"], worst["overtaken_by"]) == (4_561, 9_314, {"interactive": 1_179})
+    rows = [
+        json.loads(line)
+        for line in sim("export", "x.arrows", "--to", "jsonl", "--out", "-", cwd=tmp_path).stdout.splitlines()
+    ]
+    told = [(rows[number]["kind"], rows[number]["task"]) for number in (worst["event"], worst["end_event"])]
+    assert told == [("TaskBlocked", "batch_4_work"), ("TaskResumed", "batch_4_work")]
+    assert rows[longest["event"]]["task"] == longest["task"]
+    assert rows[longest["held_by"]["event"]]["task"] == longest["held_by"]["task"]
+
+    text = sim(*arguments, cwd=tmp_path).stdout.decode()
+    said = "  starved   fleet batch: 15 of 17 waits above 60 s, worst batch_4_work 10.3 min (events 4,561 to 9,314), "
+    assert said + "overtaken 1,179 times by interactive\n" in text
+    assert "  inverted  104 times a task waited for a less important one" in text
+    assert said.strip() in (ROOT / "README.md").read_text()
+
+
+def test_a_log_that_cannot_be_read_again_leaves_out_who_overtook_and_who_held(tmp_path):
+    result = json.loads(sim(SCENARIOS / "starvation.yaml", "--log", "/dev/null", "--json", cwd=tmp_path).stdout)
+    [batch], inversions = result["starvation"], result["priority_inversions"]
+    assert (batch["exceeded"], batch["worst"][0]["end_event"]) == (15, 9_314)
+    assert "overtaken" not in batch["worst"][0]
+    assert (inversions["episodes"], "held_by" in inversions["worst"][0]) == (104, False)
+    assert b"starved" in sim(SCENARIOS / "starvation.yaml", "--log", "/dev/null", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("remedy", ["constraints.gpus.queue=fair", "constraints.people.limit=3"])
+def test_a_remedy_removes_the_starvation(remedy, tmp_path):
+    done = sim(SCENARIOS / "starvation.yaml", "--set", remedy, "--json", cwd=tmp_path)
+    [batch] = json.loads(done.stdout)["starvation"]
+    assert (batch["exceeded"], batch["worst"]) == (0, [])
+    assert batch["waits"] > 100
+
+
+def test_what_does_not_starve_is_not_mentioned(seed, tmp_path):
+    assert (seed[1]["starvation"], seed[1]["priority_inversions"]["episodes"]) == ([], 0)
+    text = sim(SCENARIOS / "seed.yaml", "--until", "1s", cwd=tmp_path).stdout
+    assert b"starved" not in text
+    assert b"inverted" not in text
 
 
 def test_the_summary_says_the_same_to_people(tmp_path):

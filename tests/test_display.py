@@ -41,6 +41,8 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "deadlocks": [],
         "storms": None,
         "stalled": None,
+        "starvation": [],
+        "priority_inversions": {"episodes": 0, "inverted_ns": 0, "worst": []},
         "constraints": constraints,
         "wall_s": 0.25,
         "events_per_s": 480_640.0,
@@ -78,6 +80,45 @@ def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:
         head,
     )
     return file.getvalue()
+
+
+WORST = {
+    "task": "batch_3_work",
+    "wait_ns": 252 * S,
+    "event": 812,
+    "end_event": 5140,
+    "overtaken": 96,
+    "overtaken_by": {"interactive": 90, "nightly": 6},
+}
+
+
+def delays(starvation: list[dict[str, Any]], inversions: dict[str, Any] | None = None) -> list[str]:
+    rest = {"starvation": starvation} | ({} if inversions is None else {"priority_inversions": inversions})
+    lines = shown(HEAD, 80, False, **rest).splitlines()
+    return [line for line in lines if "starved" in line or "inverted" in line]
+
+
+def test_who_waited_longer_than_he_may_is_said_with_the_worst() -> None:
+    batch = {"fleet": "batch", "bound_ns": 60 * S, "waits": 3_400, "exceeded": 1_200, "worst": [WORST]}
+    said = "  starved   fleet batch: 1,200 of 3,400 waits above 60 s, worst batch_3_work 252 s "
+    assert delays([batch]) == [said + "(events 812 to 5,140), overtaken 96 times, 90 by interactive"]
+    alone = {**WORST, "overtaken": 1, "overtaken_by": {"interactive": 1}, "end_event": None}
+    assert delays([{**batch, "worst": [alone]}]) == [said + "(since event 812), overtaken once by interactive"]
+    # Not overtaken, or not known by whom, and by the bound of a tenant, which stands in place of the fleet.
+    never = {key: value for key, value in WORST.items() if "overtaken" not in key}
+    for worst in (never, {**never, "overtaken": 0, "overtaken_by": {}}):
+        tenant = {"tenant": "red", **{key: value for key, value in batch.items() if key != "fleet"}, "worst": [worst]}
+        assert delays([tenant]) == [said.replace("fleet batch", "tenant red") + "(events 812 to 5,140)"]
+    assert delays([{**batch, "exceeded": 0, "worst": []}]) == []
+
+
+def test_priority_inversions_are_said_with_the_worst() -> None:
+    worst = {"task": "high_0_work", "waits_for": "slots", "inverted_ns": 10 * S, "event": 1_720}
+    held = {"task": "low_6_work", "event": 1_693}
+    said = "  inverted  1,373 times a task waited for a less important one, 300 s in all, worst high_0_work 10 s for slots "
+    for about, more in ({"held_by": held}, ", held by low_6_work (event 1,693)"), ({}, ""):
+        inversions = {"episodes": 1_373, "inverted_ns": 300 * S, "worst": [worst | about]}
+        assert delays([], inversions) == [said + "(event 1,720)" + more]
 
 
 IN_A_PIPE = f"""\

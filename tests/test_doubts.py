@@ -121,6 +121,14 @@ def test_a_pause_for_ever_in_a_run_without_an_end() -> None:
     )
 
 
+def test_a_bound_on_the_waits_of_a_tenant_without_fleets_that_it_would_hold_for() -> None:
+    text = around("top", "tenants: {acme: {starvation: 1m}}\nuntil: 1h")
+    said = "1:30: tenants.acme.starvation: warning: it bounds nobody's wait; allowed: a tenant of a fleet that has no bound of its own"
+    assert warnings(text) == [said]
+    assert warnings(text.replace("count: 5", "tenant: acme\n  count: 5\n  starvation: 5s")) == [said]
+    assert warnings(text.replace("count: 5", "tenant: acme\n  count: 5")) == []
+
+
 def test_with_faults_there_are_no_warnings() -> None:
     text = around("constraint", "{id: alone, type: pause}, {id: x, type: concurrency, limit: ^0}")
     check(text, "constraints.x.limit: 0 is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ...")

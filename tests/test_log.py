@@ -1,5 +1,6 @@
 """The log on disk: digest, header, cut ends, and files that are no logs."""
 
+import hashlib
 import io
 import json
 from dataclasses import replace
@@ -65,8 +66,6 @@ def test_the_digest_does_not_depend_on_batches(log, batch_rows):
 
 
 def test_the_digest_is_what_the_design_says(log):
-    import hashlib
-
     columns = zip(*(batch.columns() for batch in log.batches()), strict=True)
     whole = [b"".join(part.tobytes() for part in parts) for parts in columns]
     assert log.digest() == hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in whole)).hexdigest()
@@ -212,9 +211,10 @@ def test_columns_of_other_types_or_names_are_refused():
 
 
 def body(**changes):
-    """The metadata of a header of which some values are others."""
+    """The metadata of a header of which some values are others, written by someone who meant it."""
     metadata = HEAD.to_metadata()
-    return {b"fleetsim": json.dumps({**json.loads(metadata[b"fleetsim"]), **changes}).encode()}
+    text = json.dumps({**json.loads(metadata[b"fleetsim"]), **changes}).encode()
+    return {b"fleetsim": text, b"fleetsim.sha256": hashlib.sha256(text).hexdigest().encode()}
 
 
 FLEET = {"name": "a", "first": 0, "count": 3, "tenant": None, "priority": 0}
@@ -241,6 +241,8 @@ FLEET = {"name": "a", "first": 0, "count": 3, "tenant": None, "priority": 0}
             {b"fleetsim": body(scenario={})[b"fleetsim"].replace(b"{}", b'{"a":' * 9999 + b"1" + b"}" * 9999)},
             "not JSON",
         ),
+        ({**body(), b"fleetsim.sha256": b"0" * 64}, "it is not what its SHA-256 says"),
+        ({b"fleetsim": body()[b"fleetsim"]}, "it is not what its SHA-256 says"),
         ({b"fleetsim": b"\xff{}"}, "it is not JSON that this version reads"),
         ({b"fleetsim": b"[]"}, "is not what it has to be"),
         ({}, "another program wrote it"),

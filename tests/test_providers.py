@@ -279,3 +279,18 @@ def test_a_fault_in_a_provider_is_told_where_it_is(provider, fault, tmp_path, mo
     with pytest.raises(ScenarioError) as caught:
         load("nested.yaml")
     assert str(caught.value.faults[0]) == fault
+
+
+@pytest.mark.parametrize("strange", ["{id: [x], type: pause}", "{id: {x: 1}, type: pause}", "[x]", "{}"])
+def test_what_stands_beside_the_limits_of_a_provider_may_be_anything(strange, tmp_path, monkeypatch):
+    """A constraint with an id that is a list, or a provider with such a preset, is a fault like any other."""
+    monkeypatch.chdir(tmp_path)
+    fleet = "fleets: [{name: a, count: 1, steps: [{think: 1s}]}]\n"
+    for text in (
+        f"{fleet}providers: [{{preset: anthropic/start/spend}}]\nconstraints: [{strange}]\n",
+        f"{fleet}providers: [{{preset: {strange}}}]\n",
+    ):
+        Path("f.yaml").write_text(text)
+        with pytest.raises(ScenarioError) as caught:
+            load("f.yaml")
+        assert all(str(fault).startswith("f.yaml:") for fault in caught.value.faults)

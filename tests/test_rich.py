@@ -79,7 +79,7 @@ def test_nothing_but_the_scenario_decides(worker: "subprocess.Popen[str]", row: 
 UNSCALED = ("cost", "needs", "reserve", "fork", "count", "depth", "fail", "skip_if", "tenants")
 TIMES = (
     "at", "from", "expires", "until", "think", "duration", "value", "stagger", "every", "timeout", "patience", "delay",
-    "cap", "deadline", "life", "window", "open_for", "period", "latency", "cooldown", "chunk", "slice",
+    "cap", "deadline", "life", "window", "open_for", "period", "latency", "cooldown", "chunk", "slice", "starvation",
 )  # fmt: skip
 
 

@@ -141,6 +141,8 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("constraint", "{id: a, type: rate_limit, rate: ^1e-99999999/s}", f"constraints.a.rate: '1e-99999999/s' is too large or too small; allowed: {RATE}"),
         ("constraint", "{id: a, type: rate_limit, rate: ^1e-30/s}", f"constraints.a.rate: '1e-30/s' has too many digits to be kept exactly; allowed: {RATE}"),
         ("fleet", "count: ^1e20", "fleets.agent.count: 1e+20 is too large; allowed: at most 20,000,000"),
+        ("constraint", "{id: a, type: resource, capacity: ^9e18}", "constraints.a.capacity: 9e+18 is above 4,000,000,000,000; allowed: at most 4,000,000,000,000"),
+        ("constraint", "{id: a, type: quota, total: ^5000G}", "constraints.a.total: '5000G' is above 4,000,000,000,000; allowed: at most 4,000,000,000,000"),
         ("fleet", "count: ^30M", "fleets.agent.count: '30M' is above 20,000,000; allowed: at most 20,000,000"),
         # names and scopes
         ("constraint", "{id: ^my limit, type: pause}", f"constraints.my limit.id: 'my limit' is not a name; allowed: {NAME}"),
@@ -149,6 +151,9 @@ def test_merge_keys_and_aliases_are_written_out() -> None:
         ("constraint", "{id: a, type: pause, scope: ^'task:'}", f"constraints.a.scope: 'task:' is not a scope; allowed: {SCOPE}"),
         ("constraint", "{id: a, type: pause, paused: ^'yes'}", "constraints.a.paused: 'yes' is not allowed here; allowed: true or false"),
         ("fleet", "count: 5\n  priority: ^1.5", "fleets.agent.priority: 1.5 is not allowed here; allowed: a whole number"),
+        ("fleet", "count: 5\n  starvation: ^-1s", "fleets.agent.starvation: '-1s' is negative; allowed: 0 or a positive time"),
+        ("fleet", "count: 5\n  starvation: ^{exponential: 1s}", f"fleets.agent.starvation: a mapping is not allowed here; allowed: {TIME}"),
+        ("top", "until: 1h\ntenants: {acme: {starvation: ^1minute}}", "tenants.acme.starvation: unknown unit 'minute' in '1minute'; allowed: ns, us, µs, ms, s, m, h, d"),
         ("fleet", "count: 5\n  priority: ^true", "fleets.agent.priority: true is not allowed here; allowed: a whole number"),
         # keys
         ("top", "until: 1h\n^unitl: 2h", f"unitl: unknown key 'unitl' (did you mean 'until'?); allowed: {TOP}"),
@@ -834,3 +839,12 @@ def test_a_large_scenario_is_validated_in_a_moment() -> None:
     started = time.process_time()
     assert len(loaded(text).scenario.fleets[0].steps) == 1000
     assert time.process_time() - started < 3
+
+
+def test_zeros_in_front_of_a_number_are_no_digits(in_a_folder_of_its_own):
+    """However many: Python itself reads no more than 4,300."""
+    zeros = "0" * 5000
+    scenario = loaded(
+        f"seed: -{zeros}\nuntil: {zeros}7\nfleets: [{{name: a, count: 1, steps: [{{think: 1s}}]}}]\n"
+    ).scenario
+    assert (scenario.seed, scenario.until) == (0, 7_000_000_000)

@@ -30,6 +30,7 @@ fleets:
     count: 10
     tenant: acme
     priority: -1
+    starvation: 90s
     stagger: {exponential: 10ms}
     steps:
       - repeat: forever

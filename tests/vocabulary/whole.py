@@ -28,6 +28,7 @@ def rich(draw: DrawFn, draws: Draws = "any", wild: bool = False) -> Dict:
         optional(draw, fleet, 2, tenant=st.sampled_from(TENANTS))
         optional(draw, fleet, 3, priority=st.integers(0, 2), weight=st.integers(1, 3))
         optional(draw, fleet, 6, life=durations(draws, 1, 9))
+        optional(draw, fleet, 3, starvation=times(0, 4))
     rows = draw(constraints(fleets, draws, ends))
     for fleet in fleets:
         own = fleet["name"] if fleet["name"] in children else None
@@ -45,6 +46,7 @@ def rich(draw: DrawFn, draws: Draws = "any", wild: bool = False) -> Dict:
     scenario: Dict = {"name": "rich", "seed": draw(st.integers(0, 3)), "constraints": rows, "fleets": fleets}
     if seldom(draw, 2):
         scenario["tenants"] = {"red": {"weight": draw(st.integers(1, 3))}, "blue": {}}
+        optional(draw, scenario["tenants"]["red"], 2, starvation=times(0, 4))
     if ends or any("every" in row for row in rows):
         scenario["until"] = draw(grid(5, UNTIL_MAX_MS // 100))
     return scenario

@@ -1,0 +1,81 @@
+"""Which rows of a log take of a constraint, and which give it back.
+
+Rules:
+
+1. A task takes at its `TaskStarted` what the header says that it asks for, and gives it back at its `TaskFinished`. What is
+   drawn it takes at a `ResourceAcquired`; where its step states all amounts it gives back at each `ResourceReleased`.
+2. What is charged at the end alone is asked for all the same, and has no row when it is passed: that is the `TaskStarted`.
+3. Nothing is taken where the amount is 0.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.events import Batch, Kind
+from model.header import Header
+from model.scenario import Hold, Scenario, Task, walk
+from sim.waits import Flags, Integers
+
+_DEFERRED = ("on_finish", "as_produced")
+
+
+def asking(header: Header, scenario: Scenario) -> dict[int, Task | Hold]:
+    """Return the tasks and holds of the scenario by the numbers of their steps."""
+    numbers = [number for number, step in enumerate(header.steps) if step.kind in ("task", "hold")]
+    tasks = (step for fleet in scenario.fleets for step in walk(fleet.steps) if isinstance(step, (Task, Hold)))
+    return dict(zip(numbers, tasks, strict=True))
+
+
+class Takes:
+    """The rows that take of one constraint, or give it back."""
+
+    def __init__(self, header: Header, scenario: Scenario, constraint: int) -> None:
+        self._constraint = constraint
+        self._states_all = np.array([*(step.states_all for step in header.steps), False], np.bool_)
+        defers = getattr(scenario.constraints[constraint], "charge", None) in _DEFERRED
+        self._at_start = np.zeros(len(header.steps) + 1, np.bool_)
+        self._grouped: list[tuple[int, Integers, Flags]] = []
+        for number, step in enumerate(header.steps):
+            by_group = [
+                any(
+                    demand.constraint == constraint and (defers if step.states_all else bool(demand.amount))
+                    for demand in group
+                )
+                for group in step.demands
+            ]
+            if step.groups and any(by_group):
+                firsts = np.array([first for first, _, _ in step.groups]) + header.fleets[step.fleet].first
+                self._grouped.append((number, firsts, np.array([by_group[group] for _, _, group in step.groups])))
+            self._at_start[number] = any(by_group)
+
+    def taking(self, batch: Batch) -> NDArray[np.intp]:
+        """Return the places of the rows that take of it, in order."""
+        return self._rows(batch, batch.kind == Kind.TaskStarted, Kind.ResourceAcquired)
+
+    def giving(self, batch: Batch, ended: Flags) -> NDArray[np.intp]:
+        """Return the places of the rows that give it back, in order; `ended` says which rows end what had started."""
+        return self._rows(batch, ended & ~self._states_all[batch.step], Kind.ResourceReleased)
+
+    def _rows(self, batch: Batch, implied: Flags, stated: Kind) -> NDArray[np.intp]:
+        rows = np.flatnonzero(implied & self._at_start[batch.step])
+        for number, firsts, by_group in self._grouped:
+            mine = batch.step[rows] == number
+            asks = by_group[np.searchsorted(firsts, batch.agent[rows], side="right") - 1]
+            rows = rows[~mine | asks]
+        told = (batch.kind == stated) & (batch.constraint == self._constraint) & (batch.value > 0)
+        return np.sort(np.concatenate([rows, np.flatnonzero(told)]))
+
+
+class Ended:
+    """Tells which rows end an attempt that had started; who was refused or gave up had not."""
+
+    def __init__(self) -> None:
+        self._last_kind = -1
+
+    def feed(self, batch: Batch) -> Flags:
+        """Take in the next rows; return a flag for each."""
+        before = np.append(self._last_kind, batch.kind)
+        self._last_kind = int(before[-1])
+        unstarted = (before[:-1] == Kind.TaskRejected) | (before[:-1] == Kind.TaskAbandoned)
+        ended: Flags = (batch.kind == Kind.TaskFinished) & ~unstarted
+        return ended
