@@ -10,6 +10,7 @@ Rules:
 
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,8 @@ _ALWAYS = frozenset({"started", "finished", "failed", "blocked", "open"})
 _TITLES = ("constraint", "limit", "used", "blocked", "episodes", "peak queue", "rejected")
 _TITLES_LEFT = 2
 _GAP = "   "
+_STORMS_MAX = 5
+"""How many triggers are told of, each on a line of its own."""
 _UNBROKEN = "\xa0"
 
 
@@ -99,8 +102,12 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     for each in result["deadlocks"]:
         for line in _deadlock(out, each):
             _print(out, line)
-    for storm in result["storms"] or ():
-        _print(out, _told(out, "storm", _storm(storm)))
+    storms = result["storms"] or []
+    for each in storms[:_STORMS_MAX]:
+        _print(out, _told(out, "storm", _storm(each)))
+    more = Counter(each["verdict"] for each in storms[_STORMS_MAX:])
+    if more:
+        _print(out, _told(out, "storms", [f"{count:,} more {verdict}" for verdict, count in more.items()]))
     for line in _stalled(out, result["stalled"]) if result["stalled"] else ():
         _print(out, line)
     for line in _delays(out, result["starvation"], result["priority_inversions"]):

@@ -19,6 +19,7 @@ Rules:
 7. It is `unknown` where there are fewer than 100 successes in the baseline or fewer than 8 windows after the trigger, where
    the trigger is not over at the end, and where it does not recover and fewer agents arrive in the last quarter than
    before. `why` says which.
+8. Of more than 100 triggers the last 100 are told.
 
 (Bronson et al., Metastable failures in distributed systems, HotOS 2021, have the states and the word.)
 """
@@ -41,6 +42,7 @@ Integers = NDArray[np.int64]
 
 WINDOWS_MAX = 20
 WINDOWS_MIN = 8
+TOLD_MAX = 100
 SUCCESSES_MIN = 100
 """Successes of a baseline, and of a window at its goodput, at least."""
 BACK, GONE = 0.9, 0.1
@@ -131,10 +133,14 @@ class Storms:
         rows = _Rows.all(self._rows)
         arrived = np.concatenate([np.zeros(0, np.int64), *self._arrived])
         told = []
-        for trigger, following in zip(self._triggers, [*self._triggers[1:], None], strict=False):
-            hit = np.logical_or.reduce([self._hit[number] for number in trigger.incidents])
-            until = self._now if following is None else following.from_ns
-            story = _Story(_Visits(rows.only(hit[rows.step])), arrived, self._triggers[0].from_ns)
+        visits: dict[tuple[int, ...], _Visits] = {}  # by the incidents that hit them
+        untils = [*(following.from_ns for following in self._triggers[1:]), self._now]
+        for trigger, until in list(zip(self._triggers, untils, strict=False))[-TOLD_MAX:]:
+            by = tuple(sorted(trigger.incidents))
+            if by not in visits:
+                hit = np.logical_or.reduce([self._hit[number] for number in by])
+                visits[by] = _Visits(rows.only(hit[rows.step]))
+            story = _Story(visits[by], arrived, self._triggers[0].from_ns)
             about = {
                 "incidents": [self._header.constraints[number].id for number in trigger.incidents],
                 "from_ns": trigger.from_ns,

@@ -21,6 +21,10 @@ ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
 DIGESTS = {
     "brownout": "55d3a76a790786e9babfaa2211eda5034e222171da652a90023d762146e11ebd",
+    "herd": "cbc9ea5502cf1e3bfe4ba997feff8683286f1e79c2c4ea7c8504d0cccf6dd1e4",
+    "storm_recovers": "624ccc8bdc79f638bf416814a39ff5f05cc47b2115f2f2f95e74d53ebbeaaf90",
+    "storm_metastable": "68aa10dfdd522dfca4229e04eb6d1bc978e8403e3df786f54b055942830f9c01",
+    "storm_collapsed": "37a7922b180a5868a90e8ecae730849463182def3b6faed90ee672e558a95090",
     "parents": "01f16bf50327790869938d3b4908241ca76fa31947de91db4ed1028dad35d858",
     "starvation": "9a12fb1109b88b25fa598b8609e18f32f91687d1a920449f6e478ed68bb7eaa6",
     "philosophers_ordered": "a4fbbe6aee4045ea27c92bf5e826679520d1f8608f4ea22200125c4be1792a16",
