@@ -237,6 +237,38 @@ def test_options_override_the_scenario(tmp_path):
     assert result["log"] == "x.arrows"
 
 
+def test_storm_prints_the_same_in_processes_as_the_page_says(tmp_path):
+    done = sim("storm", SCENARIOS / "storm_metastable.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert f"```\n{done.stdout.decode()}```" in (ROOT / "docs/storms.md").read_text()
+    assert not list(tmp_path.iterdir())
+
+
+def test_storm_as_json_is_one_object(tmp_path):
+    short = ("--set", "until=3m", "--json")  # too short to say anything, and so to look any further
+    done = sim("storm", SCENARIOS / "storm_metastable.yaml", "--incident", "brownout", *short, cwd=tmp_path)
+    result = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (result["scenario"], result["seed"], result["incident"], result["runs"]) == (
+        "storm_metastable",
+        1,
+        "brownout",
+        1,
+    )
+    assert (result["as_it_is"]["verdict"], result["as_it_is"]["why"]) == ("unknown", "too little time after it")
+    assert (result["shortest"], result["lowest_load"], result["remedies"]) == (None, None, [])
+
+
+def test_storm_wants_to_know_which_incident(tmp_path):
+    file = SCENARIOS / "storm_metastable.yaml"
+    one_line(sim("storm", SCENARIOS / "seed.yaml", cwd=tmp_path), "seed.yaml", "allowed: a scenario with incidents")
+    one_line(
+        sim("storm", SCENARIOS / "brownout.yaml", cwd=tmp_path), "--incident", "allowed: brownout, store_down, errors"
+    )
+    misspelt = sim("storm", file, "--incident", "brownot", cwd=tmp_path)
+    one_line(misspelt, "'brownot' (did you mean 'brownout'?); allowed: brownout")
+
+
 def test_jsonl_rows(seed, tmp_path):
     log, result = seed
     done = sim("export", log, "--to", "jsonl", "--out", "-", cwd=tmp_path)

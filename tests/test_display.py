@@ -211,3 +211,24 @@ def test_a_run_that_is_soon_over_says_nothing(capsys: pytest.CaptureFixture[str]
     with progress("demo", 60 * S) as observe:
         observe(S, 1000)
     assert capsys.readouterr().err == ""
+
+
+def test_what_became_of_the_fleet_after_a_trigger_is_a_line_each() -> None:
+    rates = {"goodput_per_s": 12.1, "amplification": 1.0}
+    storm = {
+        "incidents": ["one", "other"], "from_ns": 30 * S, "to_ns": 50 * S, "verdict": "metastable", "why": None,
+        "time_to_recover_ns": None, "before": rates, "after": {"goodput_per_s": 3.21, "amplification": 4.8},
+    }  # fmt: skip
+    recovers = {**storm, "verdict": "recovers", "time_to_recover_ns": S, "incidents": ["one"], "after": rates}
+    nothing = {**storm, "verdict": "collapsed", "after": {"goodput_per_s": 0.0, "amplification": None}}
+    unknown = {**storm, "incidents": ["one"], "verdict": "unknown", "why": "it is not over at the end", "to_ns": None}
+    storms = [storm, recovers, nothing, unknown, unknown, unknown, storm, unknown]
+    lines = shown(HEAD, 200, False, storms=storms).splitlines()
+    assert [line for line in lines if "storm" in line] == [
+        "  storm   one and other 30 s to 50 s: metastable, goodput 12.1/s before and 3.21/s after, 4.8 attempts a success",
+        "  storm   one 30 s to 50 s: recovers in 1 s, goodput 12.1/s before and 12.1/s after, 1 attempts a success",
+        "  storm   one and other 30 s to 50 s: collapsed, goodput 12.1/s before and 0/s after",
+        "  storm   one 30 s to the end: unknown (it is not over at the end)",
+        "  storm   one 30 s to the end: unknown (it is not over at the end)",
+        "  storms  2 more unknown, 1 more metastable",
+    ]

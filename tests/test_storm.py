@@ -277,3 +277,6 @@ def test_a_fixed_back_off_without_jitter_keeps_the_herd_together() -> None:
     assert max(sizes[1:]) == 1
     assert len(instants) > 300
     assert apart[-1] < 0.6 * together[-1]  # and are done as fast as the limit earns
+    page = (ROOT / "docs/storms.md").read_text()
+    for attempts in (together, apart):
+        assert f"100 finished, 0 failed, {len(attempts) - 100} rejected" in page
