@@ -72,8 +72,12 @@ def storm(loaded: Loaded, incident: str, executor: Executor) -> Data:
         with ThreadPoolExecutor(2 + len(variants)) as waiting:  # they only wait; what they wait for is in the executor
             finding = [waiting.submit(find, data, incident, runs) for find in (_shortest, _lowest)]
             judging = {name: waiting.submit(runs, variant) for name, variant in variants.items()}
-        shortest, lowest = (each.result() for each in finding)
-        remedies = [{"remedy": name, **each.result()} for name, each in judging.items()]
+            try:
+                shortest, lowest = (each.result() for each in finding)
+                remedies = [{"remedy": name, **each.result()} for name, each in judging.items()]
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)  # what has not begun is not wanted any more
+                raise
         remedies.sort(key=_place)
     return {**told, "shortest": shortest, "lowest_load": lowest, "remedies": remedies, "runs": runs.count}
 
