@@ -1,6 +1,7 @@
 """What becomes of a fleet after an incident: the rule by logs written by hand, and each verdict by a shipped scenario."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sim.engine import Engine
 from sim.run import prepare
 from sim.storms import Storms
 from tests.fleet_logs import Row, S, batch
+from tests.runs import run, scenario
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 MS = S // 1000
@@ -131,6 +133,11 @@ def test_a_recovery_that_does_not_last_is_none() -> None:
     assert story(lambda ms: [SUCCEEDED] if ms < 85_000 or ms % 100 else [TIMED_OUT])["verdict"] == "metastable"
 
 
+def test_a_recovery_in_the_last_moment_is_none() -> None:
+    # The last two of 14 windows are as before, and that is less than a quarter.
+    assert story(lambda ms: [SUCCEEDED] if ms >= 90_000 or ms % 100 else [TIMED_OUT])["verdict"] == "metastable"
+
+
 def test_goodput_that_is_back_while_the_backlog_grows_is_no_recovery() -> None:
     # Twice the visits come, and half of them never end.
     head = header(incident("brownout", 20, 30))
@@ -149,6 +156,31 @@ def test_visits_to_other_steps_do_not_count() -> None:
     rows = rows_of(head, lambda ms: [SUCCEEDED], 100) + rows_of(head, lambda ms: [TIMED_OUT], 100, step=1)[3:-1]
     [found] = told(head, sorted(rows, key=lambda row: row[0]))
     assert found["verdict"] == "recovers"
+
+
+def test_each_trigger_is_judged_by_the_steps_that_it_hits() -> None:
+    both = header(incident("one", 20, 30), incident("other", 90, 95))
+    one, other = (replace(step, demands=((DemandEntry(n, 1),),)) for n, step in enumerate(both.steps))
+    head = replace(both, steps=(one, other))
+    rows = rows_of(head, lambda ms: [SUCCEEDED], 140)
+    rows += rows_of(head, lambda ms: [SUCCEEDED] if ms < 20_000 else [TIMED_OUT], 140, step=1)[5:-1]
+    verdicts = [each["verdict"] for each in told(head, sorted(rows, key=lambda row: row[0]))]
+    assert verdicts == ["recovers", "collapsed"]
+
+
+def test_who_is_refused_has_not_worked() -> None:
+    task = {"task": "t", "duration": "10ms", "retry": {"max_attempts": 2, "delay": "1s"}}
+    outage = {"id": "outage", "at": "20s", "lasts": "10s", "refuse": 1.0}
+    log = run(scenario(until="90s", arrivals={"every": "50ms"}, incidents=[outage], steps=[task]))
+    storms = Storms(log.header)
+    for each in log.batches():
+        storms.feed(each)
+    [found] = storms.result() or ()
+    during = found["during"]
+    assert (found["verdict"], found["time_to_recover_ns"]) == ("recovers", 0)
+    assert during["load_per_s"] == pytest.approx(20.0, rel=0.01)
+    assert during["throughput_per_s"] == 0
+    assert during["amplification"] is None  # nothing succeeds
 
 
 @pytest.mark.parametrize(
