@@ -12,10 +12,12 @@ from . import (
     bucket,
     changes,
     conservation,
+    crashes,
     deadlock,
     declared,
     fifo,
     hearing,
+    incidents,
     ledger,
     lifecycle,
     little,
@@ -50,6 +52,8 @@ RULES = {
         hearing,
         sharing,
         deadlock,
+        incidents,
+        crashes,
         declared,
     )
 }

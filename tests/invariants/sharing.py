@@ -5,7 +5,8 @@ What each has attained is summed up in exact fractions between the rows. An atte
 itself and was not resumed, ends at the first whole nanosecond at which it has attained its duration, or its timeout if that
 is shorter. The engine counts in 2**-32 ns, rounded down at each change, so that it may be `LATE_MAX` later.
 
-A hold takes part in no work. What is not in force gives each full speed.
+What incidents make longer from the start is so much more work. A hold takes part in no work. What is not in force gives
+each full speed.
 """
 
 from fractions import Fraction
@@ -14,6 +15,7 @@ from model.events import Kind, Status
 from model.log import Log
 from model.units import parse_duration
 
+from .incidents import met
 from .program import constant
 from .reading import Reading, Row, Task, read
 from .replay import Replay
@@ -32,6 +34,7 @@ def check(log: Log) -> list[str]:
 def _shared(reading: Reading, number: int) -> list[str]:
     replay = Replay(reading)
     attained: dict[Task, Fraction] = {}
+    slowness: dict[Task, Fraction] = {}
     found: list[str] = []
     for row in reading.rows:
         numbers = replay.numbers[number]
@@ -44,19 +47,23 @@ def _shared(reading: Reading, number: int) -> list[str]:
         if row.kind == Kind.TaskStarted and number in reading.amounts(row.task):
             if reading.header.steps[row.step].kind == "task":
                 attained[row.task] = Fraction(0)
+                slowness[row.task] = met(reading, row).slowness
         elif governed and row.task in attained:
-            found += _ends(reading, replay, row, attained.pop(row.task), speed)
+            found += _ends(reading, replay, row, attained.pop(row.task), speed, slowness[row.task])
         replay.apply(row)
     return found
 
 
-def _ends(reading: Reading, replay: Replay, row: Row, attained: Fraction, speed: Fraction) -> list[str]:
+def _ends(
+    reading: Reading, replay: Replay, row: Row, attained: Fraction, speed: Fraction, slowness: Fraction
+) -> list[str]:
     written = reading.policy(row.step)
     work = constant(written["duration"]) if written else None
     if work is None or row.value not in (Status.succeeded, Status.failed, Status.timed_out):
         return []
     if row.task.whole in replay.preempted:
         return []
+    work = round(work * slowness)
     if written.get("timeout") is not None:
         work = min(work, parse_duration(written["timeout"]))
     if not work <= attained < work + LATE_MAX + speed:

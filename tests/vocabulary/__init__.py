@@ -1,8 +1,8 @@
 """Hypothesis strategies for scenarios over the whole vocabulary that `docs/scenario.md` describes.
 
 `rich(draws)` draws a scenario; the modules draw its parts: `limits` the constraints, `asking` what a task asks for and its
-policy, `steps` what an agent goes through, `troubles` what goes wrong, `whole` the fleets and the rest. `draws` says what may be random, as in
-`strategies`:
+policy, `steps` what an agent goes through, `troubles` what goes wrong, `whole` the fleets and the rest. `draws` says what
+may be random, as in `strategies`:
 
 - "any": everything.
 - "exact": nothing that is rounded on its way to a whole number of nanoseconds: so no jitter, no shared processor, no factor
