@@ -87,22 +87,22 @@ def slows(reading: Reading, row: Row) -> bool:
 
 def met(reading: Reading, start: Row) -> Met:
     """Return what an attempt meets that starts at this row."""
-    on = _on(reading)[start.number]
+    on = lasting(reading)[start.number].values()
     slowness = prod((Fraction(each["slow"], MICRO) for each in on if each["new"]), start=Fraction(1))
     return Met(slowness, tuple(each["fail"] for each in on))
 
 
 @lru_cache(maxsize=4)
-def _on(reading: Reading) -> dict[int, list[Numbers]]:
-    """Return the numbers of the incidents that hit an attempt as it starts, by the number of the row."""
+def lasting(reading: Reading) -> dict[int, dict[int, Numbers]]:
+    """Return which incidents hit an attempt as it starts, with their numbers, by the number of the row."""
     current = [dict(entry.settings)[0] if entry.type == "incident" else None for entry in reading.header.constraints]
-    found = {}
+    found: dict[int, dict[int, Numbers]] = {}
     for row in reading.rows:
         if row.kind == Kind.ConstraintChanged and reading.header.constraints[row.constraint].type == "incident":
             current[row.constraint] = dict(reading.header.constraints[row.constraint].settings).get(row.time)
         elif row.kind == Kind.TaskStarted:
-            numbers = [current[number] for number in reading.amounts(row.task)]
-            found[row.number] = [each for each in numbers if each is not None]
+            each = ((number, current[number]) for number in reading.amounts(row.task))
+            found[row.number] = {number: numbers for number, numbers in each if numbers is not None}
     return found
 
 

@@ -260,6 +260,11 @@ def _starts(reading: Reading, replay: Replay, row: Row) -> list[str]:
 def _returned(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
     """What is given back is what is held, or settles what was reserved, at each attempt alike."""
     name, visit = reading.constraint(row.constraint), row.task.whole
+    if reading.rule_of(row.constraint, "charge") == "settle" and not life.started:
+        taken = life.costs.get(row.constraint)  # all of it, as the rest was refused
+        return (
+            [] if taken == row.value else [reading.say(RULE, row, f"it hands back {row.value} of {name}; not {taken}")]
+        )
     if not reading.settles(row.step, row.constraint):
         held = replay.holding.get(visit, {})
         if held.get(row.constraint) != row.value:

@@ -215,7 +215,8 @@ class Replay:
 
     def _give(self, row: Row) -> None:
         visit, number = row.task.whole, row.constraint
-        if self.reading.settles(row.step, number):
+        undone = self.reading.rule_of(number, "charge") == "settle"  # where it was refused the rest
+        if undone or self.reading.settles(row.step, number):
             if row.task not in self.running:  # before that it is a part of what is produced
                 self.owing.get(visit, set()).discard(number)
             since = self.taken.get(row.task, {}).get(number, row.time)

@@ -224,10 +224,10 @@ class _Follower:
         timeout = None if task.get("timeout") is None else parse_duration(task["timeout"])
         in_time = None if ns is None else timeout is None or ns <= timeout
         length = None if ns is None else ns if in_time or timeout is None else timeout
-        if any(self._reading.shares(number) for number in self._reading.amounts(asks.task)):
-            length = timeout = None  # how long that takes depends on who shares the processor: the rule `sharing`
-        if slows(self._reading, asks):
-            length = timeout = in_time = None
+        shared = any(self._reading.shares(number) for number in self._reading.amounts(asks.task))
+        if shared or slows(self._reading, asks):  # how long that takes is a part of `sharing` and `incidents`
+            length = timeout = None
+            in_time = False if in_time is False else None
         self._ready, self._exact = begins.time + (0 if cut else length or 0), length is not None and not cut
         ends = self._next({Kind.TaskFinished}, f"end {self._reading.who(asks.task)}")
         longest = timeout if length is None else length
