@@ -122,6 +122,48 @@ def test_a_task_whose_slot_is_taken_has_what_is_left_to_do() -> None:
     ]
 
 
+def preempted(mode: str, bad: dict[str, Any], **rest: Any) -> list[str]:
+    """When the attempts of a task of 4 s end, of which a more important one takes the slot from 4 s to 5 s."""
+    slots = {**SLOT, "queue": "priority", "preempt": mode}
+    fleets = [
+        {"name": "low", "count": 1, "priority": 0, "steps": [task(**rest)]},
+        {"name": "high", "arrivals": at(4), "priority": 1, "steps": [task("1s")]},
+    ]
+    data = scenario(until=None, constraints=[slots], fleets=fleets, incidents=[{**bad, "scope": "fleet:low"}])
+    return [" ".join(line.split()[::3]) for line in told(run(data)) if "Finished low" in line]
+
+
+def test_what_was_pre_empted_is_as_long_as_it_is_when_it_begins_again() -> None:
+    """Half of its 8 s are done at 4 s, which is half of its own 4 s. What it is to do again is not slowed twice."""
+    new = incident(at=0, slow=2, applies_to="new")
+    assert preempted("resume", new) == ["4 preempted", "9 succeeded"]
+    assert preempted("restart", new) == ["4 preempted", "13 succeeded"]
+    over = {**new, "lasts": "3s"}
+    assert preempted("resume", over) == ["4 preempted", "7 succeeded"]
+    assert preempted("restart", over) == ["4 preempted", "9 succeeded"]
+
+
+def test_what_was_pre_empted_fails_where_it_begins_again_while_it_lasts() -> None:
+    fail = incident(at=0, fail=1.0, slow=2)
+    for mode, end in (("resume", 9), ("restart", 13)):
+        assert preempted(mode, fail) == ["4 preempted", f"{end} failed"]
+    assert preempted("resume", {**fail, "lasts": "3s"}) == ["4 preempted", "6.5 succeeded"]
+    assert preempted("restart", {**fail, "lasts": "3s"}) == ["4 preempted", "9 succeeded"]
+
+
+def test_who_is_pre_empted_as_it_times_out_is_pre_empted() -> None:
+    """It has had its 3 s at 3 s, when two slots are free for what wants both; it has no time left afterwards."""
+    slots = {**SLOT, "limit": 2, "queue": "priority", "preempt": "resume"}
+    fleets = [
+        {"name": "low", "count": 1, "priority": 0, "steps": [task(timeout="3s")]},
+        {"name": "mid", "count": 1, "priority": 2, "steps": [task("3s")]},
+        {"name": "high", "arrivals": at(2), "priority": 1, "steps": [task("1s", needs={"slot": 2})]},
+    ]
+    slow = incident(at=0, slow=2, scope="fleet:low")
+    log = told(run(scenario(until=None, constraints=[slots], fleets=fleets, incidents=[slow])))
+    assert [" ".join(line.split()[::3]) for line in log if "Finished low" in line] == ["3 preempted", "4 timed_out"]
+
+
 def test_what_is_charged_as_it_is_produced_comes_slower() -> None:
     """10 tokens a second: 10 in the first second, 5 in each of the next two, the rest at full speed."""
     tokens = {"id": "tpm", "type": "rate_limit", "rate": "100/s", "counts": "tokens", "charge": "as_produced"}
@@ -445,6 +487,20 @@ def test_visits_and_draws_go_on_after_a_crash() -> None:
     assert len(kept) > 15
     assert "cancelled" in " ".join(crashing)
     assert kept.items() <= worked(plain).items()
+
+
+def test_a_restart_draws_as_often_as_it_takes() -> None:
+    """Each step is reached once at most in a life, and there are many lives."""
+    uncertain = {"uniform": ["1s", "1s"]}
+    steps = [{"choose": [{"steps": [{"think": uncertain}, task(uncertain, needs={"slot": {"uniform": [1, 1]}})]}]}]
+    log = lines(
+        count=1,
+        constraints=[{**SLOT, "scope": None}],
+        steps=[*steps, {"think": "9s"}],
+        crash={"uptime": "3s"},
+        until="3000s",
+    )
+    assert len([line for line in log if "succeeded" in line]) == 1000
 
 
 def test_crashes_have_draws_of_their_own() -> None:

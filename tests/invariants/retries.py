@@ -35,6 +35,7 @@ def check(log: Log) -> list[str]:
     hopeless: dict[Task, bool | None] = {}  # whether they asked for what there never is, None where that is not known
     single = one_at_a_time(reading)
     backed_off: dict[Visit, int] = {}
+    crashes = {(row.agent, row.time) for row in reading.rows if row.kind == Kind.AgentCrashed}
     for place, row in enumerate(reading.rows):
         retry = reading.policy(row.step).get("retry") if row.step >= 0 else None
         if row.kind == Kind.TaskRejected:
@@ -45,6 +46,8 @@ def check(log: Log) -> list[str]:
                 hopeless[row.task] = True
             elif None in asks.values() or not single[reading.header.steps[row.step].fleet]:
                 hopeless[row.task] = None  # another strand may have stopped the agent, or called this one off
+            elif (row.agent, row.time) in crashes:
+                hopeless[row.task] = None  # before it is told so
         elif row.kind == Kind.TaskFinished:
             found += _ended(reading, row, retry, place, hopeless.get(row.task, False), row.task in replay.running)
         elif row.kind == Kind.TaskRetrying:
