@@ -20,7 +20,7 @@ from model.log import Log
 from .reading import Reading, Row, read
 
 RULE = "order"
-WITHOUT_VALUE = (Kind.RunStarted, Kind.RunFinished, Kind.AgentStarted, Kind.AgentFinished, Kind.AgentRestarted)
+WITHOUT_VALUE = (Kind.RunStarted, Kind.AgentStarted, Kind.AgentFinished, Kind.AgentRestarted)
 
 
 def check(log: Log) -> list[str]:
