@@ -286,11 +286,11 @@ class _FleetPlanner:
                 for step in walk(fleet.steps)
             )
         )
-        # A jump may lead to a step again and again.
-        jumps = any(
+        # A jump may lead to a step again and again, and so may a restart.
+        again = self._fleet.crash is not None or any(
             isinstance(step, (Task, Hold)) and isinstance(step.on_failure, Goto) for step in walk(self._fleet.steps)
         )
-        visits = None if jumps else 1
+        visits = None if again else 1
         entry, _ = self._sequence(self._fleet.steps, visits)
         for number, target, around in self._gotos:
             self._direct(number, target, around)

@@ -74,6 +74,7 @@ class PolicyTask(Task):
         "laps_left",
         "luck",
         "outcome",
+        "own_ns",
         "patience_ns",
         "policy",
         "priority",
@@ -121,9 +122,10 @@ class PolicyTask(Task):
         self.ending: Event | None = None  # the end of the work that is going on
         self.began_ns = 0  # when it began to work
         self.ends_ns = 0
+        self.own_ns = 0  # how long it would work by itself
         self.work_ns = 0  # how long it would work if nothing came in between
         self.worked_ns = 0  # how much of it was done when it was over, where something else says how fast that goes
-        self.fails = False  # whether it fails at the end of its work
+        self.fails = False  # whether it fails by itself at the end of its work
         self.incidents: tuple[GlobalConstraint, ...] = step.incidents[step.group(agent.index)]  # what may strike it
         self.luck: dict[
             tuple[str, int], bool
@@ -214,12 +216,14 @@ class PolicyTask(Task):
 
     def meet_incidents(self) -> None:
         """Begin to work under the incidents that are on: it may take longer, or fail."""
+        slowness, fails = Fraction(1), self.fails
         for incident in self.incidents:
             if incident.is_on:
                 if incident.slows_new:
-                    self.work_ns = round(self.work_ns * incident.slowness)
-                self.fails |= self.has_bad_luck("fail", incident)
-        self._aim()
+                    slowness *= incident.slowness
+                fails |= self.has_bad_luck("fail", incident)
+        self.work_ns = round(self.own_ns * slowness)
+        self._aim(fails)
 
     def number_attempt(self) -> None:
         """Give the next attempt its number."""
@@ -233,17 +237,18 @@ class PolicyTask(Task):
 
     def _work(self, duration_ns: int, fails: bool) -> None:
         self.timeout_ns = self.policy.timeout_ns
-        self.work_ns, self.fails = duration_ns, fails
+        self.own_ns = self.work_ns = duration_ns
+        self.fails = fails
         self.again = True
         self.refused_ns = -1
-        self._aim()
+        self._aim(fails)
 
-    def _aim(self) -> None:
+    def _aim(self, fails: bool) -> None:
         """Work out how the attempt ends if nothing comes in between."""
         if self.timeout_ns is not None and self.work_ns > self.timeout_ns:
             self.duration_ns, self.outcome = self.timeout_ns, Status.timed_out
         else:
-            self.duration_ns, self.outcome = self.work_ns, Status.failed if self.fails else Status.succeeded
+            self.duration_ns, self.outcome = self.work_ns, Status.failed if fails else Status.succeeded
 
     def _line_up(self) -> None:
         """Ask for what is to be taken first, and then for the rest."""
@@ -285,13 +290,18 @@ class PolicyTask(Task):
         """Begin the next attempt after a pre-emption that left this much to do."""
         self.number_attempt()
         self.name_attempt()
+        if mode == "resample":
+            self._work(self.visits.draw("preempted"), self.fails)
+            return
         if mode == "resume":
-            self.work_ns -= self.duration_ns - left_ns
-            self.duration_ns = left_ns
+            left_of_work_ns = self.work_ns - (self.duration_ns - left_ns)
+            if self.own_ns != self.work_ns:  # it was longer, which it may not be next time
+                left_of_work_ns = round(Fraction(left_of_work_ns * self.own_ns, self.work_ns))
+            self.own_ns = left_of_work_ns
             if self.timeout_ns is not None:
                 self.timeout_ns -= self.env._now - self.began_ns
-        elif mode == "resample":
-            self._work(self.visits.draw("preempted"), self.outcome is Status.failed)
+        self.work_ns = self.own_ns
+        self._aim(self.fails)
 
     def begin(self, sharing: "GlobalConstraint | None") -> None:
         """Start to work: schedule the end of it, or let the constraint do so that the work shares."""

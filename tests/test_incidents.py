@@ -81,9 +81,9 @@ def test_two_at_a_time_slow_by_the_product_of_both() -> None:
 
 
 def test_what_is_left_is_a_fraction_and_the_end_is_the_next_ns() -> None:
-    """3 ns of 10 are done, then in 4 ns at a third of the speed 4/3; 17/3 are left at 7, so it is over at 12.67."""
-    slow = incident(at="3ns", lasts="4ns", slow=3)
-    assert ends(slow, steps=[task("10ns")]) == ["0.000000013 a_0_t#0 succeeded"]
+    """3 ns of 10 are done, then in 5 ns at a third of the speed 5/3; 16/3 are left at 8, so it is over at 13.33."""
+    slow = incident(at="3ns", lasts="5ns", slow=3)
+    assert ends(slow, steps=[task("10ns")]) == ["0.000000014 a_0_t#0 succeeded"]
 
 
 def test_who_is_slowed_may_time_out() -> None:
@@ -94,6 +94,12 @@ def test_who_is_slowed_may_time_out() -> None:
     new = incident(at=0, slow=2, applies_to="new")
     assert ends(new, steps=[task(timeout="7s")]) == ["7 a_0_t#0 timed_out"]
     assert ends(new, steps=[task(timeout="8s")]) == ["8 a_0_t#0 succeeded"]
+
+
+def test_a_timeout_is_that_of_its_own_attempt() -> None:
+    """The first attempt fails at 3 s; its timeout, at 4 s, is none of the second."""
+    steps = [task("3s", timeout="4s", fail=[1, 0], retry={"max_attempts": 2, "delay": 0})]
+    assert ends(incident(at="1h", slow=2), steps=steps) == ["3 a_0_t#0 failed", "6 a_0_t#0.1 succeeded"]
 
 
 def test_every_attempt_is_slowed_anew() -> None:
@@ -122,6 +128,48 @@ def test_a_task_whose_slot_is_taken_has_what_is_left_to_do() -> None:
     ]
 
 
+def preempted(mode: str, bad: dict[str, Any], **rest: Any) -> list[str]:
+    """When the attempts of a task of 4 s end, of which a more important one takes the slot from 4 s to 5 s."""
+    slots = {**SLOT, "queue": "priority", "preempt": mode}
+    fleets = [
+        {"name": "low", "count": 1, "priority": 0, "steps": [task(**rest)]},
+        {"name": "high", "arrivals": at(4), "priority": 1, "steps": [task("1s")]},
+    ]
+    data = scenario(until=None, constraints=[slots], fleets=fleets, incidents=[{**bad, "scope": "fleet:low"}])
+    return [" ".join(line.split()[::3]) for line in told(run(data)) if "Finished low" in line]
+
+
+def test_what_was_pre_empted_is_as_long_as_it_is_when_it_begins_again() -> None:
+    """Half of its 8 s are done at 4 s, which is half of its own 4 s. What it is to do again is not slowed twice."""
+    new = incident(at=0, slow=2, applies_to="new")
+    assert preempted("resume", new) == ["4 preempted", "9 succeeded"]
+    assert preempted("restart", new) == ["4 preempted", "13 succeeded"]
+    over = {**new, "lasts": "3s"}
+    assert preempted("resume", over) == ["4 preempted", "7 succeeded"]
+    assert preempted("restart", over) == ["4 preempted", "9 succeeded"]
+
+
+def test_what_was_pre_empted_fails_where_it_begins_again_while_it_lasts() -> None:
+    fail = incident(at=0, fail=1.0, slow=2)
+    for mode, end in (("resume", 9), ("restart", 13)):
+        assert preempted(mode, fail) == ["4 preempted", f"{end} failed"]
+    assert preempted("resume", {**fail, "lasts": "3s"}) == ["4 preempted", "6.5 succeeded"]
+    assert preempted("restart", {**fail, "lasts": "3s"}) == ["4 preempted", "9 succeeded"]
+
+
+def test_who_is_pre_empted_as_it_times_out_is_pre_empted() -> None:
+    """It has had its 3 s at 3 s, when two slots are free for what wants both; it has no time left afterwards."""
+    slots = {**SLOT, "limit": 2, "queue": "priority", "preempt": "resume"}
+    fleets = [
+        {"name": "low", "count": 1, "priority": 0, "steps": [task(timeout="3s")]},
+        {"name": "mid", "count": 1, "priority": 2, "steps": [task("3s")]},
+        {"name": "high", "arrivals": at(2), "priority": 1, "steps": [task("1s", needs={"slot": 2})]},
+    ]
+    slow = incident(at=0, slow=2, scope="fleet:low")
+    log = told(run(scenario(until=None, constraints=[slots], fleets=fleets, incidents=[slow])))
+    assert [" ".join(line.split()[::3]) for line in log if "Finished low" in line] == ["3 preempted", "4 timed_out"]
+
+
 def test_what_is_charged_as_it_is_produced_comes_slower() -> None:
     """10 tokens a second: 10 in the first second, 5 in each of the next two, the rest at full speed."""
     tokens = {"id": "tpm", "type": "rate_limit", "rate": "100/s", "counts": "tokens", "charge": "as_produced"}
@@ -133,6 +181,33 @@ def test_what_is_charged_as_it_is_produced_comes_slower() -> None:
         "3 ResourceReleased a_0_t#0 tpm -5",
         "4 TaskFinished a_0_t#0 succeeded",
         "4 ResourceReleased a_0_t#0 tpm -10",
+    ]
+
+
+def test_what_was_to_be_the_last_that_is_produced_may_not_be() -> None:
+    """At 2 s the end is at 3 s; then it is slowed, has done 2.75 s of its work at 3 s, and ends at 3.5 s."""
+    tokens = {"id": "tpm", "type": "rate_limit", "rate": "100/s", "counts": "tokens", "charge": "as_produced"}
+    log = lines(incident(at="2500ms", slow=2), constraints=[tokens], steps=[task("3s", cost={"tokens": 30})])
+    assert [line for line in log if "Released" in line or "TaskF" in line] == [
+        "1 ResourceReleased a_0_t#0 tpm -10",
+        "2 ResourceReleased a_0_t#0 tpm -10",
+        "3 ResourceReleased a_0_t#0 tpm -7",
+        "3.5 TaskFinished a_0_t#0 succeeded",
+        "3.5 ResourceReleased a_0_t#0 tpm -3",
+    ]
+
+
+def test_who_times_out_has_produced_as_much_as_was_done() -> None:
+    """10 tokens in the first second, and then 5 a second until 4 s."""
+    tokens = {"id": "tpm", "type": "rate_limit", "rate": "100/s", "counts": "tokens", "charge": "as_produced"}
+    slow = incident(at="1s", slow=2)
+    log = lines(slow, constraints=[tokens], steps=[task("9s", cost={"tokens": 90}, timeout="3500ms")])
+    assert [line for line in log if "Released" in line or "TaskF" in line] == [
+        "1 ResourceReleased a_0_t#0 tpm -10",
+        "2 ResourceReleased a_0_t#0 tpm -5",
+        "3 ResourceReleased a_0_t#0 tpm -5",
+        "3.5 TaskFinished a_0_t#0 timed_out",
+        "3.5 ResourceReleased a_0_t#0 tpm -2",
     ]
 
 
@@ -204,6 +279,35 @@ def test_an_outage_lets_all_wait_and_is_what_they_wait_for() -> None:
         "13 TaskFinished a_3_t#0 succeeded",
         "13 RunFinished",
     ]
+
+
+def test_who_gives_up_waiting_lets_nobody_pass_an_outage() -> None:
+    steps = [task(patience="1s")]
+    fleets = [
+        {"name": "a", "count": 1, "steps": steps},
+        {"name": "b", "count": 1, "steps": [task()]},
+    ]
+    data = scenario(until=None, fleets=fleets, incidents=[incident(at=0, lasts="3s", block=True)])
+    assert told(run(data)) == [
+        "0 TaskBlocked a_0_t#0 bad 0",
+        "0 TaskBlocked b_0_t#0 bad 1",
+        "1 TaskAbandoned a_0_t#0 bad 1",
+        "1 TaskFinished a_0_t#0 cancelled",
+        "3 ConstraintChanged bad -1",
+        "3 TaskResumed b_0_t#0 bad 3",
+        "3 TaskStarted b_0_t#0 3",
+        "7 TaskFinished b_0_t#0 succeeded",
+        "7 RunFinished",
+    ]
+
+
+def test_every_attempt_has_its_own_luck() -> None:
+    """Each is refused or fails with even odds; after 60 attempts all have come through."""
+    retry = {"max_attempts": 60, "delay": "1s"}
+    for effect in ("refuse", "fail"):
+        log = ends(incident(at=0, **{effect: 0.5}), count=20, steps=[task(retry=retry)])
+        assert sum("succeeded" in line for line in log) == 20
+        assert sum("failed" in line for line in log) > 5
 
 
 def test_attempts_that_begin_while_it_lasts_fail_at_the_end_of_their_work() -> None:
@@ -445,6 +549,20 @@ def test_visits_and_draws_go_on_after_a_crash() -> None:
     assert len(kept) > 15
     assert "cancelled" in " ".join(crashing)
     assert kept.items() <= worked(plain).items()
+
+
+def test_a_restart_draws_as_often_as_it_takes() -> None:
+    """Each step is reached once at most in a life, and there are many lives."""
+    uncertain = {"uniform": ["1s", "1s"]}
+    steps = [{"choose": [{"steps": [{"think": uncertain}, task(uncertain, needs={"slot": {"uniform": [1, 1]}})]}]}]
+    log = lines(
+        count=1,
+        constraints=[{**SLOT, "scope": None}],
+        steps=[*steps, {"think": "9s"}],
+        crash={"uptime": "3s"},
+        until="3000s",
+    )
+    assert len([line for line in log if "succeeded" in line]) == 1000
 
 
 def test_crashes_have_draws_of_their_own() -> None:

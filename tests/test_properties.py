@@ -249,7 +249,10 @@ def scaled(value: Any, factor: int, key: str = "") -> Any:
     return format_duration(parse_duration(value) * factor) if key in times else value
 
 
-NS_VALUES = (Kind.TaskRebound, Kind.TaskResumed, Kind.TaskStarted, Kind.TaskAbandoned, Kind.TaskRetrying)
+NS_VALUES = (
+    *(Kind.TaskRebound, Kind.TaskResumed, Kind.TaskStarted, Kind.TaskAbandoned, Kind.TaskRetrying),
+    Kind.AgentCrashed,
+)
 
 
 @given(scenarios("exact"), st.sampled_from([2, 3, 7, 1000, 86_399]))

@@ -7,14 +7,17 @@ scenarios say something in which nothing is rounded, or nothing is drawn: see `v
 import json
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from invariants import check_all
 from invariants.changes import summed_up
+from invariants.incidents import lasting, met, slows
+from invariants.levels import MICRO
 from invariants.reading import Reading, read
 from strategies import simulate, tasks_of
 from test_properties import NS_VALUES, OTHERS, apart, digest_of, planned, recorded, stepped, worker
@@ -80,6 +83,7 @@ UNSCALED = ("cost", "needs", "reserve", "fork", "count", "depth", "fail", "skip_
 TIMES = (
     "at", "from", "expires", "until", "think", "duration", "value", "stagger", "every", "timeout", "patience", "delay",
     "cap", "deadline", "life", "window", "open_for", "period", "latency", "cooldown", "chunk", "slice", "starvation",
+    "between", "lasts", "uptime", "repair",
 )  # fmt: skip
 
 
@@ -140,16 +144,18 @@ def names_of(reading: Reading) -> Named:
 
 
 def draws_of(log: Log) -> Dict:
-    """Return what each visit drew: whether it was skipped, how long its first attempt worked, and what it cost.
+    """Return what each visit drew: whether it was skipped, how its first attempt worked and ended, and what it cost.
 
-    How long it worked tells the draw where it ended by itself, in its time, with a processor of its own.
+    How long it worked tells the draw where it ended by itself, in its time, with a processor of its own and slowed by
+    nothing; how it ended where no incident may let it fail. What an incident draws is told where it lasts: whether it
+    refuses an attempt, and whether it lets one fail that nothing else does.
     """
     reading = read(log)
     names = names_of(reading)
     started: Dict = {}
     found: Dict = {}
     for row in reading.rows:
-        if row.kind not in (Kind.TaskStarted, Kind.TaskFinished, Kind.TaskSkipped, Kind.ResourceAcquired):
+        if row.kind not in TELLING:
             continue
         step = reading.header.steps[row.step]
         key = (names[row.agent], step.name, row.visit)
@@ -157,14 +163,40 @@ def draws_of(log: Log) -> Dict:
             found[(*key, row.constraint)] = row.value
         elif row.kind == Kind.TaskSkipped and "after" not in reading.policy(row.step):
             found[(*key, "skipped")] = True
+        elif row.kind == Kind.TaskRejected and row.attempt == 0:
+            found |= {(*key, "refused", name): True for name in sharing_out(reading, [row.constraint], "refuse")}
         elif row.kind == Kind.TaskStarted:
             found[(*key, "skipped")] = False
-            started[row.task] = row.time
+            started[row.task] = row
+            if row.attempt == 0:
+                each = sharing_out(reading, lasting(reading)[row.number], "refuse")
+                found |= {(*key, "refused", name): False for name in each}
         elif row.kind == Kind.TaskFinished and row.task in started and row.attempt == 0 and step.kind == "task":
+            start = started[row.task]
             shares = any(reading.shares(number) for number in reading.amounts(row.task))
-            if row.value in (Status.succeeded, Status.failed) and not shares:
-                found[(*key, "worked")] = row.time - started[row.task], row.value
+            if row.value not in (Status.succeeded, Status.failed):
+                continue
+            if not shares and not slows(reading, row):
+                found[(*key, "worked")] = row.time - start.time
+            if not any(met(reading, start).fails):
+                found[(*key, "fails")] = row.value
+            lets_fail = sharing_out(reading, lasting(reading)[start.number], "fail")
+            if (
+                len(lets_fail) == sum(map(bool, met(reading, start).fails)) == 1
+                and not reading.policy(row.step)["fail"]
+            ):
+                found[(*key, "fails", lets_fail[0])] = row.value
     return found
+
+
+TELLING = (Kind.TaskStarted, Kind.TaskFinished, Kind.TaskSkipped, Kind.TaskRejected, Kind.ResourceAcquired)
+
+
+def sharing_out(reading: Reading, numbers: Iterable[int], what: str) -> list[str]:
+    """Return the names of the incidents among some constraints that refuse a share, or let one fail."""
+    entries = (reading.header.constraints[number] for number in numbers)
+    incidents = ((entry.id, entry.settings) for entry in entries if entry.type == "incident")
+    return [name for name, settings in incidents if any(0 < n[what] < MICRO for _, n in settings if n is not None)]
 
 
 def differing(one: Log, other: Log) -> Dict:
@@ -193,6 +225,22 @@ def test_more_agents_and_other_limits_change_no_draw(row: Dict) -> None:
     log = simulate(row)
     assert not differing(log, simulate(grown(row)))
     assert not differing(log, simulate(loosened(row)))
+
+
+def spared(row: Dict) -> Dict:
+    """Return the scenario in which nothing goes wrong."""
+    fleets = [{key: value for key, value in fleet.items() if key != "crash"} for fleet in row["fleets"]]
+    return {key: value for key, value in row.items() if key != "incidents"} | {"fleets": fleets}
+
+
+@half
+@given(rich())
+def test_what_goes_wrong_changes_no_other_draw(row: Dict) -> None:
+    incidents = row.get("incidents", [])
+    assume(incidents or any("crash" in fleet for fleet in row["fleets"]))
+    log = simulate(row)
+    assert not differing(log, simulate(spared(row)))
+    assert not differing(log, simulate({**row, "incidents": incidents[1:]}))
 
 
 def without(log: Log, fleet: str) -> list[tuple[Any, ...]]:

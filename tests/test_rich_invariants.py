@@ -3,6 +3,7 @@
 The builders and edits are those of `test_invariants`; what is said there of the cases holds here.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,11 +17,13 @@ from test_invariants import (
     MS,
     SECOND,
     Edit,
+    both,
     corrupted,
     drop,
     fleet,
     insert,
     limit,
+    moved_up,
     numbers,
     one_row_is_wrong,
     put,
@@ -32,8 +35,8 @@ from test_invariants import (
 )
 from vocabulary import rich
 
-from model.events import Kind
-from model.log import Log
+from model.events import Kind, Status
+from model.log import Header, Log
 
 MICRO = 1_000_000
 ONE_A_SECOND = {"tokens": 1, "period_ns": 1000 * MS, "burst": 1}
@@ -102,6 +105,77 @@ LOCKED = scenario(
 SHARED = scenario(limit(1, queue="processor_sharing"), fleet("a", task(), count=2))
 SPAWNED = scenario(fleet("a", {"spawn": "k"}), {"name": "k", "steps": [task()]})
 
+SHARED_TOO_LONG = scenario(limit(1, queue="processor_sharing"), fleet("a", task(timeout="150ms"), count=2))
+GIVES_UP_RESERVED = scenario(
+    rate("1/s", 2, charge="settle"),
+    limit(1, "slots", on_limit="reject"),
+    fleet("a", task("300ms", acquire=["rate"]), count=2),
+    until="500ms",
+)
+
+
+def troubled(incident: dict[str, Any], *parts: dict[str, Any], until: str | None = None) -> dict[str, Any]:
+    return scenario(*parts, until=until) | {"incidents": [{"id": "bad", **incident}]}
+
+
+def does(**what: Any) -> Edit:
+    """Let the only incident do something else, in the header and as the scenario has it written."""
+
+    def edit(header: Header, rows: list[Row]) -> tuple[Header, list[Row]]:
+        entry = header.constraints[-1]
+        told_as = {key: value if key == "block" else round(value * MICRO) for key, value in what.items()}
+        settings = tuple((at, on if on is None else {**on, **told_as}) for at, on in entry.settings)
+        return replace(header, constraints=(*header.constraints[:-1], replace(entry, settings=settings))), rows
+
+    written = {key: bool(value) if key == "block" else value for key, value in what.items()}
+    return both(edit, told(lambda it: it["incidents"][0].update(written)))
+
+
+def bad(**values: Any) -> Edit:
+    """Change what is written of the only incident."""
+    return told(lambda it: it["incidents"][0].update(values))
+
+
+def crash(**values: Any) -> Edit:
+    return told(lambda it: it["fleets"][0]["crash"].update(values))
+
+
+ALL_SLOW = troubled({"at": "100ms", "lasts": "200ms", "slow": 2}, fleet("a", task("400ms")))
+TOO_SLOW = troubled({"at": "100ms", "slow": 1.5}, fleet("a", task("400ms", timeout="450ms")), until="1s")
+NEW_SLOW = troubled(
+    {"at": "100ms", "lasts": "200ms", "slow": 2, "applies_to": "new"}, fleet("a", {"think": "100ms"}, task("400ms"))
+)
+SLOW_AGAIN = troubled(
+    {"at": 0, "slow": 2, "applies_to": "new", "scope": "fleet:a"},
+    limit(1, queue="priority", preempt="resume"),
+    fleet("a", task("400ms")),
+    fleet("b", task(priority=1), arrivals={"at": ["300ms"]}),
+    until="2s",
+)
+ALL_FAIL = troubled({"at": 0, "lasts": "150ms", "fail": 1.0}, fleet("a", {"fork": 1, "steps": [task()]}))
+THEN_NONE = troubled(
+    {"at": 0, "lasts": "150ms", "fail": 1.0}, fleet("a", {"think": "200ms"}, {"fork": 1, "steps": [task()]})
+)
+ALL_REFUSED = troubled({"at": 0, "lasts": "150ms", "refuse": 1.0}, fleet("a", task()))
+BY_LIMIT = troubled(
+    {"at": "50ms", "lasts": {"uniform": ["10ms", "20ms"]}, "fail": 1.0, "scope": "constraint:s*"},
+    limit(1),
+    fleet("a", task()),
+)
+CRASHES = scenario(
+    fleet("a", task(), {"think": "1s"}, crash={"uptime": "150ms", "repair": "50ms"}),
+    fleet("b", task("150ms")),
+    until="500ms",
+)
+CRASHES_WORKING = scenario(
+    fleet("a", task("1s"), task(name="next"), crash={"uptime": "150ms", "repair": "50ms"}), until="210ms"
+)
+CRASHES_TRYING = scenario(
+    fleet("a", task(fail=1.0, retry=RETRY), crash={"uptime": "150ms", "repair": "50ms"}), until="210ms"
+)
+DOWN, UP = (Kind.AgentCrashed, {"time": 150 * MS}), (Kind.AgentRestarted, {"time": 200 * MS})
+
+
 CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
     # What can be held, and what is counted over time.
     ("less of the resource", SHARED_MEMORY, numbers(0, 0, {"capacity": MICRO}, {"capacity": 1}), {"usage"}),
@@ -155,6 +229,59 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
     ("nobody told of the deadlock", LOCKED, drop(Kind.DeadlockDetected, value=2), {"deadlock"}),
     ("caught twice", LOCKED, insert(Kind.DeadlockDetected, {"value": 0}), {"deadlock"}),
     ("it waits for something else", LOCKED, put(Kind.DeadlockDetected, {"value": 0}, constraint=0), {"deadlock"}),
+    # What goes wrong.
+    ("a shared processor takes longer", SHARED_TOO_LONG, rewritten(timeout="140ms"), {"sharing"}),
+    (
+        "not all is handed back of what was reserved",
+        GIVES_UP_RESERVED,
+        put(Kind.ResourceReleased, {"agent": 1}, value=0),
+        {"lifecycle"},
+    ),
+    ("slowed work is longer", ALL_SLOW, rewritten(duration="390ms"), {"incidents"}),
+    ("slowed work is slower", ALL_SLOW, does(slow=2.5), {"incidents"}),
+    ("it times out later", TOO_SLOW, rewritten(timeout="440ms"), {"incidents"}),
+    ("it would have been done in time", TOO_SLOW, does(slow=1.1), {"incidents"}),
+    ("new work is longer", NEW_SLOW, does(slow=1.5), {"incidents"}),
+    ("all work is slower, not new work alone", NEW_SLOW, both(does(new=0), bad(applies_to="all")), {"incidents"}),
+    ("what was pre-empted is shorter", SLOW_AGAIN, rewritten(duration="390ms"), {"incidents"}),
+    ("it succeeds where all fail", ALL_FAIL, put(Kind.TaskFinished, {}, value=Status.succeeded), {"incidents"}),
+    ("it fails where nothing does", THEN_NONE, put(Kind.TaskFinished, {}, value=Status.failed), {"incidents"}),
+    ("it is let in where all wait", ALL_FAIL, does(block=1), {"incidents"}),
+    ("it is let in where all are refused", ALL_FAIL, does(refuse=1.0), {"incidents"}),
+    ("refused by one that refuses nobody", ALL_REFUSED, does(refuse=0, fail=1.0), {"refusal"}),
+    ("it says when to come again", ALL_REFUSED, bad(retry_after="300ms"), {"values"}),
+    ("it lasts longer", ALL_FAIL, bad(lasts="160ms"), {"declared"}),
+    ("it comes earlier", BY_LIMIT, bad(at="40ms"), {"declared"}),
+    ("it hits others", BY_LIMIT, bad(scope="constraint:t*"), {"declared"}),
+    ("it is over twice", ALL_FAIL, insert(Kind.ConstraintChanged, {}), {"changes"}),
+    ("it crashes later", CRASHES, crash(uptime="160ms"), {"crashes"}),
+    ("its fleet does not crash", CRASHES, told(lambda it: it["fleets"][0].pop("crash")), {"crashes"}),
+    ("the repair takes longer", CRASHES, crash(repair="60ms"), {"crashes"}),
+    ("it is up before the repair is over", CRASHES, put(*DOWN, value=60 * MS), {"crashes"}),
+    (
+        "it never crashes again",
+        CRASHES,
+        both(drop(Kind.AgentCrashed, time=350 * MS), drop(Kind.AgentRestarted, time=400 * MS)),
+        {"crashes", "services"},
+    ),
+    ("it crashes twice", CRASHES, insert(*DOWN), {"crashes"}),
+    ("it is up twice", CRASHES, insert(*UP), {"crashes", "services"}),
+    ("a completion before a crash", CRASHES, moved_up(Kind.TaskFinished, SECOND, DOWN), {"order"}),
+    ("a restart has a value", CRASHES, put(*UP, value=1), {"order"}),
+    # It is open still when the next begins.
+    ("what it worked on is open", CRASHES_WORKING, drop(Kind.TaskFinished), {"lifecycle"}),
+    (
+        "it does not begin with its first step",
+        CRASHES_WORKING,
+        put(Kind.TaskStarted, {"visit": 1}, step=1, visit=0),
+        {"crashes", "services"},
+    ),
+    (
+        "it goes on with what it did before",
+        CRASHES_TRYING,
+        put(Kind.TaskStarted, {"visit": 1}, visit=0, attempt=1),
+        {"crashes"},
+    ),
     ("the end of an agent has a value", SPAWNED, put(Kind.AgentFinished, SECOND, value=1), {"order"}),
 ]
 

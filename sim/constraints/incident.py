@@ -7,7 +7,9 @@ Rules:
 2. An attempt that begins to work while it is on fails if its draw says so, at the end of its work.
 3. Work that is slowed goes at 1 / `slow` of its speed, with several incidents at the product of theirs. What is left of it
    is kept exactly, as a fraction; a completion is at the next whole ns. Where only new work is slowed it is longer from
-   the start, to the nearest ns, ties to even, and stays so.
+   the start, by the product and to the nearest ns, ties to even, and stays so.
+4. An attempt that goes on with what was pre-empted begins anew, with the draws of the one before: what was longer leaves
+   the same part of what it is by itself, to the nearest ns, ties to even.
 """
 
 from fractions import Fraction
@@ -75,7 +77,8 @@ class Incident(GlobalConstraint):
 
     def leave(self, task: "PolicyTask") -> int:
         """Let a task go before it is done; return the ns of work that were left, rounded up."""
-        return self._working[task].end()
+        work = self._working.get(task)  # None where it has just timed out
+        return task.duration_ns - task.worked_ns if work is None else work.end()
 
     def worked(self, task: "PolicyTask") -> int:
         work = self._working.get(task)

@@ -12,10 +12,12 @@ from . import (
     bucket,
     changes,
     conservation,
+    crashes,
     deadlock,
     declared,
     fifo,
     hearing,
+    incidents,
     ledger,
     lifecycle,
     little,
@@ -52,6 +54,8 @@ RULES = {
         sharing,
         deadlock,
         stall,
+        incidents,
+        crashes,
         declared,
     )
 }

@@ -2,7 +2,8 @@
 
 Changes of one instant come in the order of the constraints. The value sums up the numbers: the limit or the total,
 millionths of a token a second rounded down (held at the largest value that the column takes), 0 while a pause admits
-nobody; -1 while the constraint lets everybody pass. What a constraint becomes by itself is left to the rule `hearing`.
+nobody, or an incident lasts; -1 while the constraint lets everybody pass. What a constraint becomes by itself is left to
+the rule `hearing`.
 """
 
 from model.events import Kind
@@ -59,6 +60,8 @@ def summed_up(kind: str, numbers: dict[str, int] | None) -> int:
     names = {"concurrency": "limit", "adaptive": "limit", "resource": "capacity", "quota": "total"}
     if kind in names:
         return numbers[names[kind]]
+    if kind == "incident":
+        return 0
     if kind == "rate_limit":
         return min(numbers["tokens"] * 10**6 * 10**9 // numbers["period_ns"], 2**63 - 1)
     return 0 if numbers.get("paused") else -1

@@ -247,6 +247,23 @@ class Switch(Level):
         return "not in force" if self.numbers is None else "paused" if self.numbers["paused"] else "not paused"
 
 
+class Trouble(Level):
+    """An incident: nobody passes while it blocks, or refuses everybody."""
+
+    def free(self, now: int) -> int | None:
+        if self.numbers is None:
+            return None
+        return -1 if self.numbers["block"] or self.numbers["refuse"] == MICRO else None
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether it refuses a share, of which the log does not tell the draws."""
+        return self.numbers is not None and 0 < self.numbers["refuse"] < MICRO
+
+    def room(self, now: int) -> str:
+        return "it is over" if self.numbers is None else "it lasts"
+
+
 class Breaker(Level):
     """Closed, open since a time, or half-open with so many probes left: as the rows say."""
 
@@ -296,6 +313,7 @@ def level_of(kind: str, algorithm: str, queue: str, numbers: Numbers | None) -> 
         "rate_limit": windows.get(algorithm, Bucket),
         "circuit_breaker": Breaker,
         "pause": Switch,
+        "incident": Trouble,
     }
     return types[kind](numbers)
 

@@ -19,8 +19,8 @@ Finished`).
   started, with the cost that the scenario says. A visit that is over, or waits, or backs off and is not to keep its slots
   meanwhile, holds nothing after the instant.
 - A task that was refused ends as failed, one that gave up as cancelled.
-- An agent does not finish with a task open; at the end of the log a task may be blocked or running, a hold may have given
-  back what it holds, and an attempt may be still to come.
+- An agent does not finish or crash with a task open; at the end of the log a task may be blocked or running, a hold may
+  have given back what it holds, and an attempt may be still to come.
 
 That a resumed task starts at the same instant is left to the rule `ledger`: the time between is charged to nobody.
 """
@@ -112,7 +112,7 @@ def check(log: Log) -> list[str]:
     single = one_at_a_time(reading)
     for _, rows in reading.instants():
         for row in rows:
-            if row.kind == Kind.AgentFinished:
+            if row.kind in (Kind.AgentFinished, Kind.AgentCrashed):
                 found += [
                     reading.say(RULE, row, f"its task {reading.who(life.task)} is {life.at}")
                     for life in lives.values()
@@ -260,6 +260,11 @@ def _starts(reading: Reading, replay: Replay, row: Row) -> list[str]:
 def _returned(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
     """What is given back is what is held, or settles what was reserved, at each attempt alike."""
     name, visit = reading.constraint(row.constraint), row.task.whole
+    if reading.rule_of(row.constraint, "charge") == "settle" and not life.started:
+        taken = life.costs.get(row.constraint)  # all of it, as the rest was refused
+        return (
+            [] if taken == row.value else [reading.say(RULE, row, f"it hands back {row.value} of {name}; not {taken}")]
+        )
     if not reading.settles(row.step, row.constraint):
         held = replay.holding.get(visit, {})
         if held.get(row.constraint) != row.value:

@@ -6,9 +6,10 @@
   one without at the time of its last event.
 - An agent starts once, does nothing before that, finishes at most once, and does nothing after that.
 - Agents of a fleet start in the order of their numbers. One that is spawned has its parent for a value, which is there.
-- Within an instant control comes first (a change of a constraint that is not one by itself, and what it lets happen), and
-  what began before the instant ends before anybody arrives who is not spawned. (A hold ends when what it is held for does,
-  and what is called off or pre-empted ends at any time.) More cannot be told without knowing how a request came about.
+- Within an instant control comes first (a change of a constraint that is not one by itself, a crash or a restart of an
+  agent that was there before, and what they let happen), and what began before the instant ends before anybody arrives who
+  is not spawned. (A hold ends when what it is held for does, and what is called off or pre-empted ends at any time.) More
+  cannot be told without knowing how a request came about.
 """
 
 from itertools import pairwise
@@ -19,6 +20,7 @@ from model.log import Log
 from .reading import Reading, Row, read
 
 RULE = "order"
+WITHOUT_VALUE = (Kind.RunStarted, Kind.AgentStarted, Kind.AgentFinished, Kind.AgentRestarted)
 
 
 def check(log: Log) -> list[str]:
@@ -55,7 +57,7 @@ def _ends(reading: Reading) -> list[str]:
     found += [
         reading.say(RULE, row, f"the value is {row.value}; it has to be 0")
         for row in reading.rows
-        if row.kind in (Kind.RunStarted, Kind.AgentStarted, Kind.AgentFinished)
+        if row.kind in WITHOUT_VALUE
         and row.value != 0
         and not (row.kind == Kind.AgentStarted and row.agent in reading.parents)
     ]
@@ -91,9 +93,10 @@ def _agents(reading: Reading) -> list[str]:
 
 
 def _ranks(reading: Reading, instant: list[Row]) -> list[str]:
-    """Completions of what ran before, then arrivals; changes of constraints before both."""
+    """Completions of what ran before, then arrivals; changes of constraints and crashes before both."""
     found = []
     begun = {row.task for row in instant if row.kind in (Kind.TaskStarted, Kind.TaskRejected, Kind.TaskAbandoned)}
+    new = {row.agent for row in instant if row.kind == Kind.AgentStarted}
     held = {number for number, step in enumerate(reading.header.steps) if step.kind == "hold"}
     completed: Row | None = None
     arrived: Row | None = None
@@ -105,8 +108,10 @@ def _ranks(reading: Reading, instant: list[Row]) -> list[str]:
             completed = completed or row
             if arrived is not None:
                 found.append(reading.say(RULE, row, f"a completion after the arrival at event {arrived.number}"))
-        if row.kind == Kind.ConstraintChanged and not reading.hears(row.constraint):
-            late = completed or arrived
-            if late is not None:
-                found.append(reading.say(RULE, row, f"a change of a constraint after event {late.number}"))
+        changes = row.kind == Kind.ConstraintChanged and not reading.hears(row.constraint)
+        stops = row.kind in (Kind.AgentCrashed, Kind.AgentRestarted) and row.agent not in new
+        late = completed or arrived
+        if late is not None and (changes or stops):
+            what = "a change of a constraint" if changes else "a crash or a restart"
+            found.append(reading.say(RULE, row, f"{what} after event {late.number}"))
     return found

@@ -33,7 +33,7 @@ class Work(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The constraints, and the tasks and holds by the number of their step, as they are written."""
+    """The constraints and incidents, and the tasks and holds by the number of their step, as they are written."""
 
     constraints: list[Step]
     steps: dict[int, Step]
@@ -184,12 +184,28 @@ def size(steps: list[Step]) -> int:
 def written(header: Header) -> Written:
     """Return the constraints and tasks of the scenario; without one, or with another, nothing is said of any."""
     steps: dict[int, Step] = {}
-    rows = header.scenario.get("constraints", [])
+    rows = limits(header.scenario)
     first = 0
     for fleet in header.scenario.get("fleets", []):
         steps |= tasks(fleet["steps"], first)
         first += size(fleet["steps"])
     return Written(rows if len(rows) == len(header.constraints) else [{}] * len(header.constraints), steps)
+
+
+def limits(scenario: Step) -> list[Step]:
+    """Return the constraints as they are written, and after them the incidents as the constraints that they are."""
+    return [*scenario.get("constraints", []), *map(_as_constraint, scenario.get("incidents", []))]
+
+
+def _as_constraint(incident: Step) -> Step:
+    refuses = incident.get("refuse", 0) > 0
+    return {
+        "id": incident["id"],
+        "type": "incident",
+        "scope": incident.get("scope", "global"),
+        "on_limit": "reject" if refuses else "block",
+        "retry_after": incident.get("retry_after") or "none",
+    }
 
 
 def followed(fleet: Step) -> bool:

@@ -79,7 +79,7 @@ TASK_KINDS = frozenset(
         Kind.ResourceReleased,
     }
 )
-AGENT_KINDS = frozenset({Kind.AgentStarted, Kind.AgentFinished})
+AGENT_KINDS = frozenset({Kind.AgentStarted, Kind.AgentFinished, Kind.AgentCrashed, Kind.AgentRestarted})
 CONSTRAINT_KINDS = frozenset({Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected}) | {
     Kind.TaskAbandoned,
     Kind.ResourceAcquired,

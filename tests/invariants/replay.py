@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from model.events import Kind, Status
 from model.units import parse_duration
 
-from .levels import Breaker, Slots, capacity, level_of
+from .levels import Breaker, Slots, Trouble, capacity, level_of
 from .program import constant
 from .reading import Amounts, Reading, Row, Task, Visit
 
@@ -215,7 +215,8 @@ class Replay:
 
     def _give(self, row: Row) -> None:
         visit, number = row.task.whole, row.constraint
-        if self.reading.settles(row.step, number):
+        undone = self.reading.rule_of(number, "charge") == "settle"  # where it was refused the rest
+        if undone or self.reading.settles(row.step, number):
             if row.task not in self.running:  # before that it is a part of what is produced
                 self.owing.get(visit, set()).discard(number)
             since = self.taken.get(row.task, {}).get(number, row.time)
@@ -323,8 +324,11 @@ class Replay:
             return None
         if not self.admits(number, amount):
             return True
+        level = self.levels[number]
+        if isinstance(level, Trouble) and level.may_refuse:
+            return None
         strict = self.reading.rule_of(number, "admission") == "strict"
-        if not strict and not self.levels[number].timed:
+        if not strict and not level.timed:
             return False
         unsure = False
         for waiter in self.waiting_for(number):

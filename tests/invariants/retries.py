@@ -39,6 +39,7 @@ def check(log: Log) -> list[str]:
     single = one_at_a_time(reading)
     backed_off: dict[Visit, int] = {}
     left = _budgets(reading)
+    crashes = {(row.agent, row.time) for row in reading.rows if row.kind == Kind.AgentCrashed}
     for place, row in enumerate(reading.rows):
         retry = reading.policy(row.step).get("retry") if row.step >= 0 else None
         if row.kind == Kind.TaskRejected:
@@ -49,6 +50,8 @@ def check(log: Log) -> list[str]:
                 hopeless[row.task] = True
             elif None in asks.values() or not single[reading.header.steps[row.step].fleet]:
                 hopeless[row.task] = None  # another strand may have stopped the agent, or called this one off
+            elif (row.agent, row.time) in crashes:
+                hopeless[row.task] = None  # before it is told so
         elif row.kind == Kind.TaskFinished:
             hopeless_now = hopeless.get(row.task, False)
             found += _ended(reading, row, retry, place, hopeless_now, row.task in replay.running, left)

@@ -8,6 +8,7 @@
   succeeded agrees with that and with `fail` where that is 0 or 1. One that is refused or gives up takes no time.
 - The next attempt asks at the end of the back-off, or at once after a pre-emption; then it works for what was left, or for
   the whole duration, where all limits of the scenario that pre-empt say the same.
+- An agent that crashed does all that anew from its restart on; what comes at the instant of a crash comes too late.
 - Nothing is overdue at the end: whatever is due by then, that instant included, has happened. A run without `until` goes
   on until nobody has anything left to do but to wait.
 
@@ -15,7 +16,7 @@ Only agents of fleets that do one thing after another are followed: their steps 
 has no limit (`program.followed`). Of others only the start is checked here; `lifecycle` and `retries` know what their tasks
 may do.
 
-Where a time is drawn it may be anything from 0 on.
+Where a time is drawn it may be anything from 0 on. How long that takes which incidents slow is the rule `incidents`.
 """
 
 from typing import Any
@@ -25,6 +26,7 @@ from model.log import Log
 from model.units import parse_duration
 
 from . import program
+from .incidents import met, slows
 from .reading import ASKING_KINDS, Reading, Row, read
 
 RULE = "services"
@@ -32,7 +34,8 @@ ENDS_OF_WAITS = frozenset({Kind.TaskStarted, Kind.TaskRejected, Kind.TaskAbandon
 THINKS_MAX = 1000
 """An agent that thinks so often one after another may do so for ever, and is not followed any further."""
 MILESTONES = ASKING_KINDS | {
-    Kind.AgentStarted, Kind.AgentFinished, Kind.TaskFinished, Kind.TaskRetrying, Kind.TaskAbandoned
+    Kind.AgentStarted, Kind.AgentFinished, Kind.TaskFinished, Kind.TaskRetrying, Kind.TaskAbandoned,
+    Kind.AgentCrashed, Kind.AgentRestarted,
 }  # fmt: skip
 
 
@@ -57,7 +60,8 @@ def check(log: Log) -> list[str]:
         for agent in [*agents, *spawned]:
             rows = by_agent[agent]
             if rows and rows[0].kind == Kind.AgentStarted and program.followed(fleet):
-                found += _Follower(reading, rows).follow(program.walk(fleet["steps"], first_step))
+                for life in _lives(rows):
+                    found += _Follower(reading, life).follow(program.walk(fleet["steps"], first_step))
         first_step += program.size(fleet["steps"])
     return found
 
@@ -81,6 +85,24 @@ def _starts(reading: Reading, fleet: dict[str, Any], agents: list[list[Row]]) ->
     return found
 
 
+def _lives(rows: list[Row]) -> list[list[Row]]:
+    """Return what an agent does from its start and from each restart on, up to the crash, without what that calls off."""
+    lives: list[list[Row]] = [[]]
+    for row in rows:
+        if row.kind == Kind.AgentRestarted:
+            lives.append([])
+        if row.kind == Kind.AgentCrashed:
+            while lives[-1] and _is_called_off(lives[-1][-1], row):
+                lives[-1].pop()
+        lives[-1].append(row)
+    return lives
+
+
+def _is_called_off(row: Row, crash: Row) -> bool:
+    ends = row.kind == Kind.TaskAbandoned or (row.kind == Kind.TaskFinished and row.value == Status.cancelled)
+    return ends and row.time == crash.time
+
+
 class _Differs(Exception):
     """What differs first: all after it would differ. Without a text the agent is not to be followed any further."""
 
@@ -90,7 +112,9 @@ class _Follower:
 
     def __init__(self, reading: Reading, rows: list[Row]) -> None:
         self._reading = reading
-        self._rows = rows
+        crashed = [row for row in rows if row.kind == Kind.AgentCrashed]  # once, but for other rules
+        self._crash = crashed[0].time if crashed else None
+        self._rows = [row for row in rows if row.kind != Kind.AgentCrashed]
         self._at = 1  # the next row
         self._ready = rows[0].time  # when the agent is ready for what comes next, at the earliest
         self._exact = True
@@ -127,10 +151,11 @@ class _Follower:
         if self._at == len(self._rows):
             # Nothing more is known of it: that is right only where the rest comes after the end, or may do so.
             reading = self._reading
-            if reading.header.until_ns is not None and (self._ready > reading.end or not self._exact):
+            last = reading.end if self._crash is None else self._crash - 1
+            if reading.header.until_ns is not None and (self._ready > last or not self._exact):
                 raise _Differs(None)
             raise _Differs(
-                reading.say(RULE, self._rows[-1], f"the last row of the agent; by {reading.end} ns it has to {due}")
+                reading.say(RULE, self._rows[-1], f"the last row of the agent; by {last} ns it has to {due}")
             )
         row = self._rows[self._at]
         in_time = row.time == self._ready if self._exact else row.time >= self._ready
@@ -162,7 +187,12 @@ class _Follower:
                 left = self._length(do.task)
             elif ends.value == Status.preempted and self._modes != {"fail"}:
                 shared = any(self._reading.shares(number) for number in self._reading.amounts(ends.task))
-                if shared or len(self._modes) != 1 or isinstance(do.task["duration"], dict):
+                if (
+                    shared
+                    or slows(self._reading, asks)
+                    or len(self._modes) != 1
+                    or isinstance(do.task["duration"], dict)
+                ):
                     left = None
                 elif self._modes == {"resume"} and left is not None and begins is not None:
                     left -= ends.time - begins.time
@@ -194,14 +224,18 @@ class _Follower:
         timeout = None if task.get("timeout") is None else parse_duration(task["timeout"])
         in_time = None if ns is None else timeout is None or ns <= timeout
         length = None if ns is None else ns if in_time or timeout is None else timeout
-        if any(self._reading.shares(number) for number in self._reading.amounts(asks.task)):
-            length = timeout = None  # how long that takes depends on who shares the processor: the rule `sharing`
+        shared = any(self._reading.shares(number) for number in self._reading.amounts(asks.task))
+        if shared or slows(self._reading, asks):  # how long that takes is a part of `sharing` and `incidents`
+            length = timeout = None
+            in_time = False if in_time is False else None
         self._ready, self._exact = begins.time + (0 if cut else length or 0), length is not None and not cut
         ends = self._next({Kind.TaskFinished}, f"end {self._reading.who(asks.task)}")
         longest = timeout if length is None else length
         if longest is not None and ends.time - begins.time > longest:
             raise _Differs(self._reading.say(RULE, ends, f"it works {ends.time - begins.time} ns; at most {longest}"))
         allowed = {Status.preempted} if cut else self._statuses(task, asks.attempt, in_time)
+        if any(met(self._reading, begins).fails) and allowed & {Status.succeeded}:
+            allowed |= {Status.failed}
         if self._again(asks):
             allowed |= {Status.succeeded, Status.failed, Status.timed_out}
         if ends.value in list(Status) and ends.value not in allowed:  # another status is reported by `lifecycle`

@@ -2,10 +2,12 @@
 
 While no more work than there are servers each attains a nanosecond of work in a nanosecond, else `limit` / number of one.
 What each has attained is summed up in exact fractions between the rows. An attempt whose duration is constant, that ends by
-itself and was not resumed, ends at the first whole nanosecond at which it has attained its duration, or its timeout if that
-is shorter. The engine counts in 2**-32 ns, rounded down at each change, so that it may be `LATE_MAX` later.
+itself and was not resumed, ends at the first whole nanosecond at which it has attained its duration, or so long after its
+start as its timeout says, if it has not attained it by then. The engine counts in 2**-32 ns, rounded down at each change,
+so that it may be `LATE_MAX` later.
 
-A hold takes part in no work. What is not in force gives each full speed.
+What incidents make longer from the start is so much more work. A hold takes part in no work. What is not in force gives
+each full speed.
 """
 
 from fractions import Fraction
@@ -14,6 +16,7 @@ from model.events import Kind, Status
 from model.log import Log
 from model.units import parse_duration
 
+from .incidents import met
 from .program import constant
 from .reading import Reading, Row, Task, read
 from .replay import Replay
@@ -32,6 +35,7 @@ def check(log: Log) -> list[str]:
 def _shared(reading: Reading, number: int) -> list[str]:
     replay = Replay(reading)
     attained: dict[Task, Fraction] = {}
+    starts: dict[Task, Row] = {}
     found: list[str] = []
     for row in reading.rows:
         numbers = replay.numbers[number]
@@ -44,21 +48,27 @@ def _shared(reading: Reading, number: int) -> list[str]:
         if row.kind == Kind.TaskStarted and number in reading.amounts(row.task):
             if reading.header.steps[row.step].kind == "task":
                 attained[row.task] = Fraction(0)
+                starts[row.task] = row
         elif governed and row.task in attained:
-            found += _ends(reading, replay, row, attained.pop(row.task), speed)
+            found += _ends(reading, replay, row, attained.pop(row.task), speed, starts[row.task])
         replay.apply(row)
     return found
 
 
-def _ends(reading: Reading, replay: Replay, row: Row, attained: Fraction, speed: Fraction) -> list[str]:
+def _ends(reading: Reading, replay: Replay, row: Row, attained: Fraction, speed: Fraction, start: Row) -> list[str]:
     written = reading.policy(row.step)
     work = constant(written["duration"]) if written else None
     if work is None or row.value not in (Status.succeeded, Status.failed, Status.timed_out):
         return []
     if row.task.whole in replay.preempted:
         return []
-    if written.get("timeout") is not None:
-        work = min(work, parse_duration(written["timeout"]))
-    if not work <= attained < work + LATE_MAX + speed:
+    work = round(work * met(reading, start).slowness)
+    timeout = written.get("timeout")
+    if row.value == Status.timed_out:
+        fits = timeout is not None and row.time == start.time + parse_duration(timeout) and attained < work + LATE_MAX
+    else:
+        fits = work <= attained < work + LATE_MAX + speed
+        fits = fits and (timeout is None or row.time <= start.time + parse_duration(timeout))
+    if not fits:
         return [reading.say(RULE, row, f"it has attained {float(attained)} ns of work, and is to have {work}")]
     return []

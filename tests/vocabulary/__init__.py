@@ -1,12 +1,13 @@
 """Hypothesis strategies for scenarios over the whole vocabulary that `docs/scenario.md` describes.
 
 `rich(draws)` draws a scenario; the modules draw its parts: `limits` the constraints, `asking` what a task asks for and its
-policy, `steps` what an agent goes through, `whole` the fleets and the rest. `draws` says what may be random, as in
-`strategies`:
+policy, `steps` what an agent goes through, `troubles` what goes wrong, `whole` the fleets and the rest. `draws` says what
+may be random, as in `strategies`:
 
 - "any": everything.
 - "exact": nothing that is rounded on its way to a whole number of nanoseconds: so no jitter, no shared processor, no factor
-  that is not whole, and durations that are constants or mixtures of constants. Amounts and chances are drawn freely.
+  that is not whole, no work that goes slower for a while, and durations that are constants or mixtures of constants.
+  Amounts and chances are drawn freely.
 - "none": nothing is drawn, so that the names of the variables do not matter: no chance is between 0 and 1.
 
 Rules:

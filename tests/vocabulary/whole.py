@@ -9,6 +9,7 @@ from strategies import FLEET_NAMES, TENANTS, grid
 from .common import CHILDREN, Dict, Draws, durations, optional, seldom, times
 from .limits import constraints
 from .steps import Context, steps
+from .troubles import crashes, incidents
 
 FLEETS = (*FLEET_NAMES, *CHILDREN)
 AGENTS_MAX = 4
@@ -29,6 +30,8 @@ def rich(draw: DrawFn, draws: Draws = "any", wild: bool = False) -> Dict:
         optional(draw, fleet, 3, priority=st.integers(0, 2), weight=st.integers(1, 3))
         optional(draw, fleet, 6, life=durations(draws, 1, 9))
         optional(draw, fleet, 3, starvation=times(0, 4))
+        if ends:
+            optional(draw, fleet, 6, crash=crashes(draws))
     rows = draw(constraints(fleets, draws, ends))
     for fleet in fleets:
         own = fleet["name"] if fleet["name"] in children else None
@@ -44,6 +47,9 @@ def rich(draw: DrawFn, draws: Draws = "any", wild: bool = False) -> Dict:
     spawned = _spawned(fleets)
     fleets = [fleet for fleet in fleets if fleet["name"] in spawned or fleet["name"] not in CHILDREN]
     scenario: Dict = {"name": "rich", "seed": draw(st.integers(0, 3)), "constraints": rows, "fleets": fleets}
+    wrong = draw(incidents(fleets, rows, draws, ends))
+    if wrong:
+        scenario["incidents"] = wrong
     if seldom(draw, 2):
         scenario["tenants"] = {"red": {"weight": draw(st.integers(1, 3))}, "blue": {}}
         optional(draw, scenario["tenants"]["red"], 2, starvation=times(0, 4))
