@@ -420,11 +420,13 @@ def test_what_begins_as_the_run_ends_begins() -> None:
 
 def test_a_visit_that_is_skipped_leaves_its_luck_to_nobody() -> None:
     def refused(**rest: Any) -> set[str]:
-        steps = [{"repeat": 40, "steps": [task("1s", **rest)]}]
-        return {line.split()[2] for line in lines(incident(at=0, refuse=0.5), steps=steps) if "Rejected" in line}
+        graph = [{"task": "before", "duration": "1s", **rest}, task("1s", after=["before"])]
+        steps = [{"repeat": 40, "steps": [{"graph": graph}]}]
+        log = lines(incident(at=0, refuse=0.5, scope="task:*_t"), steps=steps)
+        return {line.split()[2] for line in log if "Rejected" in line}
 
-    assert 5 < len(refused(skip_if=0.5)) < len(refused())
-    assert refused(skip_if=0.5) < refused()
+    assert 5 < len(refused(fail=0.5)) < len(refused())
+    assert refused(fail=0.5) < refused()
 
 
 def test_an_incident_leaves_all_other_draws_alone() -> None:
