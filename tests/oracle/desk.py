@@ -260,7 +260,7 @@ class Desk:
             self._preempted.append((victims, freed))
 
     def settle(self) -> None:
-        """Let those who were pre-empted go on, when the one that took their slots has started; then others are tried."""
+        """Let those who were pre-empted go on, when who took their slots has started or waits for more; then try others."""
         pending, self._preempted = self._preempted, []
         for victims, _ in pending:
             for victim in victims:
