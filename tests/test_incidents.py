@@ -489,6 +489,13 @@ def test_a_crash_comes_before_all_else_at_its_instant() -> None:
     ]
 
 
+def test_what_is_known_before_the_run_changes_before_a_crash_of_that_instant() -> None:
+    """However many changes there were before, after the crash was due."""
+    for early in ([], ["1s"]):
+        log = lines(incident(at=[*early, "4s"], lasts="1s", fail=1.0), crash={"uptime": "4s"}, count=1, until="4s")
+        assert log[2 * len(early) + 1 :][:2] == ["4 ConstraintChanged bad 0", "4 TaskFinished a_0_t#0 cancelled"]
+
+
 def test_who_crashes_while_he_waits_leaves_the_queue() -> None:
     log = lines(constraints=[SLOT], count=2, crash={"uptime": "3s", "repair": "10s"}, until="3s")
     assert log == [
