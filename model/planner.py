@@ -534,7 +534,7 @@ class _FleetPlanner:
         )
 
     def _exposure(self, row: Incident, number: int, name: str, task: Task | Hold, visits: int | None) -> Exposure:
-        """Return what an incident may do to a task; what is held does not fail."""
+        """Return what an incident may do to a task."""
 
         def chance(what: str, probability: float) -> Chance | None:
             if not probability:
@@ -543,8 +543,7 @@ class _FleetPlanner:
             first = self._bits(f"{name}/incidents/{row.id}/{what}", visits)
             return Chance(first, again, _thresholds([probability]))
 
-        fails = row.fail if isinstance(task, Task) else 0.0
-        return Exposure(number, chance("refuse", row.refuse), chance("fail", fails))
+        return Exposure(number, chance("refuse", row.refuse), chance("fail", row.fail))
 
     def _again(self, task: Task | Hold, what: str) -> Quantity:
         """Return the duration of attempts that are not the first."""

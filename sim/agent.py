@@ -8,8 +8,8 @@ Rules:
 2. The n-th visit to a step takes the n-th draw of the step's variables, whenever it happens.
 3. What asks after a completion asks at the rank of requests, when all completions of its instant are over.
 4. A strand is called off from outside only: its events then find nobody to wake. All its tasks have a policy.
-5. An agent that crashes is called off as one whose life is over, first among what happens at that instant. When it is
-   repaired it begins with the first step, with a strand of its own; its visits and draws go on.
+5. An agent that crashes is called off as one whose life is over, first among what happens at that instant but for changes
+   of constraints. When it is repaired it begins with the first step, with a strand of its own; its visits and draws go on.
 """
 
 from collections.abc import Callable, Generator

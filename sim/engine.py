@@ -42,7 +42,7 @@ from model.plan import (
 from model.streams import Stream
 from sim.agent import Agent
 from sim.budget import Budget
-from sim.environment import CONTROL, END, FOREVER, REQUEST, Endless, Environment
+from sim.environment import CHANGE, END, FOREVER, REQUEST, Endless, Environment
 from sim.fleet import Fleet
 from sim.manager import ConstraintManager
 from sim.recorder import NOBODY, Recorder, Sink, code, who
@@ -147,7 +147,7 @@ class Engine:
     def interrupt(self) -> None:
         """Stop the run before its next event. May be called from a signal handler."""
         self._interrupted = True
-        self.env.at(self.env._now, CONTROL - 1).callbacks.append(StopSimulation.callback)
+        self.env.at(self.env._now, CHANGE - 1).callbacks.append(StopSimulation.callback)
 
     def _advance(self, observer: Observer | None) -> None:
         records, instant, events = 0, -1, 0
@@ -185,7 +185,7 @@ class Engine:
 
     def _control(self) -> Generator[Event, Any, None]:
         for time_ns, changes in groupby(self._plan.changes, key=attrgetter("time_ns")):
-            yield self.env.at(time_ns, CONTROL)
+            yield self.env.at(time_ns, CHANGE)
             self._manager.change(list(changes))
 
     def _fleets(self) -> list[Fleet]:

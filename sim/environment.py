@@ -16,7 +16,8 @@ from typing import Any
 import simpy
 from simpy.events import Event
 
-CONTROL = 0  # scheduled changes of constraints, expiries
+CHANGE = -1  # scheduled changes of constraints, expiries: the part of control that is known before the run
+CONTROL = 0  # an agent crashes, or is up again
 COMPLETION = 1  # a task ends, its holdings are released, waiting tasks are admitted
 REFILL = 2  # a rate limit has earned enough for the next waiting task
 REQUEST = 3  # an arrival or the end of thinking asks for admission

@@ -103,6 +103,7 @@ def test_who_gives_up_or_has_a_limited_life_ends_the_waiting() -> None:
     patient = fleet("x", take("a", {**ask("b"), "patience": "1s"}, after="2s"))
     assert detected([lock("a"), lock("b")], [patient, OPPOSITE[1]]) == []
     assert detected([lock("a"), lock("b")], [{**OPPOSITE[0], "life": "10s"}, OPPOSITE[1]]) == []
+    assert detected([lock("a"), lock("b")], [{**OPPOSITE[0], "crash": {"uptime": "10s"}}, OPPOSITE[1]]) == []
 
 
 def test_a_limit_that_will_be_raised_or_expires_is_no_reason_to_wait_for_good() -> None:

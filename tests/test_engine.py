@@ -12,7 +12,7 @@ from model.events import concatenate
 from model.planner import plan
 from model.scenario import Scenario
 from sim.engine import Engine, Interrupted
-from sim.environment import COMPLETION, CONTROL, DEADLINE, END, REFILL, REQUEST, Environment
+from sim.environment import CHANGE, COMPLETION, CONTROL, DEADLINE, END, REFILL, REQUEST, Environment
 from sim.manager import ConstraintManager
 from tests.runs import scenario
 
@@ -43,12 +43,12 @@ def columns(batches):
 
 def test_events_of_one_instant_come_in_the_order_of_their_ranks():
     env, order = Environment(), []
-    for rank in (END, DEADLINE, REQUEST, REFILL, COMPLETION, CONTROL):
+    for rank in (END, DEADLINE, REQUEST, REFILL, COMPLETION, CONTROL, CHANGE):
         for number in range(2):
             env.at(5, rank).callbacks.append(lambda event, key=(rank, number): order.append(key))
     while env._queue:
         env.step()
-    assert order == [(rank, number) for rank in range(6) for number in range(2)]
+    assert order == [(rank, number) for rank in range(CHANGE, END + 1) for number in range(2)]
 
 
 def test_the_fast_loop_and_stock_steps_give_the_same_events(monkeypatch):

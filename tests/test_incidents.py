@@ -402,6 +402,33 @@ def test_drawn_times_hang_on_the_seed_and_the_id_alone() -> None:
     assert spells(1000, **{**drawn, "lasts": "1ns"})[1][0] == times[1][0]  # the first begins after the same time
 
 
+def test_it_is_on_where_any_of_its_times_would_have_it_on() -> None:
+    lasts = {"lasts": {"uniform": ["0s", "9s"]}}
+    apart = spells(None, at=[f"{1000 * number}s" for number in range(1, 41)], **lasts)[1:]
+    lasted = [after - before for (before, _), (after, _) in zip(apart[::2], apart[1::2], strict=True)]
+    close = spells(None, at=[f"{2 * number}s" for number in range(1, 41)], **lasts)
+    for tenth in range(1000):
+        time = tenth / 10
+        on = any(2 * number <= time < 2 * number + ns for number, ns in enumerate(lasted, 1))
+        assert [is_on for since, is_on in close if since <= time][-1] == on, time
+
+
+def test_what_begins_as_the_run_ends_begins() -> None:
+    assert spells(10, between="10s", lasts="1s") == [(0, False), (10, True), (11, False)]
+    assert spells(10, between="11s", lasts="1s") == [(0, False)]
+
+
+def test_a_visit_that_is_skipped_leaves_its_luck_to_nobody() -> None:
+    def refused(**rest: Any) -> set[str]:
+        graph = [{"task": "before", "duration": "1s", **rest}, task("1s", after=["before"])]
+        steps = [{"repeat": 40, "steps": [{"graph": graph}]}]
+        log = lines(incident(at=0, refuse=0.5, scope="task:*_t"), steps=steps)
+        return {line.split()[2] for line in log if "Rejected" in line}
+
+    assert 5 < len(refused(fail=0.5)) < len(refused())
+    assert refused(fail=0.5) < refused()
+
+
 def test_an_incident_leaves_all_other_draws_alone() -> None:
     steps = [{"repeat": 30, "steps": [task({"exponential": "1s"}, fail=0.2), {"think": {"exponential": "1s"}}]}]
 
@@ -460,6 +487,13 @@ def test_a_crash_comes_before_all_else_at_its_instant() -> None:
         "5 TaskStarted a_0_t#1 0",
         "5 RunFinished",
     ]
+
+
+def test_what_is_known_before_the_run_changes_before_a_crash_of_that_instant() -> None:
+    """However many changes there were before, after the crash was due."""
+    for early in ([], ["1s"]):
+        log = lines(incident(at=[*early, "4s"], lasts="1s", fail=1.0), crash={"uptime": "4s"}, count=1, until="4s")
+        assert log[2 * len(early) + 1 :][:2] == ["4 ConstraintChanged bad 0", "4 TaskFinished a_0_t#0 cancelled"]
 
 
 def test_who_crashes_while_he_waits_leaves_the_queue() -> None:
@@ -521,6 +555,19 @@ def test_a_life_may_end_while_the_agent_is_down() -> None:
     ]
 
 
+def test_who_crashes_as_he_is_repaired_begins_nothing() -> None:
+    assert lines(count=1, crash={"uptime": 0, "repair": "1s"}, until="2s") == [
+        "0 TaskStarted a_0_t#0 0",
+        "0 TaskFinished a_0_t#0 cancelled",
+        "0 AgentCrashed 0 1",
+        "1 AgentRestarted 0",
+        "1 AgentCrashed 0 1",
+        "2 AgentRestarted 0",
+        "2 AgentCrashed 0 1",
+        "2 RunFinished",
+    ]
+
+
 def test_who_is_done_does_not_crash_and_who_spawned_others_leaves_them_to_themselves() -> None:
     assert lines(count=1, crash={"uptime": "5s"}, until="9s")[-2:] == [
         "4 TaskFinished a_0_t#0 succeeded",
@@ -563,6 +610,20 @@ def test_a_restart_draws_as_often_as_it_takes() -> None:
         until="3000s",
     )
     assert len([line for line in log if "succeeded" in line]) == 1000
+
+
+def test_thinking_goes_on_with_the_next_draw_too() -> None:
+    steps = [{"repeat": 100, "steps": [{"think": {"exponential": "1s"}}, task("1s")]}]
+    log = lines(count=1, steps=steps, crash={"uptime": "7s", "repair": "1s"}, until="60s")
+    thought, since = [], 0.0
+    for line in log:
+        time = float(line.split()[0])
+        if "TaskStarted" in line:
+            thought.append(round(time - since, 6))
+        elif "TaskFinished" in line or "Restarted" in line:
+            since = time
+    assert len(thought) > 20
+    assert len(set(thought)) == len(thought)
 
 
 def test_crashes_have_draws_of_their_own() -> None:
@@ -608,3 +669,24 @@ def test_a_scenario_with_incidents_dumps_to_one_that_runs_the_same() -> None:
     again = Scenario.model_validate(data).as_json()
     assert run(again).digest() == run(data).digest()
     assert starts(run(data))
+
+
+def test_an_incident_is_used_while_it_is_on() -> None:
+    """5 of 8 s; a crash is counted."""
+    from sim.summary import Summary
+
+    log = run(
+        scenario(
+            until="8s",
+            count=1,
+            steps=[task("9s")],
+            crash={"uptime": "3s"},
+            incidents=[incident(at=["1s", "6s"], lasts="3s", slow=2)],
+        )
+    )
+    summary = Summary(log.header)
+    for batch in log.batches():
+        summary.feed(batch)
+    result = summary.result()
+    assert result["constraints"]["bad"]["utilisation"] == 5 / 8
+    assert result["crashes"] == 2

@@ -167,6 +167,11 @@ CRASHES = scenario(
     fleet("b", task("150ms")),
     until="500ms",
 )
+CHANGES_AND_CRASHES = scenario(
+    limit(2, changes=[{"at": "150ms", "limit": 3}]),
+    fleet("a", {"think": "1s"}, crash={"uptime": "150ms", "repair": "50ms"}),
+    until="210ms",
+)
 CRASHES_WORKING = scenario(
     fleet("a", task("1s"), task(name="next"), crash={"uptime": "150ms", "repair": "50ms"}), until="210ms"
 )
@@ -266,6 +271,7 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
     ),
     ("it crashes twice", CRASHES, insert(*DOWN), {"crashes"}),
     ("it is up twice", CRASHES, insert(*UP), {"crashes", "services"}),
+    ("a crash before a change", CHANGES_AND_CRASHES, moved_up(*DOWN, (Kind.ConstraintChanged, {})), {"order"}),
     ("a completion before a crash", CRASHES, moved_up(Kind.TaskFinished, SECOND, DOWN), {"order"}),
     ("a restart has a value", CRASHES, put(*UP, value=1), {"order"}),
     # It is open still when the next begins.

@@ -203,3 +203,14 @@ def test_agents_that_were_spawned_have_a_state():
     assert state_at(written, 0).phase.tolist() == [Phase.THINKING]
     assert state_at(written, 0, 3).phase.tolist() == [Phase.THINKING, Phase.ABSENT, Phase.ABSENT]
     assert state_at(written, 1_000_000_000).phase.tolist() == [Phase.THINKING, Phase.RUNNING, Phase.RUNNING]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_agent_that_crashed_is_down_until_it_is_repaired(several):
+    from tests.runs import run, scenario
+
+    task = {"task": "work", "duration": "4s"}
+    steps = [{"fork": 2, "steps": [task]}] if several else [task]
+    written = run(scenario(until="6s", count=1, steps=steps, crash={"uptime": "2s", "repair": "3s"}))
+    phases = [state_at(written, second * S).phase.tolist() for second in (1, 2, 4, 5)]
+    assert phases == [[Phase.RUNNING], [Phase.DOWN], [Phase.DOWN], [Phase.RUNNING]]

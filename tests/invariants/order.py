@@ -6,7 +6,7 @@
   one without at the time of its last event.
 - An agent starts once, does nothing before that, finishes at most once, and does nothing after that.
 - Agents of a fleet start in the order of their numbers. One that is spawned has its parent for a value, which is there.
-- Within an instant control comes first (a change of a constraint that is not one by itself, a crash or a restart of an
+- Within an instant control comes first (a change of a constraint that is not one by itself, then a crash or a restart of an
   agent that was there before, and what they let happen), and what began before the instant ends before anybody arrives who
   is not spawned. (A hold ends when what it is held for does, and what is called off or pre-empted ends at any time.) More
   cannot be told without knowing how a request came about.
@@ -100,6 +100,7 @@ def _ranks(reading: Reading, instant: list[Row]) -> list[str]:
     held = {number for number, step in enumerate(reading.header.steps) if step.kind == "hold"}
     completed: Row | None = None
     arrived: Row | None = None
+    struck: Row | None = None
     for row in instant:
         if row.kind == Kind.AgentStarted and row.step < 0:
             arrived = arrived or row
@@ -110,7 +111,9 @@ def _ranks(reading: Reading, instant: list[Row]) -> list[str]:
                 found.append(reading.say(RULE, row, f"a completion after the arrival at event {arrived.number}"))
         changes = row.kind == Kind.ConstraintChanged and not reading.hears(row.constraint)
         stops = row.kind in (Kind.AgentCrashed, Kind.AgentRestarted) and row.agent not in new
-        late = completed or arrived
+        late = completed or arrived or (struck if changes else None)
+        if stops:
+            struck = struck or row
         if late is not None and (changes or stops):
             what = "a change of a constraint" if changes else "a crash or a restart"
             found.append(reading.say(RULE, row, f"{what} after event {late.number}"))

@@ -231,13 +231,18 @@ class Replay:
         self.ended[row.task.whole] = row.value
         if row.value == Status.preempted:
             self.preempted.add(row.task.whole)
-        if started is None:
-            return
-        if row.value in (Status.cancelled, Status.preempted):
-            for number in self.reading.amounts(row.task):
+        if started is None or row.value in (Status.cancelled, Status.preempted):
+            # A probe that was refused the rest was none, nor is one that is called off.
+            began = None if started is None else self.reading.rows[self.reading.place_of[started]].time
+            taken = (
+                self.taken.get(row.task, {}) if began is None else dict.fromkeys(self.reading.amounts(row.task), began)
+            )
+            for number, since in taken.items():
                 level = self.levels[number]
                 if isinstance(level, Breaker):
-                    level.call_off(self.reading.rows[self.reading.place_of[started]].time)
+                    level.call_off(since)
+        if started is None:
+            return
         if not self.reading.header.steps[row.step].states_all:
             for number, amount in self.holding.pop(row.task.whole, {}).items():
                 self.levels[number].give(amount, row.time, row.time)

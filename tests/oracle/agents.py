@@ -3,7 +3,8 @@
 Rules:
 
 1. Those of a fleet who arrive at one instant arrive together, then the next are scheduled.
-2. An agent is gone after its life, at the rank of deadlines.
+2. An agent is gone after its life, at the rank of deadlines. It crashes, and is up again, at that of control; then it asks
+   at the rank of requests.
 3. The run has stalled when nothing is to come, no more agents come later, and somebody waits.
 4. An agent of which the steps are over is finished at once; whoever waits for it goes on at the rank of requests.
 """
@@ -14,7 +15,7 @@ from model import streams
 from model.events import Ending, Kind
 from model.plan import Plan, SpawnPlan
 
-from .clock import DEADLINE, REQUEST, Clock, Entry
+from .clock import CONTROL, DEADLINE, REQUEST, Clock, Entry
 from .desk import Desk, Row
 from .draws import Draws
 from .queues import Request
@@ -94,6 +95,9 @@ class Agent:
         self._visits: dict[int, int] = {}
         self._root = Strand(self, self.fleet.entry, self._ended)
         self._life: Entry | None = None
+        self._turn: Entry | None = None  # when it crashes, or is up again
+        self._crashes = 0
+        self._down = False
 
     def begin(self) -> None:
         """Start with the first step."""
@@ -102,7 +106,30 @@ class Agent:
         if self.fleet.life is not None:
             ends = self.world.clock.now + self.draws.of_visit(self.fleet.life, 0)
             self._life = self.world.clock.at(ends, DEADLINE, self.stop)
+        self._go_up()
         self._root.go_on()
+
+    def _go_up(self) -> None:
+        if self.fleet.uptime is not None:
+            uptime = self.draws.of_visit(self.fleet.uptime, self._crashes)
+            self._turn = self.world.clock.at(self.world.clock.now + uptime, CONTROL, self._crash)
+
+    def _crash(self) -> None:
+        assert self.fleet.repair is not None
+        self._down = True
+        self._root.call_off()
+        repair = self.draws.of_visit(self.fleet.repair, self._crashes)
+        self._crashes += 1
+        self.world.row(Kind.AgentCrashed, self.number, value=repair)
+        self._turn = self.world.clock.at(self.world.clock.now + repair, CONTROL, self._restart)
+
+    def _restart(self) -> None:
+        self._down = False
+        self.world.row(Kind.AgentRestarted, self.number)
+        self._root = Strand(self, self.fleet.entry, self._ended)
+        self._go_up()
+        root = self._root
+        self.world.clock.at(self.world.clock.now, REQUEST, lambda: None if root.over else root.go_on())
 
     def visit(self, step: int) -> int:
         """Count a visit, over all strands; return how many there were before."""
@@ -112,11 +139,18 @@ class Agent:
 
     def stop(self) -> None:
         """Call everything off."""
-        self._root.call_off()
+        if self._down:
+            self._down = False
+            self._ended("over")
+        else:
+            self._root.call_off()
 
     def _ended(self, _: str) -> None:
-        if self._life is not None:
-            self._life.off = True
+        if self._down:
+            return
+        for entry in (self._life, self._turn):
+            if entry is not None:
+                entry.off = True
         self.world.row(Kind.AgentFinished, self.number)
         self.on_end()
 

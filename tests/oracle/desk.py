@@ -22,6 +22,7 @@ from model.plan import Change, ConstraintPlan, Plan
 
 from .clock import CONTROL, REFILL, Clock, Entry
 from .hearing import Adaptive, Breaker
+from .incidents import Incident, Slowing
 from .limits import Limit, Pause, Slots
 from .queues import Queues, Request
 from .rates import SECOND, Bucket, FirstUse, FixedWindow, Ramp, SlidingWindow
@@ -53,10 +54,8 @@ class Desk:
     """Who is admitted when; `choose` picks the next of those who may be it."""
 
     def __init__(self, plan: Plan, clock: Clock, rows: list[Row], choose: Choice) -> None:
-        self.limits: list[Limit] = [
-            Shared(row, clock) if row.behaviour == "processor_sharing" else _type_of(row)(row)
-            for row in plan.constraints
-        ]
+        self.slowing = Slowing(clock)
+        self.limits: list[Limit] = [self._limit(row, clock) for row in plan.constraints]
         self.running: list[Request] = []
         self._queues = Queues()
         self._clock = clock
@@ -77,6 +76,14 @@ class Desk:
     def is_waited_at(self) -> bool:
         """Whether anybody waits."""
         return bool(self._queues.waiting)
+
+    def _limit(self, row: ConstraintPlan, clock: Clock) -> Limit:
+        match row.behaviour:
+            case "processor_sharing":
+                return Shared(row, clock)
+            case "incident":
+                return Incident(row, self.slowing)
+        return _type_of(row)(row)
 
     def age(self) -> int:
         """Return the age of who asks now: the lower, the earlier it asked."""
@@ -111,11 +118,14 @@ class Desk:
             self.running.remove(request)
 
     def leave(self, request: Request) -> None:
-        """Take one who gives up off the list; those behind it in a strict queue may go ahead then."""
+        """Take one who gives up off the list, and try the others there.
+
+        Those behind it in a strict queue may go ahead then; and time may have brought what they want at this very instant.
+        """
         assert request.waits_for is not None
-        left = self.limits[request.waits_for]
+        left = request.waits_for
         self._queues.remove(request)
-        self.again({left.number} if left.how.strict else set())
+        self.again({left})
 
     def again(self, changed: Iterable[int]) -> None:
         """Try those who wait for limits that changed."""
@@ -198,6 +208,8 @@ class Desk:
     def _refuses(self, limit: Limit, request: Request) -> bool:
         if not limit.admits(request.amount(limit), self._clock.now):
             return True
+        if limit.in_force and limit.number in request.unwanted:
+            return True
         return limit.in_force and self._queues.before(request, limit)
 
     def _fits_there(self, request: Request) -> bool:
@@ -253,7 +265,7 @@ class Desk:
             self._preempted.append((victims, freed))
 
     def settle(self) -> None:
-        """Let those who were pre-empted go on, when the one that took their slots has started; then others are tried."""
+        """Let those who were pre-empted go on, when who took their slots has started or waits for more; then try others."""
         pending, self._preempted = self._preempted, []
         for victims, _ in pending:
             for victim in victims:

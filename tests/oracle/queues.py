@@ -47,6 +47,7 @@ class Request:
     lent: bool = False  # whether it asks again for what it gave back meanwhile: it is not refused then
     loses_to: str | None = None  # what becomes of those whose slots the limit takes that needs them first
     holds: list[tuple[int, int]] = field(default_factory=list)
+    unwanted: set[int] = field(default_factory=set)  # the incidents that refuse it while they are on
 
     @property
     def who(self) -> tuple[int, int, int, int]:

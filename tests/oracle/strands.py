@@ -75,7 +75,6 @@ class Strand:
     def _drive(self, action: Callable[[], None]) -> None:
         try:
             action()
-            self._desk.settle()  # who took slots for a part of what it acquires may wait for the rest now
             if self._doomed:
                 self._way.throw(CalledOff())
         except StopIteration:
@@ -188,16 +187,19 @@ class Strand:
         for request in attempt.parts():
             answer = self._desk.ask(request)
             if answer == WAITS:
+                self._desk.settle()  # those whose slots it took for what it acquired before
                 answer = yield from self._wait(attempt)
             if answer == ABANDONED:
                 return attempt.abandon()
             if answer == REJECTED:
                 status = attempt.reject()
+                self._desk.settle()
                 yield from self.pause(self._clock.now, REQUEST)
                 return status
             attempt.acquire()
             if attempt.asks_for_more and self._desk.trying:
                 entry = self._desk.afterwards(self.go_on)
+                self._desk.settle()
                 try:
                     yield
                 finally:

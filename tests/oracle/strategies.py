@@ -41,6 +41,8 @@ FEATURES = (
     "hear",  # circuit breakers and adaptive limits
     "changes",  # of every kind: replaced, expired, again and again
     "sharing",
+    "incidents",
+    "crash",
     "provider",  # windows from first use and in slices, ramps, caches, what a refusal says
 )
 SMALL = st.sampled_from([1, 2, 1, 3])
@@ -433,6 +435,36 @@ def _discipline(draw: DrawFn, kind: str, features: tuple[str, ...], number: int)
     return row
 
 
+# What goes wrong.
+
+
+@st.composite
+def _incidents(draw: DrawFn, rows: list[Dict], fleets: list[str]) -> list[Dict]:
+    found = []
+    shared = any(row.get("queue") == "processor_sharing" for row in rows)
+    shares = st.sampled_from([0.5, 1.0, 0.3])
+    for number in range(draw(st.integers(1, 2))):
+        scopes = ["global", "global", *(f"fleet:{name}" for name in fleets), "tenant:red", "constraint:c0"]
+        row: Dict = {"id": f"i{number}", "scope": draw(st.sampled_from(scopes))}
+        if draw(st.booleans()):
+            row |= {"slow": draw(st.sampled_from([2, 1.5, 7.3])), "applies_to": draw(st.sampled_from(["all", "new"]))}
+            row["applies_to"] = "new" if shared else row["applies_to"]
+        row |= _optional(draw, {"fail": shares}, one_in=3)
+        row |= draw(
+            st.sampled_from([{"refuse": draw(shares)}, {"block": True}] + [{}] * ("slow" in row or "fail" in row))
+        )
+        if "refuse" in row and draw(st.booleans()):
+            row["retry_after"] = "300ms"
+        if draw(st.integers(0, 2)):
+            at = draw(st.lists(st.integers(0, 12), min_size=1, max_size=3, unique=True))
+            row["at"] = [_ms(time) for time in sorted(at)]
+            row |= _optional(draw, {"lasts": _duration(0, 6)}, one_in=1)
+        else:
+            row |= {"between": draw(_duration(1, 8)), "lasts": draw(_duration(0, 6))}
+        found.append(row)
+    return found
+
+
 # All together.
 
 
@@ -470,10 +502,13 @@ def rich(draw: DrawFn, *features: str) -> Dict:
             fleet |= {"priority": draw(st.integers(0, 2)), "weight": draw(SMALL)}
         if "life" in features and draw(st.booleans()):
             fleet["life"] = draw(_duration(1, 9))
+        if "crash" in features and draw(st.booleans()):
+            fleet["crash"] = {"uptime": draw(_duration(1, 9)), "repair": draw(_duration(0, 5))}
         later = children[children.index(name) + 1 :] if name in children else children
         context = {"rows": rows, "features": features, "fleet": fleet, "children": later, "names": 0}
         fleet["steps"] = draw(_steps(context))
         fleets.append(fleet)
+    troubles = {"incidents": draw(_incidents(rows, closed))} if "incidents" in features else {}
     tenants = {"tenants": {"red": {"weight": 2}, "blue": {}}} if draw(st.booleans()) else {}
     return {
         "name": "rich",
@@ -481,6 +516,7 @@ def rich(draw: DrawFn, *features: str) -> Dict:
         "until": f"{UNTIL_MS}ms",
         "constraints": rows,
         "fleets": fleets,
+        **troubles,
         **tenants,
     }
 

@@ -5,13 +5,13 @@ Rules:
 1. What a visit costs, how patient it is and whether it is skipped is drawn once. Every attempt draws how long it works and
    whether it fails when it asks, the first from the draws of visits, the others from those of retries.
 2. A pre-empted attempt counts like any other. The one after it keeps its age and its fate; what resumes also has no more
-   left of its timeout than the one before had.
+   left of its timeout than the one before had. It meets the incidents anew that are on when it begins, with the same draws.
 3. What is given back is stated after the end of the attempt, and those who waited for it are tried then.
 """
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from math import floor, inf
+from math import floor, inf, prod
 from typing import TYPE_CHECKING, Any
 
 from model.events import Kind, Skip, Status
@@ -20,6 +20,8 @@ from model.units import MICRO
 
 from .clock import COMPLETION, Clock, Entry
 from .desk import Desk
+from .incidents import Incident, Slowing
+from .incidents import Work as SlowedWork
 from .queues import Request
 from .sharing import Shared, Work
 
@@ -46,6 +48,7 @@ class Visit:
         self.before: int | None = None  # the back-off before
         self.duration = 0
         self.fails = False
+        self.unlucky: set[tuple[str, int]] = set()  # what incidents do to the attempt if they are on
         self.timeout = None if policy is None else policy.timeout_ns
         group = 0 if step.groups is None or agent.spawned_at is not None else int(step.groups[agent.place])
         self.demands = step.demands[group]
@@ -93,6 +96,19 @@ class Visit:
             if fail is not None:
                 edge = fail.thresholds[min(self.attempts, len(fail.thresholds) - 1)]
                 self.fails = draws.following(fail.again) < edge
+        if self.mode is None:
+            self._draw_luck()
+
+    def _draw_luck(self) -> None:
+        draws, self.unlucky = self.agent.draws, set()
+        for exposure in () if self.policy is None else self.policy.exposures:
+            for what, chance in (("refuse", exposure.refuse), ("fail", exposure.fail)):
+                if chance is None:
+                    continue
+                first = self.attempts == 0
+                bits = draws.of_visit(chance.first, self.number) if first else draws.following(chance.again)
+                if bits < chance.thresholds[0]:
+                    self.unlucky.add((what, exposure.incident))
 
     def again(self, mode: str | None, age: int, worked: int, lasted: int) -> None:
         """Let the attempt that was pre-empted be followed by another; `lasted` is how long it took for what it `worked`."""
@@ -158,7 +174,7 @@ class Attempt:
         self.working = False
         self.began = clock.now
         self._go_on = go_on
-        self._work: tuple[Shared, Work] | None = None
+        self._work: tuple[Shared, Work] | tuple[Slowing, SlowedWork] | None = None
         self._end: Entry | None = None
         self._left = self._works = 0
         self._taken_at: dict[int, int] = {}
@@ -179,6 +195,7 @@ class Attempt:
             amounts=[],
             priority=visit.agent.fleet.priority if policy is None else policy.priority,
             deadline=inf if policy is None or policy.deadline_ns is None else visit.asked + policy.deadline_ns,
+            unwanted={number for what, number in visit.unlucky if what == "refuse"},
             duration=visit.duration if visit.timeout is None else min(visit.duration, visit.timeout),
             age=desk.age() if visit.age is None else visit.age,
             asked=clock.now,
@@ -220,26 +237,34 @@ class Attempt:
         """Go on when the work is done, or takes too long."""
         timeout = self.visit.timeout
         shared = [limit for limit in (self.desk.limits[c] for c, _ in self.visit.amounts) if isinstance(limit, Shared)]
-        fate = Status.failed if self.visit.fails else Status.succeeded
-        works = self.visit.duration
+        hit = [limit for limit in (self.desk.limits[c] for c, _ in self.visit.amounts) if isinstance(limit, Incident)]
+        on = [incident for incident in hit if incident.in_force]
+        fails = self.visit.fails or any(("fail", incident.number) in self.visit.unlucky for incident in on)
+        fate = Status.failed if fails else Status.succeeded
+        slowness = prod((incident.slow for incident in on if incident.slows_new), start=Fraction(1))
+        works = self._whole = round(self.visit.duration * slowness)
         late = timeout is not None and works > timeout
         if late:
             works, fate = timeout, Status.timed_out
-        self._works, self._whole = works, self.visit.duration
-        if not shared:
+        self._works = works
+        slowed = [incident for incident in hit if incident.slows_all]
+        if slowed:
+            slowing = self.desk.slowing
+            self._work = slowing, slowing.begin(works, slowed, lambda: self._go_on(fate))
+        elif shared:
+            self._work = shared[0], shared[0].begin(works, lambda: self._go_on(fate))
+        else:
             self._end = self.clock.at(self.clock.now + works, COMPLETION, lambda: self._go_on(fate))
-            for demand in self.visit.demands:
-                if self.desk.limits[demand.constraint].charged_every:
-                    self._produce(demand)
-            return
-        self._work = shared[0], shared[0].begin(works, lambda: self._go_on(fate))
-        if timeout is not None:
+        for demand in self.visit.demands:
+            if self.desk.limits[demand.constraint].charged_every and not (shared and not slowed):
+                self._produce(demand)
+        if timeout is not None and self._work is not None:
             self._end = self.clock.at(self.clock.now + timeout, COMPLETION, self._time_out)
 
     def _produce(self, demand: Demand) -> None:
         """Let what is produced until then be charged after a while, if the work goes on."""
         later = self.clock.now + self.desk.limits[demand.constraint].charged_every
-        if later < self.began + self._works:
+        if later < self.began + self._works or self._work is not None:
             self.clock.at(later, COMPLETION, lambda: self._charge(demand))
 
     def _charge(self, demand: Demand) -> None:
@@ -257,6 +282,8 @@ class Attempt:
         if not self.desk.limits[demand.constraint].charged_every:
             return cost
         worked = self.clock.now - self.began
+        if self._work is not None and isinstance(self._work[1], SlowedWork):
+            worked = self._works - self.desk.slowing.left(self._work[1])
         produced = cost if worked >= self._whole else floor(Fraction(cost * worked, self._whole))
         due = produced - self._produced.get(demand.constraint, 0)
         self._produced[demand.constraint] = produced
@@ -401,5 +428,8 @@ class Attempt:
         if not self.fails_by_preemption:
             lasted = self.clock.now - self.began
             worked = lasted if self._work is None else self._works - self._left
+            if self._whole != self.visit.duration:  # of what it is by itself the same part is left
+                left = round(Fraction((self._whole - worked) * self.visit.duration, self._whole))
+                worked = self.visit.duration - left
             self.visit.again(mode, self.request.age, worked, lasted)
         return freed
