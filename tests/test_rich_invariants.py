@@ -316,12 +316,18 @@ def untold(log: Log, row: Row, what: str, rows: list[Row]) -> bool:
             or (kind is Kind.TaskRetrying and jitter)
             or (kind is Kind.ResourceReleased and reading.settles(row.step, row.constraint))
             or (kind is Kind.AgentStarted and row.agent in reading.parents)
+            or (kind is Kind.AgentCrashed and not _comes_back(rows, row))
             or kind is Kind.DeadlockDetected  # it may begin another deadlock
             or (kind is Kind.RunFinished and row.value == 0)  # one of several branches may think, and nobody can tell
         )
     if what == "constraint" and kind in (Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskRejected):
         return None in reading.amounts(row.task).values()
     return what == "visit" and kind is Kind.AgentStarted
+
+
+def _comes_back(rows: list[Row], crash: Row) -> bool:
+    """Whether a repair is over before the end of the log."""
+    return any(row.kind == Kind.AgentRestarted and row.agent == crash.agent for row in rows[crash.number + 1 :])
 
 
 @settings(max_examples=settings.default.max_examples // 2)  # type: ignore[union-attr] # a profile is loaded
