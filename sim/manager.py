@@ -99,8 +99,7 @@ class ConstraintManager(Admission):
         self._record((now, _ABANDONED + task.code + binding.code, task.who, now - task.asked_ns))
         task.status = Status.cancelled
         self._record((now, task.code_finished, task.who, int(task.status)))
-        self._give_up_acquired(task)
-        self._admit_anew([binding])  # it may have stood in the way of others
+        self._give_up_acquired(task, binding)  # in whose queue it may have stood in the way of others
 
     def _tell(self, task: PolicyTask) -> list[GlobalConstraint]:
         """Tell the constraints that want to know how an attempt ended; return them."""
@@ -161,14 +160,15 @@ class ConstraintManager(Admission):
         self._goes_on(task)
         self._give_up_acquired(task)
 
-    def _give_up_acquired(self, task: PolicyTask) -> None:
-        """Give back what a task took before it was refused the rest."""
+    def _give_up_acquired(self, task: PolicyTask, *left: GlobalConstraint) -> None:
+        """Give back what a task took before it was refused the rest; the queues that it `left` have changed as well."""
         acquired, task.acquired = task.acquired, ()
-        if acquired:
-            heard = [constraint for constraint, _ in acquired if constraint.hears]
-            for constraint in heard:
-                self._hear(constraint, task, Status.cancelled, 0)  # it has not worked: a probe is no probe
-            self._give(task, tuple(demand for demand in acquired if demand[0].holds or demand[0].settles), heard)
+        heard = [constraint for constraint, _ in acquired if constraint.hears]
+        for constraint in heard:
+            self._hear(constraint, task, Status.cancelled, 0)  # it has not worked: a probe is no probe
+        held = tuple(demand for demand in acquired if demand[0].holds or demand[0].settles)
+        if acquired or left:
+            self._give(task, held, [*heard, *left])
 
     def _begin(self, task: PolicyTask) -> None:
         self._goes_on(task)

@@ -456,3 +456,35 @@ def test_what_is_left_to_acquire_in_a_further_attempt_is_acquired_in_order_too()
         "1 ResourceAcquired a_0_work#0.1 one 1",
         "1 TaskBlocked a_0_work#0.1 two 0",
     ]
+
+
+def test_who_gives_up_while_he_holds_something_lets_all_try_who_waited_for_it_or_behind_him():
+    """At 3 s x gives up: z, behind it for b, is older than y, who waits for a, and so has the one c."""
+    rows = [
+        {"id": "a", "type": "concurrency", "limit": 1, "scope": None},
+        {"id": "b", "type": "concurrency", "limit": 2, "scope": None, "admission": "strict"},
+        {"id": "c", "type": "concurrency", "limit": 1, "scope": None},
+    ]
+
+    def one(name, time, needs, **rest):
+        step = {"task": "t", "duration": "9s", "needs": needs, **rest}
+        return {"name": name, "arrivals": {"at": [time]}, "steps": [step]}
+
+    fleets = [
+        one("w", "0s", {"b": 1}),
+        one("x", "0s", {"a": 1, "b": 2}, acquire=["a", "b"], patience="3s"),
+        one("z", "1s", {"b": 1, "c": 1}),
+        one("y", "2s", {"a": 1, "c": 1}),
+    ]
+    assert told(run(scenario(until="3s", constraints=rows, fleets=fleets)))[2:] == [
+        "0 TaskBlocked x_0_t#0 b 0",
+        "1 TaskBlocked z_0_t#0 b 1",
+        "2 TaskBlocked y_0_t#0 a 0",
+        "3 TaskAbandoned x_0_t#0 b 3",
+        "3 TaskFinished x_0_t#0 cancelled",
+        "3 ResourceReleased x_0_t#0 a 1",
+        "3 TaskResumed z_0_t#0 b 2",
+        "3 TaskStarted z_0_t#0 2",
+        "3 TaskRebound y_0_t#0 c 1",
+        "3 RunFinished",
+    ]

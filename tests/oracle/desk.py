@@ -117,15 +117,15 @@ class Desk:
         if request in self.running:
             self.running.remove(request)
 
-    def leave(self, request: Request) -> None:
-        """Take one who gives up off the list, and try the others there.
+    def leave(self, request: Request) -> int:
+        """Take one who gives up off the list; return which, for the others there are to be tried.
 
         Those behind it in a strict queue may go ahead then; and time may have brought what they want at this very instant.
         """
         assert request.waits_for is not None
         left = request.waits_for
         self._queues.remove(request)
-        self.again({left})
+        return left
 
     def again(self, changed: Iterable[int]) -> None:
         """Try those who wait for limits that changed."""

@@ -327,8 +327,11 @@ class Attempt:
                 self.desk.changed(limit)
         return heard
 
-    def _undo(self) -> None:
-        """Give back what was acquired before the rest was refused, as if nothing had been done."""
+    def _undo(self, *left: int) -> None:
+        """Give back what was acquired before the rest was refused, as if nothing had been done.
+
+        Those who wait for that are tried together with those in the lists that it has left.
+        """
         acquired, self.request.holds = self.request.holds, []
         freed = self._tell(Status.cancelled, [constraint for constraint, _ in acquired], 0)
         for constraint, amount in acquired:
@@ -339,7 +342,7 @@ class Attempt:
             if limit.settles or limit.returns:
                 freed.add(constraint)
                 self.desk.write(Kind.ResourceReleased, self.request, constraint, amount)
-        self.desk.again(freed)
+        self.desk.again({*freed, *left})
 
     def _stop(self) -> None:
         self.working = False
@@ -400,8 +403,7 @@ class Attempt:
         waited = self.clock.now - self.request.asked
         self.desk.write(Kind.TaskAbandoned, self.request, self.request.last, waited)
         self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.cancelled))
-        self.desk.leave(self.request)
-        self._undo()
+        self._undo(self.desk.leave(self.request))
         return Status.cancelled
 
     def over(self) -> None:
