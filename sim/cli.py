@@ -31,7 +31,6 @@ from model.program import DEADLOCK, DONE, INTERRUPTED, NO, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from model.events import Batch
     from model.log import Log
     from model.validation import Loaded
     from sim.engine import Limits
@@ -72,13 +71,9 @@ def run(
     from model.log import Log
     from model.plan import PlanError
     from sim import display
-    from sim.deadlocks import deadlocks
     from sim.environment import Endless
-    from sim.inversions import Inversions
+    from sim.findings import Findings
     from sim.run import execute, prepare
-    from sim.stall import who_waits
-    from sim.starvation import Starvation
-    from sim.summary import Summary
 
     limits = _limits(max_events, max_time)
     loaded = _load(scenario, _overrides(seed, until, set_))
@@ -90,35 +85,24 @@ def run(
     _keep(
         path, "--log", {scenario: "the scenario", **{scenario.parent / name: "a data file" for name in loaded.inputs}}
     )
-    summary, starvation, inversions = Summary(ready.header), Starvation(ready.header), Inversions(ready.header)
-
-    def feed(batch: "Batch") -> None:
-        for fold in (summary, starvation, inversions):
-            fold.feed(batch)
-
+    findings = Findings(ready.header)
     with _output(path) as file, display.progress(loaded.scenario.name, ready.plan.until_ns) as observer:
         readable = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         try:
             # What cannot be read again, such as a pipe, is summed up on the way.
-            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else feed, limits)
+            outcome = execute(ready, file, observer, _on_ctrl_c, None if readable else findings.feed, limits)
         except Endless as error:
             raise BadInput(f"{scenario}: {error}") from None
     written = Log.open(path) if readable else None
     if written is not None:
         for batch in written.batches():
-            feed(batch)
-    summed = summary.result()
-    if summed["deadlocks"] and written is not None:
-        summed["deadlocks"] = deadlocks(written)  # with the proof, for which the log is read again
-    if summed["stalled"] and written is not None:
-        summed["stalled"]["waiting"] = who_waits(written)
-    summed["starvation"] = starvation.result(written)
-    summed["priority_inversions"] = inversions.result(written)
+            findings.feed(batch)
+    found = findings.result(written)
     result = {
         "scenario": loaded.scenario.name,
         "seed": loaded.scenario.seed,
         "digest": outcome.digest,
-        **summed,
+        **found,
         "wall_s": outcome.wall_s,
         "events_per_s": outcome.events / outcome.wall_s,
         "log": str(path),
@@ -134,7 +118,7 @@ def run(
             _replay(written, console)
     if outcome.interrupted:
         return INTERRUPTED
-    if summed["deadlocks"] and not loaded.scenario.expect_deadlock:
+    if found["deadlocks"] and not loaded.scenario.expect_deadlock:
         return DEADLOCK
     return DONE if outcome.stopped_by is None else NO
 

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from model.events import Batch, Ending, Kind, Status
 from model.log import ConstraintEntry, Header
-from sim.storms import Storms
 
 Integers = NDArray[np.int64]
 
@@ -266,7 +265,6 @@ class Summary:
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
         self._last_kind = -1
         self._deadlocks: list[dict[str, Any]] = []
-        self._storms = Storms(header)
         self._stalled_ns: int | None = None  # when the last thing happened before the end of a run that has stalled
         self._fed = 0
 
@@ -292,7 +290,6 @@ class Summary:
         for row in np.flatnonzero((kinds == Kind.DeadlockDetected) & (batch.value > 0)).tolist():
             told = {"time_ns": int(batch.time[row]), "event": self._fed + row, "agents": int(batch.value[row])}
             self._deadlocks.append(told)
-        self._storms.feed(batch)
         if kinds[-1] == Kind.RunFinished and batch.value[-1] == Ending.stalled:
             self._stalled_ns = int(batch.time[-2]) if len(batch) > 1 else self._now
         self._fed += len(batch)
@@ -323,7 +320,6 @@ class Summary:
             "crashes": counts[Kind.AgentCrashed],
             "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "deadlocks": self._deadlocks,
-            "storms": self._storms.result(),
             "stalled": None
             if self._stalled_ns is None
             else {

@@ -532,7 +532,6 @@ def told_by_rows(reading: Reading) -> Dict:
             "open": len(open_tasks),
         },
         "deadlocks": [],
-        "storms": None,
         "stalled": stalled,
         "wait_ns": wait_ns,
         "constraints": {

@@ -1,0 +1,45 @@
+"""All that is found out about a run from its log, by the names of `python -m sim run --json`.
+
+Rules:
+
+1. Every fold is fed the same batches, once. What takes a second reading (a proof, who was in the way) is added where the
+   log can be read again.
+"""
+
+from typing import Any
+
+from model.events import Batch
+from model.log import Header, Log
+from sim.deadlocks import deadlocks
+from sim.inversions import Inversions
+from sim.stall import who_waits
+from sim.starvation import Starvation
+from sim.storms import Storms
+from sim.summary import Summary
+
+
+class Findings:
+    """Feed it every batch of a log, then ask for `result`."""
+
+    def __init__(self, header: Header) -> None:
+        self._summary = Summary(header)
+        self._starvation = Starvation(header)
+        self._inversions = Inversions(header)
+        self._storms = Storms(header)
+
+    def feed(self, batch: Batch) -> None:
+        """Take in the next rows."""
+        for fold in (self._summary, self._starvation, self._inversions, self._storms):
+            fold.feed(batch)
+
+    def result(self, log: Log | None) -> dict[str, Any]:
+        """Return what was found; `log` is that of the batches, or None where it cannot be read again."""
+        found = self._summary.result()
+        if found["deadlocks"] and log is not None:
+            found["deadlocks"] = deadlocks(log)
+        if found["stalled"] and log is not None:
+            found["stalled"]["waiting"] = who_waits(log)
+        found["storms"] = self._storms.result()
+        found["starvation"] = self._starvation.result(log)
+        found["priority_inversions"] = self._inversions.result(log)
+        return found
