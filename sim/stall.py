@@ -13,6 +13,7 @@ from sim.claims import Claims, follow
 _HELD = "held by agents that wait themselves"
 _WHY = {
     "pause": "paused, and nothing lifts it",
+    "incident": "it blocks, and is never over",
     "quota": "used up, and it does not come back",
     "circuit_breaker": "half-open, and its probes are not over",
     "adaptive": "lower than what is asked for, and nobody works who could raise it",

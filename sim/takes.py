@@ -32,7 +32,8 @@ class Takes:
     def __init__(self, header: Header, scenario: Scenario, constraint: int) -> None:
         self._constraint = constraint
         self._states_all = np.array([*(step.states_all for step in header.steps), False], np.bool_)
-        defers = getattr(scenario.constraints[constraint], "charge", None) in _DEFERRED
+        limits = scenario.constraints[constraint : constraint + 1]  # none where it is an incident
+        defers = any(getattr(limit, "charge", None) in _DEFERRED for limit in limits)
         self._at_start = np.zeros(len(header.steps) + 1, np.bool_)
         self._grouped: list[tuple[int, Integers, Flags]] = []
         for number, step in enumerate(header.steps):

@@ -86,6 +86,12 @@ def test_what_is_left_is_a_fraction_and_the_end_is_the_next_ns() -> None:
     assert ends(slow, steps=[task("10ns")]) == ["0.000000014 a_0_t#0 succeeded"]
 
 
+def test_an_end_that_was_rounded_up_is_not_moved_back_by_a_change_at_that_very_ns() -> None:
+    """At 1 ns 7/3 are left, so it is over at 3.33 and ends at 4, when it would become ten times as slow."""
+    one, other = incident(at=0, lasts="1ns", slow=1.5), incident(id="worse", at="4ns", lasts="50ns", slow=10)
+    assert ends(one, other, steps=[task("3ns")]) == ["0.000000004 a_0_t#0 succeeded"]
+
+
 def test_who_is_slowed_may_time_out() -> None:
     slow = incident(at="2s", lasts="3s", slow=2)
     assert ends(slow, steps=[task(timeout="5s")]) == ["5 a_0_t#0 timed_out"]

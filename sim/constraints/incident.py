@@ -117,7 +117,8 @@ class _Work:
         task, env = self._task, self._task.env
         self._since_ns = env._now
         self._slowness = prod((incident.slowness for incident in self._incidents if incident.is_on), start=Fraction(1))
-        task.ends_ns = env._now + ceil(self._left * self._slowness)
+        # Below 0 it is done, and its end, at the next whole ns, is now.
+        task.ends_ns = env._now + max(0, ceil(self._left * self._slowness))
         task.ending = env.at(task.ends_ns, COMPLETION)
         task.ending.callbacks = [self._over, *task.waker]
 

@@ -144,7 +144,9 @@ def _in_small_batches(rows: int) -> None:
     from sim import engine, recorder
 
     recorder._BLOCKS_BYTES = 1
-    engine.Engine.__init__.__defaults__ = (rows,)
+    of_a_batch, *others = engine.Engine.__init__.__defaults__ or ()
+    assert of_a_batch == engine.BATCH_ROWS
+    engine.Engine.__init__.__defaults__ = (rows, *others)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def _look_at(path: Path, rows: Batch, capsys: pytest.CaptureFixture[str]) -> int
         assert f": verified, {count:,} events" in said
     out = path.with_suffix(".csv")
     assert sim(["export", str(path), "--to", "csv", "--out", str(out)]) == 0
-    assert ("the log is cut: the run was interrupted or killed" in capsys.readouterr().err) == cut
+    assert ("the log is cut: the run was interrupted, stopped or killed" in capsys.readouterr().err) == cut
     assert out.read_bytes().count(b"\n") == count + 1
     assert render([str(path), "--at", "0s"]) == 0
     assert ("the log is cut at " in capsys.readouterr().err) == cut
