@@ -70,7 +70,8 @@ def legend(state: FleetState, width: int, theme: Theme) -> Line:
     Those that crashed and those that have not come yet are counted only where there are any.
     """
     counts = state.counts()
-    items = [(phase, f"{counts[phase]:,}", f" {phase.name.lower()}") for phase in LEGEND]
+    phases = [*LEGEND, *([Phase.DOWN] if counts[Phase.DOWN] else [])]
+    items = [(phase, f"{counts[phase]:,}", f" {phase.name.lower()}") for phase in phases]
     digits = len(f"{len(state.phase):,}")
     steady = [2 + digits + len(word) for _, _, word in items]
     loose = [2 + len(number + word) for _, number, word in items]
@@ -86,10 +87,6 @@ def legend(state: FleetState, width: int, theme: Theme) -> Line:
             break
         line.write(theme.mark(phase), theme.cells[phase])
         line.write(f" {number}{word}".ljust(own - 1 + gap), theme.ink)
-    down = f" {counts[Phase.DOWN]:,} down    "
-    if counts[Phase.DOWN] and line.room >= len(down) + 1:
-        line.write(theme.mark(Phase.DOWN), theme.cells[Phase.DOWN])
-        line.write(down, theme.ink)
     absent = f"{counts[Phase.ABSENT]:,} absent"
     if counts[Phase.ABSENT] and line.room >= len(absent):
         line.write(absent, theme.faint)
@@ -203,7 +200,7 @@ def _widest(entry: ConstraintEntry) -> str:
     """Return the widest text that the limits of a constraint lead to, so that nothing moves when one changes."""
     if entry.type == "circuit_breaker":
         return "half-open"
-    if entry.type in ("rate_limit", "pause"):
+    if entry.type in ("rate_limit", "pause", "incident"):
         return max((_value(entry, time, 0, -1) for time, _ in entry.settings), key=len)
     key = {"resource": "capacity", "quota": "total", "adaptive": "most"}.get(entry.type, "limit")
     most = max((numbers[key] for _, numbers in entry.settings if numbers is not None), default=0)

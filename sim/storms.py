@@ -2,7 +2,7 @@
 
 Rules:
 
-1. A trigger is a time during which incidents are on, one or several that overlap. What counts are the visits to the steps
+1. A trigger is a time during which incidents are on, one or several that overlap or follow each other at once. What counts are the visits to the steps
    that they hit: `load` is visits that begin, `throughput` attempts that end after having worked, `goodput` visits that
    succeed, all a second; `amplification` is attempts that ended for each visit that succeeded.
 2. The baseline is the second half of the time before the first trigger, so that the start of the fleet does not count. What
@@ -50,7 +50,7 @@ BACK, GONE = 0.9, 0.1
 OF_ONE, OF_SEVERAL = 3, 2
 """The standard deviations by which one window, and several together, may be below that by chance."""
 
-_WORKING = np.isin(np.arange(len(Kind)), [Kind.TaskRejected, Kind.TaskAbandoned])
+_UNSTARTED = np.isin(np.arange(len(Kind)), [Kind.TaskRejected, Kind.TaskAbandoned])
 _OF_VISITS = np.isin(
     np.arange(len(Kind)),
     [Kind.TaskBlocked, Kind.TaskStarted, Kind.TaskRejected, Kind.TaskFinished, Kind.TaskRetrying],
@@ -88,10 +88,8 @@ class Storms:
         for number in sorted(self._incidents):
             if header.constraints[number].settings[0][1] is not None:
                 self._turn(0, number, on=True)
-        self._arrived: list[Integers] = []  # the times at which agents of open fleets arrived
-        self._open = np.zeros(header.agents + 1, np.bool_)
-        for fleet, written in zip(header.fleets, header.scenario.get("fleets", ()), strict=False):
-            self._open[fleet.first : fleet.first + fleet.count] = "arrivals" in written
+        self._arrived: list[Integers] = []  # the times at which agents arrived
+        self._who: list[NDArray[np.int32]] = []  # and their numbers
         self._rows: list[_Rows] = []
         self._last_kind = -1
         self._now = 0
@@ -105,26 +103,38 @@ class Storms:
             number = int(batch.constraint[row])
             if number in self._incidents:
                 self._turn(int(batch.time[row]), number, on=bool(batch.value[row] >= 0))
-        came = batch.agent[kinds == Kind.AgentStarted]
-        came = np.minimum(came, self._header.agents)  # those that are spawned do not arrive
-        self._arrived.append(batch.time[kinds == Kind.AgentStarted][self._open[came]])
+        came = np.flatnonzero((kinds == Kind.AgentStarted) & (batch.step < 0))  # those that are spawned do not arrive
+        self._arrived.append(batch.time[came])
+        self._who.append(batch.agent[came])
         before = np.append(self._last_kind, kinds[:-1])
-        worked = (kinds == Kind.TaskFinished) & ~_WORKING[before]
+        worked = (kinds == Kind.TaskFinished) & ~_UNSTARTED[before]
         rows = np.flatnonzero(_OF_VISITS[kinds] & self._any[batch.step])
         self._rows.append(_Rows.of(batch, rows, worked))
         self._now, self._last_kind = int(batch.time[-1]), int(kinds[-1])
 
     def _turn(self, time_ns: int, number: int, on: bool) -> None:
         """An incident begins or ends."""
-        if on and not self._on:
-            self._triggers.append(Trigger([], time_ns))
         if on:
+            if not self._on and not (self._triggers and self._triggers[-1].to_ns == time_ns):
+                self._triggers.append(Trigger([], time_ns))
             self._on.add(number)
             trigger = self._triggers[-1]
+            trigger.to_ns = None
             trigger.incidents += [] if number in trigger.incidents else [number]
         elif number in self._on:
             self._on.discard(number)
             self._triggers[-1].to_ns = None if self._on else time_ns
+
+    def _comes_to(self, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return by agent whether it arrives in an open fleet that comes to a step that is hit, or spawns who does."""
+        steps, written = self._header.steps, self._header.scenario.get("fleets", ())
+        fleets = {step.fleet for step, is_hit in zip(steps, hit[:-1].tolist(), strict=True) if is_hit}
+        for _ in self._header.fleets:
+            fleets |= {step.fleet for step in steps if step.spawned in fleets}
+        comes = np.zeros(self._header.agents, np.bool_)
+        for number, (fleet, row) in enumerate(zip(self._header.fleets, written, strict=False)):
+            comes[fleet.first : fleet.first + fleet.count] = number in fleets and "arrivals" in row
+        return comes
 
     def result(self) -> list[dict[str, Any]] | None:
         """Return what became of the fleet after each trigger so far, or None where nothing can go wrong."""
@@ -132,15 +142,17 @@ class Storms:
             return None
         rows = _Rows.all(self._rows)
         arrived = np.concatenate([np.zeros(0, np.int64), *self._arrived])
+        who = np.concatenate([np.zeros(0, np.int32), *self._who])
         told = []
-        visits: dict[tuple[int, ...], _Visits] = {}  # by the incidents that hit them
+        # The visits, and the arrivals, by the incidents that hit them.
+        visits: dict[tuple[int, ...], tuple[_Visits, Integers]] = {}
         untils = [*(following.from_ns for following in self._triggers[1:]), self._now]
         for trigger, until in list(zip(self._triggers, untils, strict=False))[-TOLD_MAX:]:
             by = tuple(sorted(trigger.incidents))
             if by not in visits:
                 hit = np.logical_or.reduce([self._hit[number] for number in by])
-                visits[by] = _Visits(rows.only(hit[rows.step]))
-            story = _Story(visits[by], arrived, self._triggers[0].from_ns)
+                visits[by] = _Visits(rows.only(hit[rows.step])), arrived[self._comes_to(hit)[who]]
+            story = _Story(*visits[by], self._triggers[0].from_ns)
             about = {
                 "incidents": [self._header.constraints[number].id for number in trigger.incidents],
                 "from_ns": trigger.from_ns,

@@ -369,6 +369,27 @@ def test_nothing_moves_sideways_while_time_runs():
         assert [before.index(mark) for mark in marks] == [after.index(mark) for mark in marks]
 
 
+def test_those_that_crashed_are_counted_where_there_are_any():
+    state = state_of([*[Phase.RUNNING] * 5, *[Phase.DOWN] * 2, Phase.ABSENT])
+    wide = plain([legend(state, 90, LETTERS)])[0].rstrip()
+    assert wide == "R 5 running    B 0 blocked    . 0 thinking    - 0 finished    X 2 down    1 absent"
+    assert plain([legend(state, 24, LETTERS)]) == ["R 5 B 0 . 0 - 0 X 2     "]
+
+
+def test_a_log_with_incidents_and_crashes_is_replayed():
+    from tests.runs import run, scenario
+
+    bad = {"id": "bad", "at": "2s", "lasts": "2s", "block": True}
+    task = {"task": "t", "duration": "4s"}
+    log = run(scenario(until="6s", count=2, steps=[task], incidents=[bad], crash={"uptime": "3s", "repair": "1s"}))
+    told = [constraints(state_at(log, second * S), 60, 3, LETTERS) for second in (1, 3, 5)]
+    assert [plain(lines)[0].split() for lines in told] == [
+        ["bad", "off", "0", "waiting"],
+        ["bad", "on", "0", "waiting"],
+        ["bad", "off", "0", "waiting"],
+    ]
+
+
 def test_the_legend_says_less_where_there_is_less_room():
     state = state_of([*[Phase.RUNNING] * 5, *[Phase.BLOCKED] * 12, *[Phase.THINKING] * 3, Phase.FINISHED, Phase.ABSENT])
     assert plain([legend(state, 80, LETTERS)])[0].rstrip() == (

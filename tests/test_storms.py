@@ -217,6 +217,35 @@ def test_incidents_that_overlap_are_one_trigger_and_each_is_told() -> None:
     assert second["before"] == first["before"]
 
 
+@pytest.mark.parametrize("names", ["xy", "yx"])
+def test_incidents_that_follow_each_other_at_once_are_one_trigger_in_either_order(names: str) -> None:
+    times = {"x": (20, 30), "y": (30, 40)}
+    head = header(*(incident(name, *times[name]) for name in names))
+    [found] = told(head, rows_of(head, lambda ms: [SUCCEEDED], 100))
+    assert (sorted(found["incidents"]), found["from_ns"], found["to_ns"]) == (["x", "y"], 20 * S, 40 * S)
+
+
+@pytest.mark.parametrize("stops", ["hit", "other"])
+def test_only_the_arrivals_of_fleets_that_are_hit_are_the_load(stops: str) -> None:
+    """Of one of two fleets half as many come from 40 s on; the goodput of the one that is hit is halved from 30 s on."""
+
+    def fleet(name: str) -> dict[str, Any]:
+        every = [number * 0.05 for number in range(2000) if name != stops or number < 800 or number % 2]
+        return {"name": name, "arrivals": {"at": every}, "steps": [{"task": name, "duration": "10ms"}]}
+
+    bad = {"id": "bad", "at": "20s", "lasts": "10s", "slow": 2, "scope": "fleet:hit"}
+    worse = {"id": "worse", "type": "concurrency", "limit": 1, "scope": "fleet:hit", "on_limit": "reject", "from": "30s"}
+    long = {**fleet("hit"), "steps": [{"task": "hit", "duration": "90ms"}]}
+    log = run(scenario(until="100s", constraints=[worse], fleets=[long, fleet("other")], incidents=[bad]))
+    storms = Storms(log.header)
+    for each in log.batches():
+        storms.feed(each)
+    [found] = storms.result() or []
+    assert (found["verdict"], found["why"]) == (
+        ("unknown", "the load is no longer what it was") if stops == "hit" else ("metastable", None)
+    )
+
+
 def test_where_nothing_can_go_wrong_nothing_is_told() -> None:
     assert Storms(header()).result() is None
     assert told(header(incident("late", 200, 210)), rows_of(header(), lambda ms: [SUCCEEDED], 30)) == []
