@@ -130,8 +130,8 @@ class Checks:
 
     def _written_units(self) -> list[str] | None:
         """Return what the rate limits count, faulty ones included; None where that cannot be told for one of them."""
-        if self._found.faulty(("constraints",)):
-            return None
+        if self._found.faulty(("constraints",)) or len(self._written) < len(self._scenario.constraints):
+            return None  # of what a misspelt `providers` stands for nothing is written
         units = []
         for number, (row, written) in enumerate(zip(self._scenario.constraints, self._written, strict=True)):
             path: Path = ("constraints", number)

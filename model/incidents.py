@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from model.distributions import DurationDistribution
 from model.limits import SCOPE_HINT, in_micro
 from model.schema import Duration, Flag, Model, Name, Positive, Probability
+from model.units import MICRO
 
 INCIDENT_SCOPE_PATTERN = r"^(global|(task|fleet|tenant|constraint):.+)$"
 INCIDENT_SCOPE_HINT = f"{SCOPE_HINT.replace(' or', ',')} or constraint:PATTERN"
@@ -62,8 +63,8 @@ class Incident(Model):
             problem = "between without lasts; allowed: lasts with between"
         elif isinstance(self.at, list) and any(b <= a for a, b in pairwise(self.at)):
             problem = "the times of at are not in order; allowed: each after the one before"
-        elif self.slow == 1 and not (self.refuse or self.block or self.fail):
-            problem = "it does nothing; allowed: slow, refuse, block or fail"
+        elif not any((in_micro(self.slow) > MICRO, in_micro(self.refuse), self.block, in_micro(self.fail))):
+            problem = "it does nothing; allowed: slow, refuse, block or fail, in up to six decimals"
         elif self.block and self.refuse:
             problem = "both block and refuse; allowed: block where all wait, refuse where they are told so at once"
         elif self.retry_after is not None and not self.refuse:

@@ -16,6 +16,7 @@ Rules:
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from copy import deepcopy
@@ -121,7 +122,12 @@ class _Runs:
         key = json.dumps(data, sort_keys=True)
         with self._lock:
             if key not in self._begun:
-                self._begun[key] = self._executor.submit(judge, data, self._inputs, self._incident)
+                # A process that begins with this inherits the mask: Ctrl-C is for the one that waits for it.
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                try:
+                    self._begun[key] = self._executor.submit(judge, data, self._inputs, self._incident)
+                finally:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._begun[key].result()
 
     @property

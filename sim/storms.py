@@ -2,9 +2,9 @@
 
 Rules:
 
-1. A trigger is a time during which incidents are on, one or several that overlap or follow each other at once. What counts are the visits to the steps
-   that they hit: `load` is visits that begin, `throughput` attempts that end after having worked, `goodput` visits that
-   succeed, all a second; `amplification` is attempts that ended for each visit that succeeded.
+1. A trigger is a time during which incidents are on, one or several that overlap or follow each other at once. What counts
+   are the visits to the steps that they hit: `load` is visits that begin, `throughput` attempts that end after having
+   worked, `goodput` visits that succeed, all a second; `amplification` is attempts that ended a visit that succeeded.
 2. The baseline is the second half of the time before the first trigger, so that the start of the fleet does not count. What
    comes after a trigger goes to the next one, or to the end of the run; where no visit is open at the end, to the end of
    the last one.

@@ -22,7 +22,7 @@ def text(row: str, until: str = "until: 1h") -> str:
     [
         ("^{at: 1s, slow: 2}", "incidents.0.id: the key 'id' is missing; allowed: a name: a letter, then letters, digits, _ and -, 64 at most"),
         ("^{id: b, slow: 2}", "incidents.b: neither at nor between; allowed: at for known times, between for drawn ones"),
-        ("^{id: b, at: 1s}", "incidents.b: it does nothing; allowed: slow, refuse, block or fail"),
+        ("^{id: b, at: 1s}", "incidents.b: it does nothing; allowed: slow, refuse, block or fail, in up to six decimals"),
         ("{id: b, at: 1s, slow: ^0.5}", "incidents.b.slow: 0.5 is below 1; allowed: 1 or more"),
         ("{id: b, at: 1s, refuse: ^1.5}", "incidents.b.refuse: 1.5 is above 1; allowed: at most 1"),
         ("{id: b, at: ^soon, block: true}", "incidents.b.at: 'soon' is not a time; allowed: a time such as 300ms, 1.5s, 2m, 1h or 7d; a bare number is seconds"),

@@ -531,6 +531,7 @@ def told_by_rows(reading: Reading) -> Dict:
             "blocked": kinds[Kind.TaskBlocked],
             "open": len(open_tasks),
         },
+        "crashes": 0,
         "deadlocks": [],
         "stalled": stalled,
         "wait_ns": wait_ns,

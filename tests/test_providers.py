@@ -294,3 +294,16 @@ def test_what_stands_beside_the_limits_of_a_provider_may_be_anything(strange, tm
         with pytest.raises(ScenarioError) as caught:
             load("f.yaml")
         assert all(str(fault).startswith("f.yaml:") for fault in caught.value.faults)
+
+
+def test_limits_beside_providers_that_are_misspelt_are_checked_all_the_same(tmp_path):
+    file = tmp_path / "f.yaml"
+    rows = "constraints: [{id: rpm, type: rate_limit, rate: 5/s, scope: global}]"
+    task = "{task: t, duration: 1s, cost: {tokens: 5}}"
+    fleets = "fleets: [{name: a, count: 1, steps: [" + task + "]}]"
+    file.write_text(f"until: 1h\nprovider: [{{preset: anthropic/start/opus-5}}]\n{rows}\n{fleets}\n")
+    with pytest.raises(ScenarioError) as caught:
+        load(file)
+    assert [str(fault).partition("; allowed")[0].partition("f.yaml:")[2] for fault in caught.value.faults] == [
+        "2:1: provider: unknown key 'provider' (did you mean 'providers'?)"
+    ]

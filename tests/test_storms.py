@@ -234,7 +234,14 @@ def test_only_the_arrivals_of_fleets_that_are_hit_are_the_load(stops: str) -> No
         return {"name": name, "arrivals": {"at": every}, "steps": [{"task": name, "duration": "10ms"}]}
 
     bad = {"id": "bad", "at": "20s", "lasts": "10s", "slow": 2, "scope": "fleet:hit"}
-    worse = {"id": "worse", "type": "concurrency", "limit": 1, "scope": "fleet:hit", "on_limit": "reject", "from": "30s"}
+    worse = {
+        "id": "worse",
+        "type": "concurrency",
+        "limit": 1,
+        "scope": "fleet:hit",
+        "on_limit": "reject",
+        "from": "30s",
+    }
     long = {**fleet("hit"), "steps": [{"task": "hit", "duration": "90ms"}]}
     log = run(scenario(until="100s", constraints=[worse], fleets=[long, fleet("other")], incidents=[bad]))
     storms = Storms(log.header)
