@@ -99,7 +99,11 @@ class ConstraintManager(Admission):
         self._record((now, _ABANDONED + task.code + binding.code, task.who, now - task.asked_ns))
         task.status = Status.cancelled
         self._record((now, task.code_finished, task.who, int(task.status)))
-        self._give_up_acquired(task, binding)  # in whose queue it may have stood in the way of others
+        # In the queue of what it waited for it may have stood in the way of others.
+        if task.is_lent:  # it was held all the while, and ends as what is held does
+            self._give(task, task.gives(), [*self._tell(task), binding])
+        else:
+            self._give_up_acquired(task, binding)
 
     def _tell(self, task: PolicyTask) -> list[GlobalConstraint]:
         """Tell the constraints that want to know how an attempt ended; return them."""

@@ -697,3 +697,24 @@ def test_an_incident_is_used_while_it_is_on() -> None:
     result = summary.result()
     assert result["constraints"]["bad"]["utilisation"] == 5 / 8
     assert result["crashes"] == 2
+
+
+def test_a_hold_that_waits_for_what_it_gave_back_is_settled_when_its_agent_crashes() -> None:
+    """It reserved 50, of which it costs 10; the slot that it gave back at 0 s it waits for from 2 s on."""
+    tokens = {"id": "q", "type": "quota", "total": 100, "counts": "tokens", "charge": "settle"}
+    limits = [{**SLOT, "scope": None}, {**tokens, "scope": None}]
+    held = {"needs": {"slot": 1, "q": 1}, "cost": {"tokens": 10}, "reserve": {"tokens": 50}, "give_back": True}
+    hold = {"hold": "h", **held, "steps": [{"fork": 1, "steps": [task("2s")]}]}
+    fleets = [
+        {"name": "a", "count": 1, "crash": {"uptime": "5s", "repair": "1h"}, "steps": [hold]},
+        {"name": "b", "arrivals": at(1), "steps": [task("20s", needs={"slot": 1})]},
+    ]
+    log = told(run(scenario(until="6s", constraints=limits, fleets=fleets)))
+    assert log[log.index("2 TaskBlocked a_0_h#0 slot 0") :] == [
+        "2 TaskBlocked a_0_h#0 slot 0",
+        "5 TaskAbandoned a_0_h#0 slot 3",
+        "5 TaskFinished a_0_h#0 cancelled",
+        "5 ResourceReleased a_0_h#0 q 40000000",
+        "5 AgentCrashed 0 3600",
+        "6 RunFinished",
+    ]

@@ -403,7 +403,12 @@ class Attempt:
         waited = self.clock.now - self.request.asked
         self.desk.write(Kind.TaskAbandoned, self.request, self.request.last, waited)
         self.desk.write(Kind.TaskFinished, self.request, -1, int(Status.cancelled))
-        self._undo(self.desk.leave(self.request))
+        left = self.desk.leave(self.request)
+        if self.request.lent:  # it is held still, and ends so
+            heard = self._tell(Status.cancelled, [c for c, _ in self.visit.amounts], self.clock.now - self.began)
+            self.desk.again({left} | heard | self._give_back() | self._settle())
+        else:
+            self._undo(left)
         return Status.cancelled
 
     def over(self) -> None:
