@@ -27,6 +27,8 @@ _INPUT_KEY = b"fleetsim.input."
 _AGENTS_MAX = 200_000_000
 """Ten of the largest fleets. A state of so many agents takes 1 GB."""
 _INPUT_BYTES_MAX = 2**30
+HELD = frozenset({"concurrency", "adaptive", "resource"})
+"""The types of constraints of which a task holds some until it gives it back."""
 _NUMBERS = {
     "rate_limit": ("tokens", "period_ns", "burst"),
     "pause": ("paused",),

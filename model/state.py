@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.events import Batch, Kind
+from model.header import HELD
 from model.log import Header, Log
 from model.roster import Roster
 from model.units import MICRO, NS_PER_SECOND
 
 _LIMIT_MAX = 2**63 - 1
-_HELD = frozenset({"concurrency", "adaptive", "resource"})
 
 
 class Phase(IntEnum):
@@ -198,7 +198,7 @@ class _Amounts:
     """What a running task holds: a table with a row for each step and group, and a column for each constraint."""
 
     def __init__(self, header: Header) -> None:
-        unheld = [entry.type not in _HELD for entry in header.constraints]
+        unheld = [entry.type not in HELD for entry in header.constraints]
         rows: list[list[int]] = []
         self._row_of_step = np.zeros(len(header.steps) + 1, np.int64)
         self._grouped: list[tuple[int, int, NDArray[np.int64]]] = []

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.events import Kind
+from model.header import HELD
 from model.log import Log
 from model.roster import Roster
 from model.units import MICRO
@@ -26,7 +27,6 @@ _KINDS = (
     Kind.AgentStarted,
     Kind.DeadlockDetected,
 )
-_HELD = frozenset({"concurrency", "adaptive", "resource"})
 _OF_AMOUNTS = (Kind.ResourceAcquired, Kind.ResourceReleased)
 
 
@@ -105,7 +105,7 @@ class Claims:
 def follow(log: Log, roster: Roster) -> Iterator[tuple[int, Task, Claim]]:
     """Yield the kind, the task and the values of each row that `Claims` takes in, or that tells of a deadlock."""
     states_all = np.array([*(step.states_all for step in log.header.steps), False])
-    is_held = np.array([*(entry.type in _HELD for entry in log.header.constraints), False])
+    is_held = np.array([*(entry.type in HELD for entry in log.header.constraints), False])
     first = 0
     for batch in log.batches():
         roster.feed(batch)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.events import Batch
-from model.header import Header
+from model.header import HELD, Header
 from model.log import Log
 from model.roster import Roster
 from model.scenario import Scenario
@@ -31,7 +31,6 @@ from sim.summary import total
 from sim.takes import Ended, Takes, asking
 from sim.waits import COMES, Flags, Integers, Stretches, Waits
 
-_HELD = frozenset({"concurrency", "adaptive", "resource"})
 _NO_PAIR = -1
 
 
@@ -258,7 +257,7 @@ def _pairs(header: Header, priority: Integers) -> Iterator[tuple[int, int]]:
         for demand in (demand for group in step.demands for demand in group):
             asked.setdefault(demand.constraint, set()).add(int(priority[number]))
     for constraint, priorities in sorted(asked.items()):
-        if header.constraints[constraint].type in _HELD:
+        if header.constraints[constraint].type in HELD:
             yield from ((constraint, each) for each in sorted(priorities)[1:])
 
 
