@@ -10,7 +10,8 @@ Rules (sections 4 and 5 of the design):
    tried in one order, by age; among those who wait for one, its queue says who is first.
 4. A request that some constraint could never admit is refused for good, when it asks or when a change makes it so: the
    task fails without having started.
-5. A task whose policy is none asks by `request` and ends by `release`, which do no more than that takes.
+5. While things that belong together end, nobody is tried: what they give back is for those who are left.
+6. A task whose policy is none asks by `request` and ends by `release`, which do no more than that takes.
 
 TaskBlocked is recorded once an episode, TaskRebound when the binding constraint changes, TaskResumed when the task is
 admitted. No constraint type is named here.
@@ -71,6 +72,7 @@ class Admission(ABC):
         self._starts = count()
         self._admitting = False  # whether those who wait for something that changed are being tried
         self._going_on: list[PolicyTask] = []  # who has taken one thing meanwhile and asks for the next afterwards
+        self._postponed: dict[GlobalConstraint, None] | None = None  # what changed while nobody is to be tried
         self._ids = env._eid
         self.watch = Watch(env, recorder) if plan.waits_while_holding else None
         self._record = recorder.record
@@ -183,8 +185,22 @@ class Admission(ABC):
                 self._note_change(constraint, before)
         self._admit_anew(passed)
 
+    def postpone(self) -> None:
+        """Try nobody until `catch_up`."""
+        if self._postponed is None:
+            self._postponed = {}
+
+    def catch_up(self) -> None:
+        """Try those who wait for anything that changed since `postpone`, in one order."""
+        changed, self._postponed = self._postponed, None
+        if changed:
+            self._admit_anew(list(changed))
+
     def _admit_anew(self, changed: Sequence[GlobalConstraint]) -> None:
         """Admit those for whom there is room in constraints that changed by themselves, and see when there is more."""
+        if self._postponed is not None:
+            self._postponed.update(dict.fromkeys(changed))
+            return
         self._admit_in_turn(changed)
         for constraint in changed:
             constraint.look_ahead()

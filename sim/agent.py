@@ -7,7 +7,8 @@ Rules:
    room starts the task.
 2. The n-th visit to a step takes the n-th draw of the step's variables, whenever it happens.
 3. What asks after a completion asks at the rank of requests, when all completions of its instant are over.
-4. A strand is called off from outside only: its events then find nobody to wake. All its tasks have a policy.
+4. A strand is called off from outside only: its events then find nobody to wake. All its tasks have a policy. What is
+   called off together gives back everything before anybody else is tried.
 5. An agent that crashes is called off as one whose life is over, first among what happens at that instant but for changes
    of constraints. When it is repaired it begins with the first step, with a strand of its own; its visits and draws go on.
 """
@@ -122,18 +123,23 @@ class Strand:
         hold.ending = None
 
     def call_off_inner(self) -> None:
-        """Call off the strands that this one does not wait for any more."""
+        """Call off the strands that this one does not wait for any more, the last to begin first."""
+        self.agent.manager.postpone()
+        self._call_off_inner()
+        self.agent.manager.catch_up()
+
+    def _call_off_inner(self) -> None:
         for strand in reversed(self.inner):
             strand.call_off()
         self.inner = ()
 
     def call_off(self) -> None:
-        """End the strand, whatever it does, and give back what it holds."""
+        """End the strand, whatever it does, and give back what it holds, while others are not to be tried."""
         if self.is_over:
             return
         self.is_over = True
         self.waker.clear()
-        self.call_off_inner()
+        self._call_off_inner()
         manager = self.agent.manager
         if manager.watch is not None:
             manager.watch.goes_on(self)
@@ -278,12 +284,8 @@ class Agent(Process):
 
     def stop(self, by: Strand) -> None:
         """End the agent from within one of its strands, which ends by itself."""
-        main = self.main
-        if main is None:
-            return
         by.is_over = True
-        if main is not by:
-            main.call_off()
+        self._call_off()
         self.finish()
 
     def finish(self) -> None:
@@ -298,10 +300,17 @@ class Agent(Process):
         if self.when_over is not None:
             self.when_over()
 
+    def _call_off(self) -> None:
+        """Call off everything that it does."""
+        assert self.main is not None
+        self.manager.postpone()
+        self.main.call_off()
+        self.manager.catch_up()
+
     def _expire(self, event: Event) -> None:
         """Callback of the end of its life."""
         if self.main is not None:
-            self.main.call_off()
+            self._call_off()
             self.finish()
 
     def _crash_later(self) -> None:
@@ -311,7 +320,7 @@ class Agent(Process):
     def _crash(self, event: Event) -> None:
         """Callback of the end of its uptime."""
         if self.main is not None:
-            self.main.call_off()
+            self._call_off()
             repair_ns = next(self._repairs)
             self.fleet.record((self.env._now, _CRASHED, who(self.number, NO_VISIT), repair_ns))
             self.env.at(self.env._now + repair_ns, CONTROL).callbacks = [self._restart]

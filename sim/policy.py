@@ -445,6 +445,8 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
         task.came_to_nothing = not ended
         retry = task.policy.retry
         retrying = task.status is not Status.succeeded and task.may_retry() and task.is_paid_for()
+        if task.stops and task.status is not Status.succeeded and not retrying:
+            manager.postpone()  # until all that the agent does is called off
         if ended:
             manager.finish(task, keep=retrying and retry is not None and retry.holds)
         if not retrying:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from model.events import Kind
 from tests.runs import run, scenario, told
 from tests.test_incidents import SLOT, at, incident, lines, task
@@ -215,4 +217,30 @@ def test_a_hold_that_waits_for_what_it_gave_back_is_settled_when_its_agent_crash
         "5 ResourceReleased a_0_h#0 q 40000000",
         "5 AgentCrashed 0 3600",
         "6 RunFinished",
+    ]
+
+
+RATE = {"id": "r", "type": "rate_limit", "rate": "1/h", "burst": 3}
+BOTH = {"slot": 1, "r": 1}
+
+
+@pytest.mark.parametrize("ends", [{"crash": {"uptime": "1.5s", "repair": "1h"}}, {"life": "1.5s"}])
+def test_what_one_branch_gives_back_is_not_for_another_that_goes_with_it(ends: dict[str, Any]) -> None:
+    """Copy 0 fails at 1 s and waits behind copy 1, before b. It would take the last of three tokens."""
+    copy = task(duration="1s", fail=1.0, retry={"max_attempts": 3, "delay": "0s"}, needs=BOTH)
+    fleets = [
+        {"name": "a", "count": 1, "steps": [{"fork": 2, "steps": [copy]}], **ends},
+        {"name": "b", "arrivals": at("1.2"), "steps": [task(duration="1s", needs=BOTH)]},
+    ]
+    limits = [{**SLOT, "scope": None}, {**RATE, "scope": None}]
+    log = told(run(scenario(until="3s", constraints=limits, fleets=fleets)))
+    assert [line for line in log if not line.startswith(("0 ", "1 ", "1.2 "))] == [
+        "1.5 TaskFinished a_0_t#1 cancelled",
+        "1.5 TaskAbandoned a_0_t#0.1 slot 0.5",
+        "1.5 TaskFinished a_0_t#0.1 cancelled",
+        "1.5 TaskResumed b_0_t#0 slot 0.3",
+        "1.5 TaskStarted b_0_t#0 0.3",
+        *(["1.5 AgentCrashed 0 3600"] if "crash" in ends else []),
+        "2.5 TaskFinished b_0_t#0 succeeded",
+        "3 RunFinished",
     ]

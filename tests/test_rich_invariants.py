@@ -175,6 +175,11 @@ CHANGES_AND_CRASHES = scenario(
 CRASHES_WORKING = scenario(
     fleet("a", task("1s"), task(name="next"), crash={"uptime": "150ms", "repair": "50ms"}), until="210ms"
 )
+CRASHES_TOGETHER = scenario(
+    limit(1),
+    fleet("a", {"fork": 2, "steps": [task("1s")]}, crash={"uptime": "150ms", "repair": "1s"}),
+    until="1s",
+)
 CRASHES_TRYING = scenario(
     fleet("a", task(fail=1.0, retry=RETRY), crash={"uptime": "150ms", "repair": "50ms"}), until="210ms"
 )
@@ -286,6 +291,17 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         "it goes on with what it did before",
         CRASHES_TRYING,
         put(Kind.TaskStarted, {"visit": 1}, visit=0, attempt=1),
+        {"crashes"},
+    ),
+    (
+        "what one of its branches gives back goes to another",
+        CRASHES_TOGETHER,
+        both(
+            moved_up(Kind.TaskFinished, {"visit": 0}, (Kind.TaskAbandoned, {})),
+            drop(Kind.TaskAbandoned),
+            insert(Kind.TaskFinished, {"visit": 1}, kind=Kind.TaskResumed, constraint=0, value=150 * MS),
+            insert(Kind.TaskFinished, {"visit": 1}, kind=Kind.TaskStarted, value=150 * MS),
+        ),
         {"crashes"},
     ),
     ("the end of an agent has a value", SPAWNED, put(Kind.AgentFinished, SECOND, value=1), {"order"}),

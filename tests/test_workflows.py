@@ -305,6 +305,43 @@ def test_a_branch_that_stops_its_agent_stops_all_branches():
     ]
 
 
+def test_what_a_task_gives_back_that_stops_its_agent_is_not_for_another_branch():
+    """Both holds of the agent end, and all that waits of it, before b is tried."""
+    bad = node("bad", fail=1.0, on_failure="stop", needs={"slot": 1})
+    steps = [{"hold": "h", "needs": {"key": 1}, "steps": [{"graph": [bad, node("late", needs={"slot": 1})]}]}]
+    b = [{"think": "500ms"}, {"task": "t", "duration": "1s", "needs": {"slot": 1, "key": 1}}]
+    fleets = [{"name": "a", "count": 1, "steps": steps}, {"name": "b", "count": 1, "steps": b}]
+    limits = [{**SLOT, "scope": None}, {**SLOT, "id": "key", "scope": None}]
+    log = told(run(scenario(until=None, constraints=limits, fleets=fleets)), without=("RunStarted", "AgentStarted"))
+    assert [line for line in log if line.startswith("1 ")] == [
+        "1 TaskFinished a_0_bad#0 failed",
+        "1 TaskAbandoned a_0_late#0 slot 1",
+        "1 TaskFinished a_0_late#0 cancelled",
+        "1 TaskFinished a_0_h#0 cancelled",
+        "1 ResourceReleased a_0_h#0 key 1",
+        "1 TaskResumed b_0_t#0 slot 0.5",
+        "1 TaskStarted b_0_t#0 0.5",
+        "1 AgentFinished 0",
+    ]
+
+
+def test_what_a_branch_gives_back_that_is_called_off_is_not_for_another_that_is():
+    """Copy 2 reaches the join and leaves the slot to copy 1, as the end of a task does. From there it is for b, not for copy 0."""
+    fork = [{"think": "500ms"}, {"fork": 3, "join": "any", "steps": [SUB]}]
+    fleets = [{"name": name, "count": 1, "steps": [SUB]} for name in "cb"] + [{"name": "a", "count": 1, "steps": fork}]
+    log = told(run(scenario(until=None, constraints=[{**SLOT, "queue": "lifo"}], fleets=fleets)))
+    assert [line for line in log if line.startswith("2 ")] == [
+        "2 TaskFinished a_0_sub#2 succeeded",
+        "2 TaskResumed a_0_sub#1 slot 1.5",
+        "2 TaskStarted a_0_sub#1 1.5",
+        "2 TaskFinished a_0_sub#1 cancelled",
+        "2 TaskAbandoned a_0_sub#0 slot 1.5",
+        "2 TaskFinished a_0_sub#0 cancelled",
+        "2 TaskResumed b_0_sub#0 slot 2",
+        "2 TaskStarted b_0_sub#0 2",
+    ]
+
+
 def test_what_begins_because_another_is_over_asks_when_all_completions_of_the_instant_are_over():
     graph = {"graph": [{"task": "x", "duration": "1s"}, {**SUB, "after": ["x"]}]}
     fork = {"fork": 2, "width": 1, "steps": [{"task": "copy", "duration": "1s"}]}

@@ -5,6 +5,7 @@
   the restart, and for that long. The restart comes as many ns after the crash as that says.
 - Nothing is told of an agent while it is down, but that its life is over.
 - A visit that had begun before a crash is over with it: no row of it comes afterwards.
+- What it gives back is for others: nothing begins to wait or to work for it while it crashes.
 - An agent that is up again begins with its first step. Where that asks for something, it does so at that instant.
 
 That nothing is open at a crash is a part of `lifecycle`, and what else is done in each life of `services`.
@@ -12,13 +13,14 @@ That nothing is open at a crash is a part of `lifecycle`, and what else is done 
 
 from dataclasses import dataclass, field
 
-from model.events import Kind
+from model.events import Kind, Status
 from model.log import Log
 
 from .program import Step, constant
 from .reading import TASK_KINDS, Reading, Row, Visit, read
 
 RULE = "crashes"
+_BEGINS = (Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.ResourceAcquired, Kind.TaskStarted)
 
 
 @dataclass
@@ -28,6 +30,8 @@ class State:
     up_since: int
     crash: Row | None = None  # while it is down
     restart: Row | None = None  # until something is told of it afterwards
+    ends: Row | None = None  # the first at this instant that it was made to end
+    begins: Row | None = None  # what began after that
     visits: set[Visit] = field(default_factory=set)
     over: set[Visit] = field(default_factory=set)
     finished: bool = False
@@ -68,7 +72,10 @@ def _due(state: State, fleet: Step) -> int | None:
 
 def _crashes(reading: Reading, row: Row, state: State, fleet: Step) -> list[str]:
     crash, due, was_down = fleet.get("crash"), _due(state, fleet), state.crash
+    begins, state.ends, state.begins = state.begins, None, None
     state.crash, state.restart, state.over = row, None, set(state.visits)
+    if begins is not None and state.up_since < begins.time == row.time:
+        return [reading.say(RULE, begins, f"the agent crashes at that instant, in event {row.number}")]
     if was_down is not None:
         return [reading.say(RULE, row, f"it is down since event {was_down.number}")]
     if not crash:
@@ -95,6 +102,12 @@ def _does(reading: Reading, row: Row, state: State, fleet: Step) -> list[str]:
     state.finished |= row.kind == Kind.AgentFinished
     if state.crash is not None and not (row.kind == Kind.AgentFinished and "life" in fleet):
         found.append(reading.say(RULE, row, f"the agent is down since event {state.crash.number}"))
+    if state.ends is not None and state.ends.time < row.time:
+        state.ends = None
+    if row.kind == Kind.TaskFinished and row.value == Status.cancelled:
+        state.ends = state.ends or row
+    elif state.ends is not None and row.kind in _BEGINS:
+        state.begins = row
     if row.kind in TASK_KINDS:
         state.visits.add(row.task.whole)
         if row.task.whole in state.over:

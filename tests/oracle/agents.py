@@ -117,7 +117,7 @@ class Agent:
     def _crash(self) -> None:
         assert self.fleet.repair is not None
         self._down = True
-        self._root.call_off()
+        self._call_off()
         repair = self.draws.of_visit(self.fleet.repair, self._crashes)
         self._crashes += 1
         self.world.row(Kind.AgentCrashed, self.number, value=repair)
@@ -139,11 +139,16 @@ class Agent:
 
     def stop(self) -> None:
         """Call everything off."""
-        if self._down:
-            self._down = False
-            self._ended("over")
-        else:
-            self._root.call_off()
+        if not self._down:
+            self._down = True
+            self._call_off()
+        self._down = False
+        self._ended("over")
+
+    def _call_off(self) -> None:
+        self.world.desk.put_off()
+        self._root.call_off()
+        self.world.desk.make_up()
 
     def _ended(self, _: str) -> None:
         if self._down:

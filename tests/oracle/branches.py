@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .strands import Strand
 
 Wait = Generator[None, Any, Any]
-FELL = ("called off", "stopped")
+CALLED_OFF = "called off"
 """How a branch ends that does not count."""
 
 
@@ -95,6 +95,16 @@ def _take_again(strand: "Strand", given: list[tuple[Attempt, list[tuple[int, int
         strand.fresh = False
 
 
+def _call_off(strand: "Strand", begun: list["Strand"]) -> None:
+    """Call off the branches that are left, be it because their strand is called off."""
+    desk = strand.agent.world.desk
+    first = desk.put_off()
+    for branch in reversed(begun):
+        branch.call_off()
+    if first:
+        desk.make_up()
+
+
 def fork(strand: "Strand", step: ForkPlan) -> Wait:
     """Go through copies of the steps."""
     agent = strand.agent
@@ -114,7 +124,7 @@ def fork(strand: "Strand", step: ForkPlan) -> Wait:
 
     def ended(outcome: str) -> None:
         over.append(1)
-        if outcome not in FELL:
+        if outcome != CALLED_OFF:
             through.append(1)
             others.over()
 
@@ -123,8 +133,7 @@ def fork(strand: "Strand", step: ForkPlan) -> Wait:
         if copies:
             yield from others.wait()
     finally:
-        for branch in reversed(begun):
-            branch.call_off()
+        _call_off(strand, begun)
 
 
 def graph(strand: "Strand", step: GraphPlan) -> Wait:
@@ -167,7 +176,7 @@ def graph(strand: "Strand", step: GraphPlan) -> Wait:
             branch.go_on()
 
     def ended(node: int, outcome: str) -> None:
-        if outcome not in FELL:
+        if outcome != CALLED_OFF:
             outcomes[node] = outcome
             others.over()
 
@@ -175,8 +184,7 @@ def graph(strand: "Strand", step: GraphPlan) -> Wait:
     try:
         yield from others.wait()
     finally:
-        for branch in reversed(begun.values()):
-            branch.call_off()
+        _call_off(strand, list(begun.values()))
 
 
 def spawn(strand: "Strand", step: SpawnPlan) -> Wait:

@@ -9,7 +9,8 @@ Rules:
 3. A limit with preemption does not refuse where the slots of less important tasks that run suffice, and all the others
    admit.
 4. Who acquires in order and is admitted while those who wait are tried asks for the next thing when all have been.
-5. Changes of one instant are made first, then whoever can never be admitted is refused, by age, then others are tried.
+5. While an agent stops, crashes or dies, or branches are called off, nobody is tried until all that has ended.
+6. Changes of one instant are made first, then whoever can never be admitted is refused, by age, then others are tried.
    What time brings at one instant likewise: first to all limits, then those who wait for any of them are tried.
 """
 
@@ -67,6 +68,7 @@ class Desk:
         self.trying = False  # whether those who wait are being tried
         self._later: list[Entry] = []
         self._ages = 0
+        self._put_off: set[int] | None = None  # the limits that changed while nobody is to be tried
         self._preempted: list[tuple[list[Request], set[int]]] = []
         for time in sorted({change.time_ns for change in plan.changes}):
             changes = [change for change in plan.changes if change.time_ns == time]
@@ -127,8 +129,22 @@ class Desk:
         self._queues.remove(request)
         return left
 
+    def put_off(self) -> bool:
+        """Try nobody from now on; return whether it was not so before."""
+        first = self._put_off is None
+        self._put_off = self._put_off or set()
+        return first
+
+    def make_up(self) -> None:
+        """Try those for whom it was put off."""
+        changed, self._put_off = self._put_off, None
+        self.again(changed or ())
+
     def again(self, changed: Iterable[int]) -> None:
         """Try those who wait for limits that changed."""
+        if self._put_off is not None:
+            self._put_off |= set(changed)
+            return
         changed = sorted(set(changed))
         outermost, self.trying = not self.trying, True
         while (request := self._next(changed)) is not None:

@@ -82,10 +82,9 @@ class Strand:
             self._on_end(self.outcome)
         except CalledOff:
             self.over = True
-            self._on_end("called off")
+            self._on_end(branches.CALLED_OFF)
         except Stop:
             self.over = True
-            self._on_end("stopped")
             self.agent.stop()
 
     def pause(self, time: int, rank: int) -> Wait:
@@ -170,6 +169,7 @@ class Strand:
                 if status == Status.preempted and not attempt.fails_by_preemption:
                     continue
                 if not task.may_retry(attempt, status):
+                    self._brace(attempt, status)
                     attempt.over()
                     return status
                 wait = task.back_off(attempt)
@@ -224,10 +224,18 @@ class Strand:
         event = yield
         self.fresh = False
         if event != PREEMPTED:
+            self._brace(attempt, event)
             return attempt.end(event)
         if attempt.fails_by_preemption:
             yield from self.pause(self._clock.now, REQUEST)
         return Status.preempted
+
+    def _brace(self, attempt: Attempt, status: Status) -> None:
+        """Try nobody until the agent has stopped, if it is this attempt that stops it."""
+        policy = attempt.visit.policy
+        stops = policy is not None and policy.after_failure == END and status != Status.succeeded
+        if stops and not attempt.visit.may_retry(attempt, status):
+            self._desk.put_off()
 
     def _wait(self, attempt: Attempt) -> Wait:
         """Wait to be admitted, as long as the patience lasts."""

@@ -12,7 +12,7 @@ from tests.oracle.strategies import FEATURES, all_together, rich
 from tests.runs import run
 
 ALONE, TOGETHER = 33, 52
-"""Scenarios for each feature alone, and for each of `ROUNDS` of scenarios that mix them all: a thousand in all."""
+"""Scenarios for each feature alone, and for each of `ROUNDS` of scenarios that mix them all: a thousand and fifty in all."""
 ROUNDS = 4
 PATIENT = settings(  # what differs is not shrunk: that takes minutes, and a small scenario is soon cut by hand
     phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=list(HealthCheck), deadline=None
@@ -40,6 +40,13 @@ def test_the_engine_does_what_the_oracle_says(feature: str, data: st.DataObject)
 @given(data=st.data())
 def test_so_it_does_with_everything_together(seed: int, data: st.DataObject) -> None:
     check(data.draw(all_together()) | {"seed": seed})
+
+
+@settings(PATIENT, max_examples=TOGETHER)
+@given(rich("fork", "hold", "life", "crash", "policies", "lifo"))
+def test_so_it_does_where_agents_with_branches_are_called_off(scenario: dict[str, Any]) -> None:
+    """Branches of one agent wait for each other in these, which is rare where everything is together."""
+    check(scenario)
 
 
 def test_a_difference_is_told() -> None:
