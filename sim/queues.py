@@ -281,8 +281,9 @@ class RandomQueue(SizedQueue):
         return self._chosen[0]
 
     def precedes(self, waiting: "Task", other: "Task") -> bool:
-        """Whoever comes new stands behind those who wait, one of whom may be the one."""
-        return other.binding is None  # type: ignore[attr-defined] # only tasks with a policy come here
+        """Whoever comes, be it from another limit, stands behind those who wait, one of whom may be the one."""
+        binding = other.binding  # type: ignore[attr-defined] # only tasks with a policy come here
+        return binding is None or binding.waiting is not self
 
 
 class FairQueue:

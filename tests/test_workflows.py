@@ -326,7 +326,7 @@ def test_what_a_task_gives_back_that_stops_its_agent_is_not_for_another_branch()
 
 
 def test_what_a_branch_gives_back_that_is_called_off_is_not_for_another_that_is():
-    """Copy 2 reaches the join and leaves the slot to copy 1, as the end of a task does. From there it is for b, not for copy 0."""
+    """Copy 2 reaches the join, and its slot goes to copy 1 as at the end of a task. From there it goes to b."""
     fork = [{"think": "500ms"}, {"fork": 3, "join": "any", "steps": [SUB]}]
     fleets = [{"name": name, "count": 1, "steps": [SUB]} for name in "cb"] + [{"name": "a", "count": 1, "steps": fork}]
     log = told(run(scenario(until=None, constraints=[{**SLOT, "queue": "lifo"}], fleets=fleets)))

@@ -68,6 +68,7 @@ class Desk:
         self.trying = False  # whether those who wait are being tried
         self._later: list[Entry] = []
         self._ages = 0
+        self._joined: set[int] = set()  # the limits that somebody began to wait for since time was last looked at
         self._put_off: set[int] | None = None  # the limits that changed while nobody is to be tried
         self._preempted: list[tuple[list[Request], set[int]]] = []
         for time in sorted({change.time_ns for change in plan.changes}):
@@ -172,7 +173,12 @@ class Desk:
         """Schedule the next moment at which time brings something to a limit."""
         now = self._clock.now
         looked = self._alarm is not None and self._alarm.happened and self._due == now
-        dues = [due for limit in self.limits for due in self._dues(limit) if not looked or due > now]
+        dues = [
+            due
+            for limit in self.limits
+            for due in self._dues(limit)
+            if not looked or due > now or limit.number in self._joined
+        ]
         due = min(dues, default=None)
         if due == self._due and (self._alarm is None or not self._alarm.happened):
             return
@@ -184,6 +190,7 @@ class Desk:
     def _refill(self) -> None:
         """Let what is due come to all limits, then try those who wait for them."""
         due = [limit for limit in self.limits if self._clock.now in self._dues(limit)]
+        self._joined.clear()
         for limit in due:
             if limit.passed(self._clock.now):
                 self.changed(limit)
@@ -310,6 +317,7 @@ class Desk:
         else:
             self.write(Kind.TaskRebound, request, limit.number, now - request.charged)
         self._queues.join(request, limit)
+        self._joined.add(limit.number)
         request.charged = now
         return WAITS
 

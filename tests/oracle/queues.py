@@ -8,7 +8,7 @@ Rules:
 2. A random queue is in no order. Whoever may be next is an option, and the log says who was. Under `strict` that may
    be somebody who does not fit, so that nobody is next.
 3. A bucket or a window also refuses whoever has somebody before it in the queue who waits for as much or less; a strict
-   limit, whoever has anybody before it. In a random queue those who are older are before one who comes.
+   limit, whoever has anybody before it. In a random queue all are before one who comes, be it from another limit.
 """
 
 from collections.abc import Callable
@@ -124,7 +124,7 @@ class Queues:
         amount = request.amount(limit)
         queue = self.of(limit)
         if limit.how.queue == "random":
-            ahead = [] if request in queue else [other for other in queue if other.age < request.age]
+            ahead = [] if request in queue else queue
         else:
             place = self._place(request, limit)
             ahead = [other for other in queue if other is not request and self._place(other, limit) < place]

@@ -20,7 +20,7 @@ from model.plan import END, GO_ON, ChoosePlan, ForkPlan, GraphPlan, RepeatPlan, 
 
 from . import branches
 from .branches import Wait
-from .clock import DEADLINE, REQUEST
+from .clock import DEADLINE, REQUEST, Entry
 from .desk import PREEMPTED, REJECTED, WAITS
 from .visits import Attempt, Visit
 
@@ -146,6 +146,7 @@ class Strand:
             task.write_skip(task.skipped)
             self.outcome = "done" if task.skipped == Skip.cache_hit else "skipped"
             return step.next
+        task.pay_in()
         status = yield from self._attempts(task)
         if status == Status.succeeded:
             self.outcome = "done"
@@ -193,27 +194,17 @@ class Strand:
                 return attempt.abandon()
             if answer == REJECTED:
                 status = attempt.reject()
-                self._desk.settle()
-                yield from self.pause(self._clock.now, REQUEST)
+                yield from self._settle_and_wait(self._clock.at(self._clock.now, REQUEST, self.go_on))
+                self.fresh = True
                 return status
             attempt.acquire()
             if attempt.asks_for_more and self._desk.trying:
-                entry = self._desk.afterwards(self.go_on)
-                self._desk.settle()
-                try:
-                    yield
-                finally:
-                    entry.off = True
+                yield from self._settle_and_wait(self._desk.afterwards(self.go_on))
         attempt.start()
         body = attempt.visit.step.body
         if body is not None:
             self.holds.append(attempt)
-            entry = self._clock.at(self._clock.now, REQUEST, self.go_on)
-            self._desk.settle()
-            try:
-                yield
-            finally:
-                entry.off = True
+            yield from self._settle_and_wait(self._clock.at(self._clock.now, REQUEST, self.go_on))
             self.fresh = True
             yield from self._steps(body)
             self.holds.remove(attempt)
@@ -236,6 +227,14 @@ class Strand:
         stops = policy is not None and policy.after_failure == END and status != Status.succeeded
         if stops and not attempt.visit.may_retry(attempt, status):
             self._desk.put_off()
+
+    def _settle_and_wait(self, entry: Entry) -> Wait:
+        """Let those go on who lost slots to it, then wait for what is due before all they do."""
+        self._desk.settle()
+        try:
+            yield
+        finally:
+            entry.off = True
 
     def _wait(self, attempt: Attempt) -> Wait:
         """Wait to be admitted, as long as the patience lasts."""

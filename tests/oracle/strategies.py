@@ -491,6 +491,11 @@ def rich(draw: DrawFn, *features: str) -> Dict:
     rows = [draw(_constraint(number, features, closed)) for number in range(count)]
     if "preempt" in rows[0] and _one_in(draw, 2):
         rows[0] |= {"limit": 1, "scope": "global"}
+    if "hold" in features or any(row.get("queue") == "processor_sharing" for row in rows):
+        for row in rows:  # it must be known before how long the work takes that produces something
+            if row.get("charge") == "as_produced":
+                row["charge"] = "on_finish"
+                del row["chunk"]
     fleets: list[Dict] = []
     for name in [*closed, *children]:
         fleet: Dict = {"name": name}

@@ -12,7 +12,7 @@ from tests.oracle.strategies import FEATURES, all_together, rich
 from tests.runs import run
 
 ALONE, TOGETHER = 33, 52
-"""Scenarios for each feature alone, and for each of `ROUNDS` of scenarios that mix them all: a thousand and fifty in all."""
+"""Scenarios for each feature alone, and for each of `ROUNDS` of scenarios that mix them all: 1,050 in all."""
 ROUNDS = 4
 PATIENT = settings(  # what differs is not shrunk: that takes minutes, and a small scenario is soon cut by hand
     phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=list(HealthCheck), deadline=None

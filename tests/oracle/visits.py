@@ -64,9 +64,6 @@ class Visit:
             if agent.draws.of_visit(chance.first, self.number) < chance.thresholds[0]:
                 self.skipped = Skip(reason)
         self.draw_attempt()
-        budget = self.budget
-        if budget is not None and self.skipped is None:
-            agent.world.budgets[step.number] = max(0, agent.world.budgets.get(step.number, 0) - budget.ratio)
 
     @property
     def budget(self) -> BudgetPlan | None:
@@ -115,6 +112,12 @@ class Visit:
         self.mode, self.age, self.worked, self.lasted = mode, age, worked, lasted
         self.draw_attempt()
         self.mode = None
+
+    def pay_in(self) -> None:
+        """Pay into the budget of retries: the visit asks for the first time."""
+        if self.budget is not None:
+            budgets, number = self.agent.world.budgets, self.step.number
+            budgets[number] = max(0, budgets.get(number, 0) - self.budget.ratio)
 
     def may_retry(self, attempt: "Attempt", status: Status) -> bool:
         """Whether another attempt follows one that did not succeed."""
