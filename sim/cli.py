@@ -161,7 +161,8 @@ def storm(
             f"--incident: no incident is called {name!r}{did_you_mean(name, known)}; allowed: {', '.join(known)}"
         )
     try:
-        result = storming.in_processes(loaded, name)
+        with display.counting_runs() as tell:
+            result = storming.in_processes(loaded, name, tell)
     except PlanError as error:
         raise BadInput(f"{scenario}: {error}") from None
     if as_json:

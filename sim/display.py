@@ -46,6 +46,17 @@ def console() -> Console:
 
 
 @contextmanager
+def counting_runs() -> Iterator[Callable[[int], None]]:
+    """Show how many runs have begun, on standard error where that is a terminal."""
+    terminal = Console(stderr=True)
+    if not terminal.is_terminal:
+        yield lambda runs: None
+        return
+    with terminal.status("run 1") as status:
+        yield lambda runs: status.update(f"run {runs:,}")
+
+
+@contextmanager
 def progress(name: str, until_ns: int | None) -> Iterator[Observer]:
     """Show how far a run is, on standard error: a bar where that is a terminal, else a line now and then."""
     terminal = Console(stderr=True)
@@ -144,6 +155,8 @@ def _storm(each: dict[str, Any]) -> list[str]:
     parts.append(f"goodput {before['goodput_per_s']:,.4g}/s before and {after['goodput_per_s']:,.4g}/s after")
     if after["amplification"] is not None:
         parts.append(f"{after['amplification']:,.3g} attempts a success")
+    if not before["keeps_up"]:
+        parts.append("and it did not keep up before")
     return parts
 
 

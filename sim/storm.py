@@ -60,11 +60,14 @@ BREAKER = {
 _RANK = [Verdict.recovers, Verdict.metastable, Verdict.collapsed, Verdict.unknown]
 
 
-def storm(loaded: Loaded, incident: str, executor: Executor) -> Data:
-    """Return what the incident does to the scenario, what tips it over, and what helps, by the names of `--json`."""
+def storm(loaded: Loaded, incident: str, executor: Executor, tell: Callable[[int], None] = lambda runs: None) -> Data:
+    """Return what the incident does to the scenario, what tips it over, and what helps, by the names of `--json`.
+
+    `tell` hears of each run that begins how many there are by then.
+    """
     data = loaded.scenario.as_json()
     header = prepare(loaded.scenario, loaded.tables, loaded.inputs).header
-    runs = _Runs(executor, loaded.inputs, incident)
+    runs = _Runs(executor, loaded.inputs, incident, tell)
     given = runs(data)
     told = {"scenario": header.name, "seed": header.seed, "incident": incident, "as_it_is": given}
     shortest, lowest, remedies = None, None, []
@@ -83,11 +86,11 @@ def storm(loaded: Loaded, incident: str, executor: Executor) -> Data:
     return {**told, "shortest": shortest, "lowest_load": lowest, "remedies": remedies, "runs": runs.count}
 
 
-def in_processes(loaded: Loaded, incident: str) -> Data:
+def in_processes(loaded: Loaded, incident: str, tell: Callable[[int], None]) -> Data:
     """Do so in as many processes as there are cores."""
     # Processes that are spawned, not forked: there are threads by then.
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as executor:
-        return storm(loaded, incident, executor)
+        return storm(loaded, incident, executor, tell)
 
 
 def judge(data: Data, inputs: Mapping[str, bytes], incident: str) -> Data:
@@ -111,8 +114,11 @@ def _unknown(why: str) -> Data:
 class _Runs:
     """Runs scenarios in an executor, each once."""
 
-    def __init__(self, executor: Executor, inputs: Mapping[str, bytes], incident: str) -> None:
+    def __init__(
+        self, executor: Executor, inputs: Mapping[str, bytes], incident: str, tell: Callable[[int], None]
+    ) -> None:
         self._executor = executor
+        self._tell = tell
         self._inputs = inputs
         self._incident = incident
         self._lock = Lock()
@@ -128,6 +134,7 @@ class _Runs:
                     self._begun[key] = self._executor.submit(judge, data, self._inputs, self._incident)
                 finally:
                     signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                self._tell(len(self._begun))
         return self._begun[key].result()
 
     @property

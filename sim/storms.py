@@ -19,7 +19,9 @@ Rules:
 7. It is `unknown` where there are fewer than 100 successes in the baseline or fewer than 8 windows after the trigger, where
    the trigger is not over at the end, and where it does not recover and fewer agents arrive in the last quarter than
    before. `why` says which.
-8. Of more than 100 triggers the last 100 are told.
+8. Where the visits that are open became more during the baseline, by more than chance, the fleet does not keep up
+   (`before.keeps_up`) even without a trigger: it is judged all the same, by a goodput that is all that it can do.
+9. Of more than 100 triggers the last 100 are told.
 
 (Bronson et al., Metastable failures in distributed systems, HotOS 2021, have the states and the word.)
 """
@@ -37,6 +39,7 @@ from numpy.typing import NDArray
 from model.events import Batch, Kind, Status
 from model.header import Header
 from model.units import NS_PER_SECOND
+from sim.takes import Ended
 
 Integers = NDArray[np.int64]
 
@@ -50,7 +53,6 @@ BACK, GONE = 0.9, 0.1
 OF_ONE, OF_SEVERAL = 3, 2
 """The standard deviations by which one window, and several together, may be below that by chance."""
 
-_UNSTARTED = np.isin(np.arange(len(Kind)), [Kind.TaskRejected, Kind.TaskAbandoned])
 _OF_VISITS = np.isin(
     np.arange(len(Kind)),
     [Kind.TaskBlocked, Kind.TaskStarted, Kind.TaskRejected, Kind.TaskFinished, Kind.TaskRetrying],
@@ -91,7 +93,7 @@ class Storms:
         self._arrived: list[Integers] = []  # the times at which agents arrived
         self._who: list[NDArray[np.int32]] = []  # and their numbers
         self._rows: list[_Rows] = []
-        self._last_kind = -1
+        self._ended = Ended()
         self._now = 0
 
     def feed(self, batch: Batch) -> None:
@@ -106,11 +108,10 @@ class Storms:
         came = np.flatnonzero((kinds == Kind.AgentStarted) & (batch.step < 0))  # those that are spawned do not arrive
         self._arrived.append(batch.time[came])
         self._who.append(batch.agent[came])
-        before = np.append(self._last_kind, kinds[:-1])
-        worked = (kinds == Kind.TaskFinished) & ~_UNSTARTED[before]
+        worked = self._ended.feed(batch)
         rows = np.flatnonzero(_OF_VISITS[kinds] & self._any[batch.step])
         self._rows.append(_Rows.of(batch, rows, worked))
-        self._now, self._last_kind = int(batch.time[-1]), int(kinds[-1])
+        self._now = int(batch.time[-1])
 
     def _turn(self, time_ns: int, number: int, on: bool) -> None:
         """An incident begins or ends."""
@@ -220,6 +221,11 @@ class _Visits:
         """Return how many visits have begun and are not over after what happens at a time."""
         return _until(self.began, time_ns) - _until(self.over, time_ns)
 
+    def pile_up(self, start_ns: int, end_ns: int) -> bool:
+        """Say whether the visits that are open become more in a time, by more than chance."""
+        grown = self.open(end_ns) - self.open(start_ns)
+        return grown > OF_ONE * sqrt(_count(self.began, start_ns, end_ns))
+
     def between(self, start_ns: int, end_ns: int) -> dict[str, float | int | None]:
         """Return the rates of a time, a second, and the visits that are open at its end."""
         seconds = (end_ns - start_ns) / NS_PER_SECOND
@@ -261,7 +267,7 @@ class _Story:
             told["why"] = "too little time after it"
         else:
             told |= self._judge(edges)
-        told["before"] = visits.between(start, base_end)
+        told["before"] = {**visits.between(start, base_end), "keeps_up": not visits.pile_up(start, base_end)}
         told["during"] = visits.between(trigger.from_ns, until_ns if end is None else end)
         told["after"] = visits.between(_last_quarter(edges), int(edges[-1])) if windows >= WINDOWS_MIN else None
         told["windows"] = max(0, windows)
@@ -292,9 +298,7 @@ class _Story:
         below = [n for n, window in enumerate(windows, 1) if self._is_below(visits.succeeded, *window, OF_ONE)]
         for first in range(max(below, default=0), len(windows) - len(windows) // 4 + 1):
             start = windows[first][0]
-            grown = visits.open(end) - visits.open(start)
-            may_grow = OF_ONE * sqrt(_count(visits.began, start, end))
-            if grown <= may_grow and not self._is_below(visits.succeeded, start, end, OF_SEVERAL):
+            if not visits.pile_up(start, end) and not self._is_below(visits.succeeded, start, end, OF_SEVERAL):
                 yield first
 
     def _is_below(self, times: Integers, start_ns: int, end_ns: int, deviations: int) -> bool:

@@ -1,13 +1,14 @@
 """What a person is shown of a run: on a terminal, on a narrow one, and in a pipe."""
 
 import io
+import time
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from model.log import Header
-from sim.display import PROGRESS_SECONDS, limit, plain_progress, progress, summary
+from sim.display import PROGRESS_SECONDS, counting_runs, limit, plain_progress, progress, summary
 from tests.fleet_logs import S, concurrency, header, pause, rate_limit
 from tests.runs import run, scenario
 
@@ -213,21 +214,39 @@ def test_a_run_that_is_soon_over_says_nothing(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_how_many_runs_have_begun_is_shown_on_a_terminal(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1" if is_terminal else "")
+    with counting_runs() as tell:
+        tell(1234)
+        time.sleep(0.3)  # it is drawn ten times a second
+    assert ("run 1,234" in capsys.readouterr().err) == is_terminal
+
+
 def test_what_became_of_the_fleet_after_a_trigger_is_a_line_each() -> None:
-    rates = {"goodput_per_s": 12.1, "amplification": 1.0}
+    rates = {"goodput_per_s": 12.1, "amplification": 1.0, "keeps_up": True}
     storm = {
         "incidents": ["one", "other"], "from_ns": 30 * S, "to_ns": 50 * S, "verdict": "metastable", "why": None,
         "time_to_recover_ns": None, "before": rates, "after": {"goodput_per_s": 3.21, "amplification": 4.8},
     }  # fmt: skip
     recovers = {**storm, "verdict": "recovers", "time_to_recover_ns": S, "incidents": ["one"], "after": rates}
-    nothing = {**storm, "verdict": "collapsed", "after": {"goodput_per_s": 0.0, "amplification": None}}
+    behind = {**storm["before"], "keeps_up": False}
+    nothing = {
+        **storm,
+        "verdict": "collapsed",
+        "before": behind,
+        "after": {"goodput_per_s": 0.0, "amplification": None},
+    }
     unknown = {**storm, "incidents": ["one"], "verdict": "unknown", "why": "it is not over at the end", "to_ns": None}
     storms = [storm, recovers, nothing, unknown, unknown, unknown, storm, unknown]
     lines = shown(HEAD, 200, False, storms=storms).splitlines()
     assert [line for line in lines if "storm" in line] == [
         "  storm   one and other 30 s to 50 s: metastable, goodput 12.1/s before and 3.21/s after, 4.8 attempts a success",
         "  storm   one 30 s to 50 s: recovers in 1 s, goodput 12.1/s before and 12.1/s after, 1 attempts a success",
-        "  storm   one and other 30 s to 50 s: collapsed, goodput 12.1/s before and 0/s after",
+        "  storm   one and other 30 s to 50 s: collapsed, goodput 12.1/s before and 0/s after, "
+        "and it did not keep up before",
         "  storm   one 30 s to the end: unknown (it is not over at the end)",
         "  storm   one 30 s to the end: unknown (it is not over at the end)",
         "  storms  2 more unknown, 1 more metastable",

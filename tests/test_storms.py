@@ -106,6 +106,7 @@ def test_a_fleet_recovers_at_the_first_window_from_which_on_goodput_is_back() ->
         "goodput_per_s": 20.0,
         "amplification": 1.0,
         "open": 2,
+        "keeps_up": True,
     }
     assert found["during"]["goodput_per_s"] == pytest.approx(10.0, abs=0.2)
 
@@ -149,6 +150,15 @@ def test_goodput_that_is_back_while_the_backlog_grows_is_no_recovery() -> None:
     assert found["after"]["goodput_per_s"] == pytest.approx(20.0, rel=0.01)
     assert found["after"]["open"] > 1000
     assert found["verdict"] == "metastable"
+
+
+@pytest.mark.parametrize(("one_in", "keeps_up"), [(2, False), (20, True)])
+def test_a_fleet_that_falls_behind_before_the_trigger_is_told(one_in: int, keeps_up: bool) -> None:
+    # 20 visits a second; in the baseline, of 10 s, 100 and 10 never end: by chance it may be 42, of 200 that begin.
+    head = header(incident("brownout", 20, 30))
+    [found] = told(head, rows_of(head, lambda ms: [None] if ms // 50 % one_in == 0 else [SUCCEEDED], 100))
+    assert found["before"]["keeps_up"] is keeps_up
+    assert found["before"]["open"] == pytest.approx(20 / one_in * 20, abs=2)
 
 
 def test_visits_to_other_steps_do_not_count() -> None:
