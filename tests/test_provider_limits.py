@@ -184,6 +184,13 @@ def test_a_refusal_says_when_to_come_again_by_the_rule_of_its_limit(rule, says):
     assert rejected(rows, [0, 3.5], task()) == [f"3.5 TaskRejected a_1_t#0 limit {says}"]
 
 
+@pytest.mark.parametrize(("cost", "says"), [(9_223_372_095, "9223372035"), (9_223_372_096, "never")])
+def test_a_refusal_names_no_time_that_no_clock_can_say(cost, says):
+    """A clock goes up to 2^63 - 1 ns, which is 9,223,372,036.85 s. At 1 s 61 of the tokens are earned that it takes."""
+    rows = [limit(rate="60/m", on_limit="reject", charge="on_finish")]
+    assert rejected(rows, [0, 1], task(cost={"requests": cost})) == [f"1 TaskRejected a_1_t#0 limit {says}"]
+
+
 def test_a_full_concurrency_limit_may_name_a_time():
     rows = [{"id": "slots", "type": "concurrency", "limit": 1, "on_limit": "reject", "retry_after": "60s"}]
     assert rejected(rows, [0, 1], task("5s")) == ["1 TaskRejected a_1_t#0 slots 60"]

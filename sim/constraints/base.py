@@ -17,7 +17,7 @@ from simpy.events import Event
 
 from model.events import Kind
 from model.units import NS_PER_SECOND
-from sim.environment import REFILL
+from sim.environment import FOREVER, REFILL
 from sim.queues import SizedQueue
 from sim.recorder import RESUMED_AND_STARTED, constraint_code
 
@@ -122,12 +122,17 @@ class GlobalConstraint(Event, ABC):
         return None
 
     def retry_after(self, amount: int) -> int:
-        """Return what a refusal says: the ns after which to ask for this amount again; -1 where it says nothing."""
+        """Return what a refusal says: the ns after which to ask for this amount again; -1 where it says nothing.
+
+        It names no time that is later than any clock can say.
+        """
         rule = self.plan.retry_after
         wait_ns = self.available_in(amount) if isinstance(rule, str) else rule
         if wait_ns is None or rule == "none":
             return -1
-        return -(-wait_ns // NS_PER_SECOND) * NS_PER_SECOND if rule == "seconds" else wait_ns
+        if rule == "seconds":
+            wait_ns = -(-wait_ns // NS_PER_SECOND) * NS_PER_SECOND
+        return wait_ns if self.env._now + wait_ns <= FOREVER else -1
 
     def take(self, amount: int) -> None:
         """Account for an admitted task."""
