@@ -56,7 +56,7 @@ def _fleetsim(agents: int, slots: int, until_s: float, folder: Path) -> dict[str
         }
     )
     from model.log import Log
-    from sim.summary import Summary
+    from sim.analysis.summary import Summary
 
     path = folder / "bottleneck.arrows"
     started = time.perf_counter()

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. All runs have the seed of the scenario, and so the same draws: the verdicts are those of `sim.storms`, of the last time
-   that the incident is on. A run tips over where that is metastable or collapsed.
+1. All runs have the seed of the scenario, and so the same draws: the verdicts are those of `sim.analysis.storms`, of the
+   last time that the incident is on. A run tips over where that is metastable or collapsed.
 2. The shortest trigger and the lowest load are found by bisection, to `RESOLUTION`, between a value at which a run tips
    over and one at which another does not. Both ends have been run. A longer trigger comes with a longer run, so that as
    much time follows it.
@@ -30,10 +30,10 @@ from model.header import Header
 from model.plan import PlanError
 from model.units import format_duration, parse_duration, parse_rate
 from model.validation import Loaded, load_embedded
+from sim.analysis.storms import Storms, Verdict
 from sim.engine import Engine
 from sim.environment import Endless
 from sim.run import prepare
-from sim.storms import Storms, Verdict
 
 Data = dict[str, Any]
 

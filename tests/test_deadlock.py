@@ -17,7 +17,7 @@ from model.locks import Locks
 from model.log import Log
 from model.scenario import Scenario
 from model.validation import load
-from sim.deadlocks import deadlocks
+from sim.analysis.deadlocks import deadlocks
 from tests.invariants.reading import read
 from tests.runs import run, scenario, told
 

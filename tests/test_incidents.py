@@ -486,7 +486,7 @@ def test_a_scenario_with_incidents_dumps_to_one_that_runs_the_same() -> None:
 
 def test_an_incident_is_used_while_it_is_on() -> None:
     """5 of 8 s; a crash is counted."""
-    from sim.summary import Summary
+    from sim.analysis.summary import Summary
 
     log = run(
         scenario(

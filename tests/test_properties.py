@@ -34,9 +34,9 @@ from model.planner import plan
 from model.scenario import Scenario
 from model.units import format_duration, parse_duration, parse_rate
 from model.validation import load_embedded
+from sim.analysis.summary import Summary
 from sim.engine import Engine
 from sim.environment import Endless
-from sim.summary import Summary
 
 Dict = dict[str, Any]
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ from vocabulary import rich
 
 from model.events import Batch, Kind, concatenate
 from model.log import Log
+from sim.analysis.stall import who_waits
+from sim.analysis.summary import Summary
 from sim.engine import Engine, Limits, Stopped
-from sim.stall import who_waits
-from sim.summary import Summary
 from tests.invariants.reading import Row, read
 from tests.runs import run, scenario
 from tests.test_deadlock import OPPOSITE, ask, fleet, lock, take

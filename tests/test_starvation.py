@@ -10,8 +10,8 @@ from strategies import simulate
 from vocabulary import rich
 
 from model.log import Log, LogWriter
-from sim.inversions import Inversions
-from sim.starvation import OVERTAKINGS, WORST, Starvation
+from sim.analysis.inversions import Inversions
+from sim.analysis.starvation import OVERTAKINGS, WORST, Starvation
 from tests import starving
 from tests.runs import run, scenario, told
 

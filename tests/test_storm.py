@@ -14,8 +14,8 @@ from model.events import Kind
 from model.units import parse_duration
 from model.validation import Loaded, load
 from sim import display
+from sim.analysis.storms import Verdict
 from sim.storm import HIGHER, HIGHEST, LONGER, LONGEST, RESOLUTION, _loaded, _Search, _shortest, judge, storm
-from sim.storms import Verdict
 from tests.runs import run, scenario
 
 ROOT = Path(__file__).parent.parent

@@ -10,9 +10,9 @@ import pytest
 from model.events import Kind, Status
 from model.log import ConstraintEntry, DemandEntry, FleetEntry, Header, StepEntry
 from model.validation import load
+from sim.analysis.storms import Storms
 from sim.engine import Engine
 from sim.run import prepare
-from sim.storms import Storms
 from tests.fleet_logs import Row, S, batch
 from tests.runs import run, scenario
 

@@ -89,13 +89,13 @@ def parent(folder: Path, batch_rows: int | None = None) -> Iterator[Parent]:
 
 def _serve(batch_rows: int) -> None:
     import render.__main__
+    import sim.analysis.deadlocks
+    import sim.analysis.summary
     import sim.cli
-    import sim.deadlocks
     import sim.display
     import sim.export
     import sim.recorder
     import sim.run
-    import sim.summary
     import sim.verify
 
     if batch_rows:

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from model.events import Batch, Kind, Status
 from model.header import Header
 from model.units import NS_PER_SECOND
-from sim.takes import Ended
+from sim.analysis.takes import Ended
 
 Integers = NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.events import Batch, Kind
 from model.header import Header
 from model.scenario import Hold, Scenario, Task, walk
-from sim.waits import Flags, Integers
+from sim.analysis.waits import Flags, Integers
 
 _DEFERRED = ("on_finish", "as_produced")
 

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. A wait (`sim.waits`) starves where it is longer than the `starvation` of its fleet, or of the tenant of a fleet that has
+1. A wait (`waits`) starves where it is longer than the `starvation` of its fleet, or of the tenant of a fleet that has
    none of its own. A wait that still goes on counts with its time so far.
 2. A task asks when it is blocked, or when it takes where it did not wait; who takes one thing after another asks for each
    of them anew. B overtakes A where B asked after the `TaskBlocked` of A, and takes some of the constraint that A is bound
@@ -24,8 +24,8 @@ from model.header import Header
 from model.log import Log
 from model.roster import Roster
 from model.scenario import Hold, Scenario
-from sim.takes import Takes, asking
-from sim.waits import COMES, GOES_ON, Integers, Stretches, Waits, flags
+from sim.analysis.takes import Takes, asking
+from sim.analysis.waits import COMES, GOES_ON, Integers, Stretches, Waits, flags
 
 WORST = 10
 """Of how many waits a bound tells."""

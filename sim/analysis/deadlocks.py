@@ -13,7 +13,7 @@ from model.locks import Locks
 from model.log import Header, Log
 from model.roster import Roster
 from model.scenario import Scenario
-from sim.claims import Claims, Task, follow
+from sim.analysis.claims import Claims, Task, follow
 
 
 def deadlocks(log: Log) -> list[dict[str, Any]]:

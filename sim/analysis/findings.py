@@ -10,12 +10,12 @@ from typing import Any
 
 from model.events import Batch
 from model.log import Header, Log
-from sim.deadlocks import deadlocks
-from sim.inversions import Inversions
-from sim.stall import who_waits
-from sim.starvation import Starvation
-from sim.storms import Storms
-from sim.summary import Summary
+from sim.analysis.deadlocks import deadlocks
+from sim.analysis.inversions import Inversions
+from sim.analysis.stall import who_waits
+from sim.analysis.starvation import Starvation
+from sim.analysis.storms import Storms
+from sim.analysis.summary import Summary
 
 
 class Findings:

@@ -6,7 +6,7 @@ Rules:
    slots or a resource, which are given back. Where all holders are at least as important there is none. (Sha, Rajkumar and
    Lehoczky, Priority inheritance protocols, IEEE Transactions on Computers 39(9), 1990: a job is blocked by one of lower
    priority. Here the holder alone counts, not whom it waits for in its turn.) Tasks of the same agent are no exception.
-2. An inversion is a stretch of waiting for one constraint (`sim.waits`) with some time of that; how often it ceases in
+2. An inversion is a stretch of waiting for one constraint (`waits`) with some time of that; how often it ceases in
    between does not count, nor does what lasts no time. What still goes on counts with its time so far.
 3. It is a fold over the log alone. For each constraint and each priority of those who ask for it, it keeps for how long
    less important tasks have held some so far: of a stretch that is what it is at the end less what it was at the beginning.
@@ -26,10 +26,10 @@ from model.header import HELD, Header
 from model.log import Log
 from model.roster import Roster
 from model.scenario import Scenario
-from sim.starvation import WORST
-from sim.summary import total
-from sim.takes import Ended, Takes, asking
-from sim.waits import COMES, Flags, Integers, Stretches, Waits
+from sim.analysis.starvation import WORST
+from sim.analysis.summary import total
+from sim.analysis.takes import Ended, Takes, asking
+from sim.analysis.waits import COMES, Flags, Integers, Stretches, Waits
 
 _NO_PAIR = -1
 

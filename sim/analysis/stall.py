@@ -8,7 +8,7 @@ from typing import Any
 
 from model.log import Log
 from model.roster import Roster
-from sim.claims import Claims, follow
+from sim.analysis.claims import Claims, follow
 
 _HELD = "held by agents that wait themselves"
 _WHY = {

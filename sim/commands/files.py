@@ -1,0 +1,85 @@
+"""What the commands share: a scenario that is read, a file that is written.
+
+Rules:
+
+1. What cannot be read or written is bad input, with one clear line a fault.
+2. No file is written over that the command reads. What is left unfinished is removed where only the whole is of use.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+from typer import Argument, Option
+
+from model.faults import BadInput
+from model.program import say
+
+if TYPE_CHECKING:
+    from model.validation import Loaded
+
+# What cannot be read is told where it is read.
+Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
+LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
+Overrides = Annotated[
+    list[str] | None,
+    Option("--set", metavar="PATH=VALUE", help="Change a value: constraints.funnel.limit=50. May be repeated."),
+]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON object in place of the tables.")]
+
+
+def load(path: Path, overrides: Sequence[str]) -> "Loaded":
+    """Read a scenario, and say on standard error what is hardly meant; raises BadInput where it cannot be run."""
+    from model.faults import ScenarioError
+    from model.validation import load
+
+    try:
+        loaded = load(path, overrides)
+    except ScenarioError as error:
+        if _is_log(path):
+            raise BadInput(f"{path}: that is a log; replay it with python -m render {path}") from None
+        raise BadInput("\n".join(map(str, error.faults))) from None
+    for warning in loaded.warnings:
+        say(str(warning))
+    return loaded
+
+
+def _is_log(path: Path) -> bool:
+    from model.log import is_stream
+
+    try:
+        return path.is_file() and is_stream(path)
+    except (OSError, ValueError):
+        return False
+
+
+def keep(path: Path, option: str, inputs: dict[Path, str]) -> None:
+    """Refuse to write to what is no file, or to a file that is read."""
+    if str(path) == "-":
+        raise BadInput(f"{option}: - is not a file; allowed: a file, or /dev/null for none")
+    for each, what in inputs.items():
+        with suppress(OSError):  # what is not there yet is another file
+            if path.samefile(each):
+                raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
+
+
+@contextmanager
+def output(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to write; that it cannot be opened, written or closed is bad input.
+
+    Where only the `whole` of it is of use, a new file that is not finished is removed.
+    """
+    new = not os.path.lexists(path)
+    try:
+        with path.open("wb") as file:
+            yield file
+    except BaseException as error:
+        if whole and new:
+            with suppress(OSError):
+                path.unlink()
+        if not isinstance(error, OSError):
+            raise
+        reason = error.strerror or error
+        raise BadInput(f"{path}: cannot be written: {reason}; allowed: a file in a folder with room for it") from None

@@ -1,0 +1,60 @@
+"""`python -m sim verify` and `export`: a log that is run again, or written for other tools."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from model.faults import BadInput
+from model.program import DONE, NO, say
+from sim.commands.files import LogFile, keep, output
+
+
+def verify(log: LogFile) -> int:
+    """Run the scenario inside a log again: 0 when every event agrees, else 1 and the first that differs."""
+    from model.faults import ScenarioError
+    from model.log import Log
+    from model.plan import PlanError
+    from model.units import format_duration
+    from sim import verify as verification
+
+    opened = Log.open(log)
+    try:
+        verdict = verification.verify(opened)
+    except (ScenarioError, PlanError) as error:
+        first, *more = str(error).splitlines()
+        others = f" ({len(more)} more)" if more else ""
+        raise BadInput(f"{log}: the scenario inside it is not valid for this version: {first}{others}") from None
+    if verdict.difference is not None:
+        print(f"{log}: {verdict.difference}")
+        return NO
+    events = f"{verdict.events:,} events, digest {verdict.digest}"
+    if verdict.cut_ns is None:
+        print(f"{log}: verified, {events}")
+    else:
+        print(f"{log}: verified as far as it goes, {events}; it is cut at {format_duration(verdict.cut_ns)}")
+    return DONE
+
+
+def export(
+    log: LogFile,
+    to: Annotated[str, Option(metavar="FORMAT", help="jsonl, parquet, csv or telemetry.", show_default=False)],
+    out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False, readable=False)],
+) -> int:
+    """Write the events of a log as rows for other tools."""
+    from model.log import Log
+    from sim.export import FORMATS
+
+    if to not in FORMATS:
+        raise BadInput(f"--to: unknown format {to!r}; allowed: {', '.join(FORMATS)}")
+    opened = Log.open(log)
+    if str(out) == "-":
+        FORMATS[to](opened, sys.stdout.buffer)
+    else:
+        keep(out, "--out", {log: "the log"})
+        with output(out, whole=True) as file:
+            FORMATS[to](opened, file)
+    if opened.cut:
+        say(f"{log}: the log is cut: the run was interrupted, stopped or killed; what there is of it was written")
+    return DONE
