@@ -23,6 +23,7 @@ from model.log import ConstraintEntry, Header
 from model.providers import Preset
 from model.units import MICRO, format_duration
 from sim.engine import Observer
+from sim.pages import short
 
 PROGRESS_SECONDS = 10
 """Wall time between two lines of progress where there is no terminal."""
@@ -326,22 +327,6 @@ def preset(one: Preset) -> str:
     for row in one.limits:
         lines.append("  - {" + ", ".join(f"{key}: {value}" for key, value in {**row, "scope": "global"}.items()) + "}")
     return "\n".join(lines)
-
-
-def short(ns: float) -> str:
-    """Write a time to four digits or so in the unit that suits it."""
-    if ns == 0:
-        return "0 s"
-    if ns >= 86_400 * _NS_PER_SECOND:
-        return f"{ns / (86_400 * _NS_PER_SECOND):,.1f} d"
-    if ns >= 3600 * _NS_PER_SECOND:
-        return f"{ns / (3600 * _NS_PER_SECOND):.1f} h"
-    if ns >= 10 * 60 * _NS_PER_SECOND:
-        return f"{ns / (60 * _NS_PER_SECOND):.1f} min"
-    for size, unit in ((_NS_PER_SECOND, "s"), (1_000_000, "ms"), (1_000, "µs")):
-        if ns >= size:
-            return f"{ns / size:.4g} {unit}"
-    return f"{ns:.0f} ns"
 
 
 def storm(out: Console, result: dict[str, Any]) -> None:

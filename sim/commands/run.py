@@ -117,7 +117,7 @@ def _limits(max_events: int | None, max_time: str | None) -> "Limits":
 
 def _stopped(by: str | None, limits: "Limits") -> str | None:
     """Say at which of its limits a run was stopped, if it was."""
-    from sim.display import short
+    from sim.pages import short
 
     if by == "events" and limits.events is not None:
         return f"{limits.events:,} event{'s' * (limits.events > 1)}, as --max-events allows"

@@ -1,0 +1,56 @@
+"""How a command answers: a page for people, one JSON object, Markdown, or Parquet.
+
+Rules:
+
+1. Exactly one of them goes to standard output; `--out` writes the rows behind the answer to a file beside that.
+2. All are made of the same numbers.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from model.faults import BadInput
+from sim.commands.files import keep, output
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sim.pages import Page
+
+AsMarkdown = Annotated[bool, Option("--markdown", help="Print Markdown in place of the tables.")]
+Out = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE", help="Write the rows behind it to this file, as Parquet.", show_default=False, readable=False
+    ),
+]
+
+
+def answer(result: Mapping[str, Any], page: "Page", as_json: bool, as_markdown: bool) -> None:
+    """Print what was found out, in the way that was asked for; raises BadInput for two ways at once."""
+    if as_json and as_markdown:
+        raise BadInput("--json and --markdown: one of them at a time")
+    if as_json:
+        print(json.dumps(result))
+    elif as_markdown:
+        from sim.pages import markdown
+
+        print(markdown(page), end="")
+    else:
+        from sim.display import console
+        from sim.pages import show
+
+        show(console(), page)
+
+
+def write_rows(out: Path, rows: "pa.Table", inputs: dict[Path, str]) -> None:
+    """Write rows as Parquet; raises BadInput where the file cannot be written, or is one of those that are read."""
+    import pyarrow.parquet as pq
+
+    keep(out, "--out", inputs)
+    with output(out, whole=True) as file:
+        pq.write_table(rows, file)
