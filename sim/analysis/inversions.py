@@ -118,6 +118,10 @@ class Inversions:
         marks[comes], _ = self._at(batch.step[comes], batch.constraint[comes], batch.time[comes])
         self._found = self._with(self._waits.feed(batch, marks))
 
+    def reach(self, time_ns: int) -> None:
+        """Take in that nothing more has happened up to a time."""
+        self._waits.reach(time_ns)
+
     def result(self, log: Log | None) -> dict[str, Any]:
         """Return what `python -m sim run --json` gives. Who held what is wanted is read from the log."""
         found = self._with(self._waits.rest()) if self._pairs else self._found

@@ -111,6 +111,10 @@ class Starvation:
             self._roster.feed(batch)
             self._bounds = list(self._with(self._waits.feed(batch)))
 
+    def reach(self, time_ns: int) -> None:
+        """Take in that nothing more has happened up to a time."""
+        self._waits.reach(time_ns)
+
     def result(self, log: Log | None) -> list[dict[str, Any]]:
         """Return what `python -m sim run --json` gives: an object for each bound. Overtakings are read from the log."""
         bounds = list(self._with(self._waits.rest()))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from model.events import Batch, Ending, Kind, Status
 from model.log import ConstraintEntry, Header
+from sim.analysis.takes import Ended
 
 Integers = NDArray[np.int64]
 
@@ -260,10 +261,11 @@ class Summary:
         self._ended = np.zeros(len(Status), np.int64)  # attempts that worked, by how they ended
         self._rejected = np.zeros(len(header.constraints), np.int64)
         self._now = 0
+        self._gave_up = 0
         self._waits: list[Integers] = []
         self._waiting = _Waiting(len(header.constraints))
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
-        self._last_kind = -1
+        self._attempts = Ended()
         self._deadlocks: list[dict[str, Any]] = []
         self._stalled_ns: int | None = None  # when the last thing happened before the end of a run that has stalled
         self._fed = 0
@@ -274,16 +276,17 @@ class Summary:
             return
         kinds = batch.kind
         self._counts += np.bincount(kinds, minlength=len(Kind))
-        finished = kinds == Kind.TaskFinished
-        before = np.append(self._last_kind, kinds[:-1])
-        unstarted = finished & ((before == Kind.TaskRejected) | (before == Kind.TaskAbandoned))
-        self._ended += np.bincount(batch.value[finished & ~unstarted], minlength=len(Status))
+        ended = self._attempts.feed(batch)
+        self._ended += np.bincount(batch.value[ended], minlength=len(Status))
+        self._gave_up += int(
+            np.count_nonzero(batch.constraint[kinds == Kind.TaskAbandoned] >= 0)
+        )  # the others backed off
         rejected = batch.constraint[kinds == Kind.TaskRejected]
         self._rejected += np.bincount(rejected, minlength=len(self._rejected))
         started = kinds == Kind.TaskStarted
         self._waits.append(batch.value[started])
         self._waiting.feed(batch)
-        implied = np.flatnonzero(started | (finished & ~unstarted))
+        implied = np.flatnonzero(started | ended)
         stated, changes = np.flatnonzero(_STATED[kinds]), np.flatnonzero(kinds == Kind.ConstraintChanged)
         for use in self._use:
             use.feed(batch, implied, stated, changes)
@@ -294,7 +297,10 @@ class Summary:
             self._stalled_ns = int(batch.time[-2]) if len(batch) > 1 else self._now
         self._fed += len(batch)
         self._now = int(batch.time[-1])
-        self._last_kind = int(kinds[-1])
+
+    def reach(self, time_ns: int) -> None:
+        """Take in that nothing more has happened up to a time."""
+        self._now = max(self._now, time_ns)
 
     def result(self) -> dict[str, Any]:
         """Return the numbers so far, by the names that `python -m sim run --json` gives them."""
@@ -310,7 +316,7 @@ class Summary:
                 "failed": ended[Status.failed],
                 "timed_out": ended[Status.timed_out],
                 "rejected": counts[Kind.TaskRejected],
-                "gave_up": counts[Kind.TaskAbandoned],
+                "gave_up": self._gave_up,
                 "preempted": ended[Status.preempted],
                 "cancelled": ended[Status.cancelled],
                 "skipped": counts[Kind.TaskSkipped],
