@@ -161,6 +161,23 @@ def test_a_fleet_that_falls_behind_before_the_trigger_is_told(one_in: int, keeps
     assert found["before"]["open"] == pytest.approx(20 / one_in * 20, abs=2)
 
 
+def test_a_visit_that_is_called_off_while_it_backs_off_is_over_and_that_is_no_attempt() -> None:
+    # Every other of 20 visits a second times out, backs off, and is called off half a second later.
+    head = header(incident("brownout", 20, 30))
+    rows = rows_of(head, lambda ms: [SUCCEEDED] if ms % 100 else [TIMED_OUT], 140)
+    for time, kind, agent, *_, status in list(rows):
+        if kind == Kind.TaskFinished and status == TIMED_OUT and time < 139 * S:
+            later = time + 500 * MS
+            rows.append((time, Kind.TaskRetrying, agent, 0, 0, 0, -1, S))
+            rows.append((later, Kind.TaskAbandoned, agent, 0, 0, 1, -1, 500 * MS))
+            rows.append((later, Kind.TaskFinished, agent, 0, 0, 1, -1, Status.cancelled))
+    [found] = told(head, sorted(rows, key=lambda row: row[0]))
+    assert (found["verdict"], found["before"]["keeps_up"]) == ("recovers", True)
+    assert found["before"]["open"] == pytest.approx(0.35 * 20, abs=2)  # half are there for 0.1 s, half for 0.6 s
+    assert found["before"]["amplification"] == pytest.approx(2.0, rel=0.02)
+    assert found["before"]["throughput_per_s"] == pytest.approx(20.0, rel=0.02)
+
+
 def test_visits_to_other_steps_do_not_count() -> None:
     head = header(incident("brownout", 20, 30))
     rows = rows_of(head, lambda ms: [SUCCEEDED], 100) + rows_of(head, lambda ms: [TIMED_OUT], 100, step=1)[3:-1]

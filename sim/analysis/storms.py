@@ -4,7 +4,8 @@ Rules:
 
 1. A trigger is a time during which incidents are on, one or several that overlap or follow each other at once. What counts
    are the visits to the steps that they hit: `load` is visits that begin, `throughput` attempts that end after having
-   worked, `goodput` visits that succeed, all a second; `amplification` is attempts that ended a visit that succeeded.
+   worked, `goodput` visits that succeed, all a second; `amplification` is attempts that ended a visit that succeeded. Who
+   is called off while it backs off (`TaskAbandoned` without a constraint) ends its visit, and no attempt: it never asked.
 2. The baseline is the second half of the time before the first trigger, so that the start of the fleet does not count. What
    comes after a trigger goes to the next one, or to the end of the run; where no visit is open at the end, to the end of
    the last one.
@@ -94,6 +95,7 @@ class Storms:
         self._who: list[NDArray[np.int32]] = []  # and their numbers
         self._rows: list[_Rows] = []
         self._ended = Ended()
+        self._called_off = False  # whether the last row says that a back-off is
         self._now = 0
 
     def feed(self, batch: Batch) -> None:
@@ -109,8 +111,10 @@ class Storms:
         self._arrived.append(batch.time[came])
         self._who.append(batch.agent[came])
         worked = self._ended.feed(batch)
+        called_off = np.append(self._called_off, (kinds == Kind.TaskAbandoned) & (batch.constraint < 0))
+        self._called_off = bool(called_off[-1])
         rows = np.flatnonzero(_OF_VISITS[kinds] & self._any[batch.step])
-        self._rows.append(_Rows.of(batch, rows, worked))
+        self._rows.append(_Rows.of(batch, rows, worked, ~called_off[:-1]))
         self._now = int(batch.time[-1])
 
     def _turn(self, time_ns: int, number: int, on: bool) -> None:
@@ -171,24 +175,26 @@ def _hit(header: Header, incident: int) -> NDArray[np.bool_]:
 
 @dataclass(slots=True)
 class _Rows:
-    """Rows of visits to tasks: when, whose, and whether the attempt worked and how it ended (-1 where it does not end)."""
+    """Rows of visits to tasks: when, whose, how the attempt ended (-1: it does not), whether it had worked, and asked."""
 
     time: Integers
     visit: Integers  # the agent and the visit in one number
     step: NDArray[np.int16]
     ended: NDArray[np.int8]
     worked: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, batch: Batch, rows: Integers, worked: NDArray[np.bool_]) -> "_Rows":
+    def of(cls, batch: Batch, rows: Integers, worked: NDArray[np.bool_], asked: NDArray[np.bool_]) -> "_Rows":
         visit = (batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows]
         ended = np.where(batch.kind[rows] == Kind.TaskFinished, batch.value[rows], -1).astype(np.int8)
-        return cls(batch.time[rows], visit, batch.step[rows], ended, worked[rows])
+        return cls(batch.time[rows], visit, batch.step[rows], ended, worked[rows], asked[rows])
 
     @classmethod
     def all(cls, parts: "list[_Rows]") -> "_Rows":
         nothing = np.zeros(0, np.int64)
-        none = cls(nothing, nothing, nothing.astype(np.int16), nothing.astype(np.int8), nothing.astype(np.bool_))
+        flags = nothing.astype(np.bool_)
+        none = cls(nothing, nothing, nothing.astype(np.int16), nothing.astype(np.int8), flags, flags)
         parts = [none, *parts]
         return cls(
             np.concatenate([part.time for part in parts]),
@@ -196,10 +202,12 @@ class _Rows:
             np.concatenate([part.step for part in parts]),
             np.concatenate([part.ended for part in parts]),
             np.concatenate([part.worked for part in parts]),
+            np.concatenate([part.asked for part in parts]),
         )
 
     def only(self, rows: NDArray[np.bool_]) -> "_Rows":
-        return _Rows(self.time[rows], self.visit[rows], self.step[rows], self.ended[rows], self.worked[rows])
+        columns = (self.time, self.visit, self.step, self.ended, self.worked, self.asked)
+        return _Rows(*(column[rows] for column in columns))  # type: ignore[arg-type] # in their order
 
 
 class _Visits:
@@ -215,7 +223,7 @@ class _Visits:
         self.over = np.sort(rows.time[last])
         self.succeeded = np.sort(rows.time[last[rows.ended[last] == Status.succeeded]])
         self.worked = rows.time[rows.worked]
-        self.attempts = rows.time[rows.ended >= 0]
+        self.attempts = rows.time[(rows.ended >= 0) & rows.asked]
 
     def open(self, time_ns: int) -> int:
         """Return how many visits have begun and are not over after what happens at a time."""
