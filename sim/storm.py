@@ -102,8 +102,7 @@ def judge(data: Data, inputs: Mapping[str, bytes], incident: str) -> Data:
         Engine(ready.plan, storms.feed).run()
     except (ScenarioError, PlanError, Endless) as error:
         return _unknown(str(error).splitlines()[0])
-    told = [each for each in storms.result() or () if incident in each["incidents"]]
-    return told[-1] if told else _unknown("it never begins")
+    return storms.last(incident) or _unknown("it never begins")
 
 
 def _unknown(why: str) -> Data:

@@ -185,14 +185,57 @@ def test_visits_to_other_steps_do_not_count() -> None:
     assert found["verdict"] == "recovers"
 
 
+def hitting(head: Header, *steps: set[int]) -> Header:
+    """The same fleet, where each incident hits these steps."""
+    demands = [tuple(DemandEntry(number, 1) for number, hit in enumerate(steps) if step in hit) for step in (0, 1)]
+    hit = zip(head.steps, demands, strict=True)
+    return replace(head, steps=tuple(replace(step, demands=(each,)) for step, each in hit))
+
+
+def rows_of_both(head: Header, ask: Fate, other: Fate, until: int) -> list[Row]:
+    """Visits to both steps; the rows of the run and of the incidents are there once."""
+    first = rows_of(head, ask, until)
+    second = [row for row in rows_of(head, other, until, step=1) if row[2] >= 0]
+    return sorted([*first[:-1], *second, first[-1]], key=lambda row: row[0])
+
+
 def test_each_trigger_is_judged_by_the_steps_that_it_hits() -> None:
-    both = header(incident("one", 20, 30), incident("other", 90, 95))
-    one, other = (replace(step, demands=((DemandEntry(n, 1),),)) for n, step in enumerate(both.steps))
-    head = replace(both, steps=(one, other))
-    rows = rows_of(head, lambda ms: [SUCCEEDED], 140)
-    rows += rows_of(head, lambda ms: [SUCCEEDED] if ms < 20_000 else [TIMED_OUT], 140, step=1)[5:-1]
-    verdicts = [each["verdict"] for each in told(head, sorted(rows, key=lambda row: row[0]))]
-    assert verdicts == ["recovers", "collapsed"]
+    # The two concern each other by way of one that is on at the end alone.
+    head = hitting(
+        header(incident("one", 20, 30), incident("other", 90, 95), incident("both", 139, 140)), {0}, {1}, {0, 1}
+    )
+    rows = rows_of_both(head, lambda ms: [SUCCEEDED], lambda ms: [SUCCEEDED] if ms < 20_000 else [TIMED_OUT], 140)
+    found = told(head, rows)
+    assert [each["verdict"] for each in found] == ["recovers", "collapsed", "unknown"]
+    assert [each["windows"] for each in found] == [12, 8, 0]  # from 30 s to 90 s, from 95 s to 139 s
+    assert found[1]["before"] == found[0]["before"]  # that of the first of them, at another step
+
+
+def test_incidents_that_hit_no_step_in_common_do_not_concern_each_other() -> None:
+    alone = hitting(header(incident("one", 20, 30)), {0})
+    head = hitting(header(incident("one", 20, 30), incident("other", 1, 2, 25, 40, 60, 61)), {0}, {1})
+    fates: tuple[Fate, Fate] = (
+        lambda ms: [SUCCEEDED] if ms < 20_000 or ms % 100 else [TIMED_OUT],
+        lambda ms: [SUCCEEDED],
+    )
+    [expected] = told(alone, rows_of_both(alone, *fates, 100))
+    found = told(head, rows_of_both(head, *fates, 100))
+    assert expected["verdict"] == "metastable"
+    assert [each["from_ns"] for each in found] == [1 * S, 20 * S, 25 * S, 60 * S]
+    assert [each["incidents"] for each in found] == [["other"], ["one"], ["other"], ["other"]]
+    assert found[1] == expected
+
+
+def test_the_last_hundred_triggers_are_told_and_the_last_of_one_incident_can_be_asked_for() -> None:
+    head = hitting(header(incident("one", 20, 30), incident("often", *range(31, 233))), {0}, {1})
+    rows = rows_of_both(head, lambda ms: [SUCCEEDED], lambda ms: [SUCCEEDED], 240)
+    found = told(head, rows)
+    assert [each["from_ns"] for each in found] == [time * S for time in range(33, 232, 2)]
+    storms = Storms(head)
+    storms.feed(batch(rows))
+    one, often = storms.last("one"), storms.last("often")
+    assert one is not None
+    assert (one["from_ns"], one["verdict"], often, storms.last("no")) == (20 * S, "recovers", found[-1], None)
 
 
 def test_who_is_refused_has_not_worked() -> None:

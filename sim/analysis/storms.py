@@ -2,13 +2,15 @@
 
 Rules:
 
-1. A trigger is a time during which incidents are on, one or several that overlap or follow each other at once. What counts
-   are the visits to the steps that they hit: `load` is visits that begin, `throughput` attempts that end after having
-   worked, `goodput` visits that succeed, all a second; `amplification` is attempts that ended a visit that succeeded. Who
-   is called off while it backs off (`TaskAbandoned` without a constraint) ends its visit, and no attempt: it never asked.
-2. The baseline is the second half of the time before the first trigger, so that the start of the fleet does not count. What
-   comes after a trigger goes to the next one, or to the end of the run; where no visit is open at the end, to the end of
-   the last one.
+1. Incidents concern each other where they hit a step in common, directly or by way of others; what comes of those that do
+   not is told as if they were alone. A trigger is a time during which incidents that concern each other are on, one or
+   several that overlap or follow each other at once. What counts are the visits to the steps that they hit: `load` is
+   visits that begin, `throughput` attempts that end after having worked, `goodput` visits that succeed, all a second;
+   `amplification` is attempts that ended a visit that succeeded. Who is called off while it backs off (`TaskAbandoned`
+   without a constraint) ends its visit, and no attempt: it never asked.
+2. The baseline is the second half of the time before the first trigger that concerns it, so that the start of the fleet
+   does not count. What comes after a trigger goes to the next one that does, or to the end of the run; where no visit is
+   open at the end, to the end of the last one.
 3. The time after it is cut into windows of equal length: as many as give each 100 successes at the goodput of the baseline,
    at most 20. A number is below what was to be expected only where it is so by more than chance: where both are taken for
    Poisson variables, one window by more than three standard deviations, several together by more than two.
@@ -22,11 +24,13 @@ Rules:
    before. `why` says which.
 8. Where the visits that are open became more during the baseline, by more than chance, the fleet does not keep up
    (`before.keeps_up`) even without a trigger: it is judged all the same, by a goodput that is all that it can do.
-9. Of more than 100 triggers the last 100 are told.
+9. Triggers are told in the order in which they begin; of more than 100 the last 100.
 
 (Bronson et al., Metastable failures in distributed systems, HotOS 2021, have the states and the word.)
 """
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,8 +75,9 @@ class Verdict(StrEnum):
 
 @dataclass(slots=True)
 class Trigger:
-    """A time during which incidents are on; `to_ns` is None while they are."""
+    """A time during which incidents of a group are on; `to_ns` is None while they are."""
 
+    group: int
     incidents: list[int]
     from_ns: int
     to_ns: int | None = None
@@ -86,8 +91,10 @@ class Storms:
         self._incidents = {number for number, row in enumerate(header.constraints) if row.type == "incident"}
         self._hit = {number: _hit(header, number) for number in self._incidents}
         self._any = np.logical_or.reduce([*self._hit.values(), np.zeros(len(header.steps) + 1, np.bool_)])
+        self._group = _groups(self._hit)
         self._on: set[int] = set()
-        self._triggers: list[Trigger] = []
+        self._triggers: list[Trigger] = []  # in the order in which they begin
+        self._latest: dict[int, Trigger] = {}  # by group
         for number in sorted(self._incidents):
             if header.constraints[number].settings[0][1] is not None:
                 self._turn(0, number, on=True)
@@ -119,16 +126,18 @@ class Storms:
 
     def _turn(self, time_ns: int, number: int, on: bool) -> None:
         """An incident begins or ends."""
+        group = self._group[number]
+        trigger = self._latest.get(group)
         if on:
-            if not self._on and not (self._triggers and self._triggers[-1].to_ns == time_ns):
-                self._triggers.append(Trigger([], time_ns))
+            if trigger is None or trigger.to_ns not in (None, time_ns):
+                trigger = self._latest[group] = Trigger(group, [], time_ns)
+                self._triggers.append(trigger)
             self._on.add(number)
-            trigger = self._triggers[-1]
             trigger.to_ns = None
             trigger.incidents += [] if number in trigger.incidents else [number]
-        elif number in self._on:
+        elif trigger is not None and number in self._on:
             self._on.discard(number)
-            self._triggers[-1].to_ns = None if self._on else time_ns
+            trigger.to_ns = None if any(self._group[other] == group for other in self._on) else time_ns
 
     def _comes_to(self, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return by agent whether it arrives in an open fleet that comes to a step that is hit, or spawns who does."""
@@ -143,28 +152,53 @@ class Storms:
 
     def result(self) -> list[dict[str, Any]] | None:
         """Return what became of the fleet after each trigger so far, or None where nothing can go wrong."""
-        if not self._incidents:
-            return None
+        return self._told(self._triggers[-TOLD_MAX:]) if self._incidents else None
+
+    def last(self, incident: str) -> dict[str, Any] | None:
+        """Return what became of the fleet after the last trigger of an incident, or None where there was none."""
+        names = self._header.constraints
+        with_it = [each for each in self._triggers if any(names[number].id == incident for number in each.incidents)]
+        return self._told(with_it[-1:])[0] if with_it else None
+
+    def _told(self, triggers: list[Trigger]) -> list[dict[str, Any]]:
         rows = _Rows.all(self._rows)
         arrived = np.concatenate([np.zeros(0, np.int64), *self._arrived])
         who = np.concatenate([np.zeros(0, np.int32), *self._who])
+        begun: dict[int, list[int]] = defaultdict(list)
+        for trigger in self._triggers:
+            begun[trigger.group].append(trigger.from_ns)
         told = []
         # The visits, and the arrivals, by the incidents that hit them.
         visits: dict[tuple[int, ...], tuple[_Visits, Integers]] = {}
-        untils = [*(following.from_ns for following in self._triggers[1:]), self._now]
-        for trigger, until in list(zip(self._triggers, untils, strict=False))[-TOLD_MAX:]:
+        for trigger in triggers:
             by = tuple(sorted(trigger.incidents))
             if by not in visits:
                 hit = np.logical_or.reduce([self._hit[number] for number in by])
                 visits[by] = _Visits(rows.only(hit[rows.step])), arrived[self._comes_to(hit)[who]]
-            story = _Story(*visits[by], self._triggers[0].from_ns)
+            concerning = begun[trigger.group]
+            following = bisect_right(concerning, trigger.from_ns)
+            until = concerning[following] if following < len(concerning) else self._now
             about = {
                 "incidents": [self._header.constraints[number].id for number in trigger.incidents],
                 "from_ns": trigger.from_ns,
                 "to_ns": trigger.to_ns,
             }
-            told.append({**about, **story.tell(trigger, until)})
+            told.append({**about, **_Story(*visits[by], concerning[0]).tell(trigger, until)})
         return told
+
+
+def _groups(hit: dict[int, NDArray[np.bool_]]) -> dict[int, int]:
+    """Return by incident the number of its group: they hit a step in common, directly or by way of others."""
+    groups: list[tuple[NDArray[np.bool_], set[int]]] = []
+    for number, steps in hit.items():
+        apart, members = [], {number}
+        for others in groups:
+            if (others[0] & steps).any():
+                steps, members = steps | others[0], members | others[1]
+            else:
+                apart.append(others)
+        groups = [*apart, (steps, members)]
+    return {number: min(members) for _, members in groups for number in members}
 
 
 def _hit(header: Header, incident: int) -> NDArray[np.bool_]:
