@@ -273,6 +273,96 @@ def test_where_fewer_arrive_the_load_is_not_what_it_was() -> None:
     assert (found["verdict"], found["why"]) == ("unknown", "the load is no longer what it was")
 
 
+LEFT = ("unknown", "the load is no longer what it was")
+STAYED = ("metastable", None)
+
+
+def halved(ms: int) -> Ends:
+    """Every other visit fails from the beginning of the trigger on, and for good."""
+    return [SUCCEEDED] if ms < 20_000 or ms % 100 else [TIMED_OUT]
+
+
+def staffed(rows: list[Row], there: dict[range, tuple[int, int | None]]) -> list[Row]:
+    """The same visits by agents that begin and finish at these seconds."""
+    rows = [row for row in rows if row[1] != Kind.AgentStarted]
+    for agents, times in there.items():
+        for kind, time in zip((Kind.AgentStarted, Kind.AgentFinished), times, strict=True):
+            rows += [(time * S, kind, agent, -1, -1, -1, -1, 0) for agent in agents if time is not None]
+    return sorted(rows, key=lambda row: (row[0], row[1] == Kind.RunFinished))
+
+
+def of_staffed(head: Header, rows: list[Row], there: dict[range, tuple[int, int | None]]) -> tuple[str, str | None]:
+    [found] = told(head, staffed(rows, there))
+    return found["verdict"], found["why"]
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({range(20): (0, None)}, STAYED),
+        ({range(18): (0, None), range(18, 20): (0, 50)}, STAYED),
+        ({range(17): (0, None), range(17, 20): (0, 50)}, LEFT),
+        ({range(17): (0, None), range(17, 20): (0, 92)}, STAYED),  # for half of the last quarter they are there
+        ({range(17): (0, None), range(17, 20): (0, 50), range(20, 23): (50, None)}, STAYED),  # others take over
+    ],
+)
+def test_where_agents_of_a_closed_fleet_have_left_the_load_is_not_what_it_was(
+    there: dict[range, tuple[int, int | None]], expected: tuple[str, str | None]
+) -> None:
+    head = header(incident("brownout", 20, 30))
+    assert of_staffed(head, rows_of(head, halved, 100), there) == expected
+    # Where agents arrive by themselves, how many are there is no matter of the load.
+    is_open = header(incident("brownout", 20, 30), is_open=True)
+    assert (
+        of_staffed(is_open, rows_of(is_open, halved, 100), {range(20): (15, 50), range(20, 200): (90, None)}) == STAYED
+    )
+
+
+def test_who_is_down_has_not_left() -> None:
+    head = header(incident("brownout", 20, 30))
+    rows = rows_of(head, halved, 100)
+    for agent in range(10):
+        rows += [(50 * S, Kind.AgentCrashed, agent, -1, -1, -1, -1, 40 * S)]
+        rows += [(90 * S, Kind.AgentRestarted, agent, -1, -1, -1, -1, 0)]
+    assert of_staffed(head, rows, {range(20): (0, None)}) == STAYED
+
+
+@pytest.mark.parametrize(("left", "expected"), [("many", STAYED), ("busy", LEFT), ("lead", LEFT)])
+def test_closed_fleets_count_by_what_they_do(left: str, expected: tuple[str, str | None]) -> None:
+    """A thousand agents succeed once where helpers that another fleet of two spawns, or a fleet of two, do 19 times."""
+    head = hitting(header(incident("brownout", 20, 30)), {0, 1})
+    agents = {"many": range(1000), "busy": range(1000, 1002)}
+    heavy = replace(head.steps[1], fleet=1)
+    steps, written = (head.steps[0], heavy), [{"name": "many", "count": 1000}, {"name": "busy", "count": 2}]
+    fleets = [FleetEntry("many", 0, 1000, None, 0), FleetEntry("busy", 1000, 2, None, 0)]
+    if left == "lead":
+        agents = {"many": range(1000), "lead": range(1000, 1002)}
+        steps = (head.steps[0], replace(heavy, fleet=2), StepEntry(1, "helper", "spawn", ((),), (), spawned=2))
+        written, fleets = [*written, {"name": "helper"}], [*fleets, FleetEntry("helper", 1002, 0, None, 0)]
+    head = replace(head, steps=steps, fleets=tuple(fleets), scenario={"fleets": written})
+    rows = rows_of_both(
+        head,
+        lambda ms: halved(ms) if ms // 50 % 20 == 1 else None,
+        lambda ms: halved(ms) if ms // 50 % 20 != 1 else None,
+        100,
+    )
+    there = {numbers: (0, 50 if name == left else None) for name, numbers in agents.items()}
+    assert of_staffed(head, rows, there) == expected
+
+
+def test_a_closed_fleet_that_is_done_has_not_collapsed() -> None:
+    work = {"repeat": 60, "steps": [{"think": {"exponential": "1s"}}, {"task": "job", "duration": "200ms"}]}
+    always = {**work, "repeat": "forever"}
+    brown = {"id": "brown", "at": "30s", "lasts": "10s", "slow": 3}
+    fleets = [{"name": "batch", "count": 50, "steps": [work]}, {"name": "service", "count": 4, "steps": [always]}]
+    log = run(scenario(until="300s", fleets=fleets, incidents=[brown]))
+    storms = Storms(log.header)
+    for each in log.batches():
+        storms.feed(each)
+    [found] = storms.result() or []
+    assert (found["verdict"], found["why"]) == LEFT
+
+
 def test_where_all_work_is_done_nothing_more_is_watched() -> None:
     found = story(lambda ms: [SUCCEEDED] if ms < 75_000 else None)
     assert (found["verdict"], found["windows"]) == ("recovers", 9)
