@@ -6,7 +6,8 @@ Rules:
    last time that the incident is on. A run tips over where that is metastable or collapsed.
 2. The shortest trigger and the lowest load are found by bisection, to `RESOLUTION`, between a value at which a run tips
    over and one at which another does not. Both ends have been run. A longer trigger comes with a longer run, so that as
-   much time follows it.
+   much time follows it. A run of which the verdict is unknown does neither: the search goes no further than to such a one,
+   and back to the edge of what is known; `nothing_known` says on which side of what was found that is.
 3. More of it need not be worse: between two values that were run it may be otherwise. So a few more are run on both sides
    of the edge; where a run tips over with less than another that does not, `mixed` holds the two.
 4. A remedy changes the retries of the tasks that the incident hits, and nothing else; the breaker is one more constraint of
@@ -148,14 +149,14 @@ class _Search:
         self._judged = judged
         self._most = most
         self._step = step
-        self._unknown = 0
-        self.tips: dict[float, bool] = {}
+        self._nothing_known: str | None = None
+        self.tips: dict[float, bool | None] = {}  # None where nothing is known
 
-    def _tips(self, multiple: float) -> bool:
+    def _tips(self, multiple: float) -> bool | None:
         verdict = self._judged(multiple)["verdict"]
-        self._unknown += verdict == Verdict.unknown
-        self.tips[multiple] = verdict in (Verdict.metastable, Verdict.collapsed)
-        return self.tips[multiple]
+        tips = None if verdict == Verdict.unknown else verdict in (Verdict.metastable, Verdict.collapsed)
+        self.tips[multiple] = tips
+        return tips
 
     def find(self) -> tuple[float | None, float | None]:
         """Return the largest multiple that is known not to tip it over, and the least that is: None where there is none."""
@@ -166,23 +167,44 @@ class _Search:
                 if low < _LEAST:
                     return None, low
         else:
-            while not self._tips(high := min(low * self._step, self._most)):
+            while self._tips(high := min(low * self._step, self._most)) is False:
                 low = high
                 if high == self._most:
                     return low, None
         while high / low > RESOLUTION:
             middle = _rounded(sqrt(low * high))
-            low, high = (low, middle) if self._tips(middle) else (middle, high)
+            tips = self._tips(middle)
+            is_below = (
+                self.tips[high] if tips is None else not tips
+            )  # what is unknown goes to its like, or below the edge
+            low, high = (middle, high) if is_below else (low, middle)
         for aside in ASIDE:
-            self._tips(_rounded(low / aside))
-            self._tips(_rounded(high * aside))
+            if self.tips[low] is not None:
+                self._tips(_rounded(low / aside))
+            if self.tips[high] is not None:
+                self._tips(_rounded(high * aside))
+        return self._known(low, high)
+
+    def _known(self, low: float, high: float) -> tuple[float | None, float | None]:
+        """Return what is known of both sides of the edge, and note where nothing is."""
+        if self.tips[high] is None:
+            self._nothing_known = "above"
+            return low, None
+        if self.tips[low] is None:
+            known = [multiple for multiple, tips in self.tips.items() if tips is False and multiple < low]
+            self._nothing_known = "between" if known else "below"
+            return max(known, default=None), high
         return low, high
 
     def about(self) -> Data:
-        """Return the least that tipped over and the most that did not where these are mixed, and how many are unknown."""
+        """Return where nothing is known, the least that tipped over and the most that did not where these are mixed."""
         least = min((multiple for multiple, tips in self.tips.items() if tips), default=float("inf"))
-        most = max((multiple for multiple, tips in self.tips.items() if not tips), default=0.0)
-        return {"mixed": [least, most] if least < most else None, "unknown": self._unknown}
+        most = max((multiple for multiple, tips in self.tips.items() if tips is False), default=0.0)
+        return {
+            "nothing_known": self._nothing_known,
+            "mixed": [least, most] if least < most else None,
+            "unknown": sum(tips is None for tips in self.tips.values()),
+        }
 
 
 def _rounded(multiple: float) -> float:

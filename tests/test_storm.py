@@ -67,7 +67,7 @@ def test_the_search_closes_in_on_the_edge(edge: float, step: float) -> None:
     assert high is not None
     assert low < edge <= high <= low * RESOLUTION
     assert {low, high} <= set(asked)
-    assert search.about() == {"mixed": None, "unknown": 0}
+    assert search.about() == {"nothing_known": None, "mixed": None, "unknown": 0}
     assert len(asked) < 50
 
 
@@ -76,7 +76,7 @@ def test_a_search_ends_where_there_is_no_edge() -> None:
         return {"verdict": Verdict.collapsed}
 
     def never(multiple: float) -> dict[str, Any]:
-        return {"verdict": Verdict.unknown if multiple > 2 else Verdict.recovers}
+        return {"verdict": Verdict.recovers}
 
     low, high = _Search(always, HIGHEST, LONGER).find()
     assert low is None
@@ -84,7 +84,49 @@ def test_a_search_ends_where_there_is_no_edge() -> None:
     assert high < 0.001
     search = _Search(never, HIGHEST, LONGER)
     assert search.find() == (HIGHEST, None)
-    assert search.about() == {"mixed": None, "unknown": 1}
+    assert search.about() == {"nothing_known": None, "mixed": None, "unknown": 0}
+
+
+@pytest.mark.parametrize(
+    ("known", "edge", "expected", "nothing_known"),
+    [
+        ((0.6, 99), 0.5, (None, 0.6), "below"),  # the edge is where nothing is known
+        ((0.6, 99), 0.7, (0.7, 0.7), None),
+        ((0, 2.5), 3.0, (2.5, None), "above"),
+        ((0, 2.5), 2.2, (2.2, 2.2), None),
+        ((0, 1.0), 2.0, (1.0, None), "above"),
+        ((0.99, 99), 0.9, (None, 0.99), "below"),
+    ],
+)
+@pytest.mark.parametrize("step", [LONGER, HIGHER])
+def test_where_nothing_is_known_a_run_neither_tips_over_nor_does_not(
+    known: tuple[float, float],
+    edge: float,
+    expected: tuple[float | None, float | None],
+    nothing_known: str | None,
+    step: float,
+) -> None:
+    def judged(multiple: float) -> dict[str, Any]:
+        tips = Verdict.metastable if multiple >= edge else Verdict.recovers
+        return {"verdict": tips if known[0] <= multiple <= known[1] else Verdict.unknown}
+
+    search = _Search(judged, LONGEST, step)
+    found = search.find()
+    assert found == tuple(each if each is None else pytest.approx(each, rel=0.02) for each in expected)
+    about = search.about()
+    assert (about["nothing_known"], about["mixed"]) == (nothing_known, None)
+    for each, tips in zip(found, (False, True), strict=True):
+        assert each is None or search.tips[each] is tips
+
+
+def test_where_nothing_is_known_between_both_are_told() -> None:
+    def judged(multiple: float) -> dict[str, Any]:
+        known = Verdict.recovers if multiple <= 1 else Verdict.collapsed
+        return {"verdict": Verdict.unknown if 1.2 < multiple < 1.6 else known}
+
+    search = _Search(judged, LONGEST, LONGER)
+    assert search.find() == (1.0, pytest.approx(1.6, rel=0.02))
+    assert search.about()["nothing_known"] == "between"
 
 
 def test_a_search_says_where_more_was_less() -> None:
@@ -271,7 +313,7 @@ def test_what_was_not_found_is_said() -> None:
     assert printed({**result, "shortest": None, "lowest_load": None, "remedies": []}) == (
         "s  seed 1, incident i, 1 run on the same draws\n  given   it never begins\n"
     )
-    known = {"why": None, "mixed": None, "unknown": 2}
+    known = {"why": None, "nothing_known": None, "mixed": None, "unknown": 2}
     shortest = {
         **known,
         "mixed": [2 * 10**9, 16 * 10**9],
@@ -286,6 +328,44 @@ def test_what_was_not_found_is_said() -> None:
         f"  trigger no length up to 16 s tips it over (given: 1 s), 2 s tips it over as well and 16 s does not, {unknown}",
         f"  load    none up to 4 times the given one tips it over, {unknown}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("does_not", "tips", "side", "trigger", "load"),
+    [
+        (
+            None,
+            2,
+            "below",
+            "2 s tips it over; below that",
+            "2 times the given one, 3 visits a second, tips it over; below that",
+        ),
+        (
+            1,
+            None,
+            "above",
+            "no length up to 1 s tips it over; above that",
+            "none up to 1 times the given one tips it over; above that",
+        ),
+        (
+            1,
+            2,
+            "between",
+            "2 s tips it over and 1 s does not; between these",
+            "2 times the given one, 3 visits a second, tips it over and 1 times does not; between these",
+        ),
+    ],
+)
+def test_where_nothing_is_known_is_said(
+    does_not: int | None, tips: int | None, side: str, trigger: str, load: str
+) -> None:
+    known = {"why": None, "mixed": None, "unknown": 3, "nothing_known": side}
+    shortest = {**known, "given_ns": 10**9, "tips_over_ns": tips and tips * 10**9, "does_not_ns": does_not and 10**9}
+    lowest = {**known, "tips_over": tips, "does_not": does_not, "load_per_s": tips and 3.0, "left_as_they_are": []}
+    given = {"verdict": "unknown", "why": "it never begins", "from_ns": None}
+    result = {"scenario": "s", "seed": 1, "incident": "i", "as_it_is": given, "runs": 1, "remedies": []}
+    lines = printed({**result, "shortest": shortest, "lowest_load": lowest}).splitlines()
+    assert lines[2:] == [f"  trigger {trigger} nothing is known (given: 1 s)", f"  load    {load} nothing is known"]
 
 
 # The herd
