@@ -11,7 +11,8 @@ Rules:
 3. More of it need not be worse: between two values that were run it may be otherwise. So a few more are run on both sides
    of the edge; where a run tips over with less than another that does not, `mixed` holds the two.
 4. A remedy changes the retries of the tasks that the incident hits, and nothing else; the breaker is one more constraint of
-   theirs. They are ranked by verdict, by time to recover, then by goodput after the trigger.
+   theirs. A fixed back-off is the delay of the scenario; one that grows has its cap, or one that leaves it room. They are
+   ranked by verdict, by time to recover, then by goodput after the trigger.
 5. Each different scenario is run once, in whatever process and order: the result does not depend on it.
 """
 
@@ -47,8 +48,10 @@ _LEAST = 1 / 1024
 ASIDE = (1.04, 1.1)
 """How far beside the edge it is looked once more."""
 
-DELAY, CAP = "100ms", "20s"
-"""The back-off of a remedy where the scenario has none, and its cap."""
+DELAY = "100ms"
+"""The back-off of a remedy where the scenario has none."""
+CAP, CAP_DELAYS = "20s", 8
+"""The cap of a back-off that grows where the scenario has none, and so many delays at least."""
 BREAKER = {
     "type": "circuit_breaker",
     "failure_ratio": 0.5,
@@ -306,17 +309,22 @@ def _remedies(data: Data, hit: set[tuple[str, str]]) -> Iterator[tuple[str, Data
                 del step["retry"]
         return other
 
-    def backing_off(**keys: Any) -> Callable[[Data], Data]:
+    def fixed(retry: Data) -> Data:
+        delay = retry["delay"] if parse_duration(retry["delay"]) else DELAY
+        return {**retry, "delay": delay, "factor": 1.0, "jitter": "none"}
+
+    def growing(jitter: str) -> Callable[[Data], Data]:
         def change(retry: Data) -> Data:
-            delay = retry["delay"] if parse_duration(retry["delay"]) else DELAY
-            return {**retry, "delay": delay, "cap": retry.get("cap", CAP), **keys}
+            changed = fixed(retry)
+            room_ns = max(parse_duration(CAP), CAP_DELAYS * parse_duration(changed["delay"]))
+            return {"cap": format_duration(room_ns), **changed, "factor": 2.0, "jitter": jitter}
 
         return change
 
-    yield "fixed back-off", changed(backing_off(factor=1.0, jitter="none"))
-    yield "exponential back-off", changed(backing_off(factor=2.0, jitter="none"))
+    yield "fixed back-off", changed(fixed)
+    yield "exponential back-off", changed(growing("none"))
     for jitter in ("equal", "full", "decorrelated"):
-        yield f"exponential, {jitter} jitter", changed(backing_off(factor=2.0, jitter=jitter))
+        yield f"exponential, {jitter} jitter", changed(growing(jitter))
     for ratio in (0.1, 0.2):
         yield f"retry budget {ratio}", changed(lambda retry, ratio=ratio: {**retry, "budget": ratio})  # type: ignore[misc] # mypy knows no defaults of a lambda
     yield "circuit breaker", _with_breaker(data, hit)

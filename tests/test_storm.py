@@ -15,7 +15,7 @@ from model.units import parse_duration
 from model.validation import Loaded, load
 from sim import display
 from sim.analysis.storms import Verdict
-from sim.storm import HIGHER, HIGHEST, LONGER, LONGEST, RESOLUTION, _loaded, _Search, _shortest, judge, storm
+from sim.storm import HIGHER, HIGHEST, LONGER, LONGEST, RESOLUTION, _loaded, _remedies, _Search, _shortest, judge, storm
 from tests.runs import run, scenario
 
 ROOT = Path(__file__).parent.parent
@@ -250,7 +250,7 @@ fleets:
 def test_remedies_change_the_tasks_that_the_incident_hits_alone(tmp_path: Path) -> None:
     (tmp_path / "refusing.yaml").write_text(REFUSING)
     from sim.run import prepare
-    from sim.storm import _hit, _remedies
+    from sim.storm import _hit
 
     loaded = load(tmp_path / "refusing.yaml")
     hit = _hit(prepare(loaded.scenario, {}, {}).header, "outage")
@@ -272,6 +272,30 @@ def test_remedies_change_the_tasks_that_the_incident_hits_alone(tmp_path: Path) 
     assert remedies["circuit breaker"]["constraints"][1]["id"] == "breaker"
     for name, variant in remedies.items():
         assert judge(variant, {}, "outage")["why"] is None, name
+
+
+@pytest.mark.parametrize(
+    ("given", "fixed", "growing"),
+    [
+        ({"delay": "0s"}, {"delay": "100ms"}, {"delay": "100ms", "cap": "20s"}),
+        ({"delay": "2s"}, {"delay": "2s"}, {"delay": "2s", "cap": "20s"}),
+        ({"delay": "60s"}, {"delay": "60s"}, {"delay": "60s", "cap": "8m"}),
+        ({"delay": "60s", "cap": "90s"}, {"delay": "60s", "cap": "90s"}, {"delay": "60s", "cap": "90s"}),
+    ],
+)
+def test_a_remedy_does_not_cut_a_long_delay_down(
+    given: dict[str, str], fixed: dict[str, str], growing: dict[str, str]
+) -> None:
+    step = {"task": "ask", "retry": {"max_attempts": 4, "factor": 3.0, "jitter": "equal", **given}}
+    data = {"constraints": [], "incidents": [], "fleets": [{"name": "a", "steps": [step]}]}
+    remedies = {
+        name: variant["fleets"][0]["steps"][0].get("retry") for name, variant in _remedies(data, {("a", "ask")})
+    }
+    assert remedies["fixed back-off"] == {"max_attempts": 4, "factor": 1.0, "jitter": "none", **fixed}
+    exponential = {"max_attempts": 4, "factor": 2.0, **growing}
+    assert remedies["exponential back-off"] == {**exponential, "jitter": "none"}
+    for jitter in ("equal", "full", "decorrelated"):
+        assert remedies[f"exponential, {jitter} jitter"] == {**exponential, "jitter": jitter}
 
 
 def test_without_retries_there_is_nothing_to_remedy_and_what_is_not_constant_is_not_looked_for(tmp_path: Path) -> None:
