@@ -66,6 +66,11 @@ def rows_of(head: Header, fate: Fate, until: int, every_ms: int = 50, step: int 
     return sorted(rows, key=lambda row: row[0])
 
 
+def halved(ms: int) -> Ends:
+    """Every other visit fails from the beginning of the trigger on, and for good."""
+    return [SUCCEEDED] if ms < 20_000 or ms % 100 else [TIMED_OUT]
+
+
 def told(head: Header, rows: list[Row]) -> list[dict[str, Any]]:
     """What became of the fleet, the same for every way to cut the rows."""
     whole = Storms(head)
@@ -185,11 +190,13 @@ def test_visits_to_other_steps_do_not_count() -> None:
     assert found["verdict"] == "recovers"
 
 
-def hitting(head: Header, *steps: set[int]) -> Header:
-    """The same fleet, where each incident hits these steps."""
+def hitting(head: Header, *steps: set[int], fleets: tuple[int, int] = (0, 1), spawning: bool = False) -> Header:
+    """Two fleets with a step each, or one with both, where each incident hits these steps."""
     demands = [tuple(DemandEntry(number, 1) for number, hit in enumerate(steps) if step in hit) for step in (0, 1)]
-    hit = zip(head.steps, demands, strict=True)
-    return replace(head, steps=tuple(replace(step, demands=(each,)) for step, each in hit))
+    hit = zip(head.steps, demands, fleets, strict=True)
+    entries = [replace(step, demands=(each,), fleet=fleet) for step, each, fleet in hit]
+    entries += [StepEntry(0, "spawn", "spawn", ((),), (), spawned=1)] if spawning else []
+    return replace(head, steps=tuple(entries), fleets=(*head.fleets, FleetEntry("b", head.agents, 0, None, 0)))
 
 
 def rows_of_both(head: Header, ask: Fate, other: Fate, until: int) -> list[Row]:
@@ -199,27 +206,30 @@ def rows_of_both(head: Header, ask: Fate, other: Fate, until: int) -> list[Row]:
     return sorted([*first[:-1], *second, first[-1]], key=lambda row: row[0])
 
 
-def test_each_trigger_is_judged_by_the_steps_that_it_hits() -> None:
-    # The two concern each other by way of one that is on at the end alone.
-    head = hitting(
-        header(incident("one", 20, 30), incident("other", 90, 95), incident("both", 139, 140)), {0}, {1}, {0, 1}
-    )
+@pytest.mark.parametrize(
+    ("steps", "rest"),
+    [
+        (({0}, {1}), {"fleets": (0, 0)}),  # two steps of a fleet
+        (({0}, {1}, {0, 1}), {}),  # by way of one that is on at the end alone
+        (({0}, {1}), {"spawning": True}),
+    ],
+)
+def test_each_trigger_is_judged_by_the_steps_that_it_hits(steps: tuple[set[int], ...], rest: dict[str, Any]) -> None:
+    incidents = [incident("one", 20, 30), incident("other", 90, 95), incident("both", 139, 140)]
+    head = hitting(header(*incidents[: len(steps)]), *steps, **rest)
     rows = rows_of_both(head, lambda ms: [SUCCEEDED], lambda ms: [SUCCEEDED] if ms < 20_000 else [TIMED_OUT], 140)
-    found = told(head, rows)
-    assert [each["verdict"] for each in found] == ["recovers", "collapsed", "unknown"]
-    assert [each["windows"] for each in found] == [12, 8, 0]  # from 30 s to 90 s, from 95 s to 139 s
-    assert found[1]["before"] == found[0]["before"]  # that of the first of them, at another step
+    found = told(head, rows)[:2]
+    assert [each["verdict"] for each in found] == ["recovers", "collapsed"]
+    assert found[0]["windows"] == 12  # from 30 s to 90 s
+    assert found[1]["before"] == found[0]["before"]  # both before the first of them, of one step or the other
 
 
-def test_incidents_that_hit_no_step_in_common_do_not_concern_each_other() -> None:
+def test_incidents_that_hit_fleets_apart_do_not_concern_each_other() -> None:
     alone = hitting(header(incident("one", 20, 30)), {0})
     head = hitting(header(incident("one", 20, 30), incident("other", 1, 2, 25, 40, 60, 61)), {0}, {1})
-    fates: tuple[Fate, Fate] = (
-        lambda ms: [SUCCEEDED] if ms < 20_000 or ms % 100 else [TIMED_OUT],
-        lambda ms: [SUCCEEDED],
-    )
-    [expected] = told(alone, rows_of_both(alone, *fates, 100))
-    found = told(head, rows_of_both(head, *fates, 100))
+
+    [expected] = told(alone, rows_of_both(alone, halved, lambda ms: [SUCCEEDED], 100))
+    found = told(head, rows_of_both(head, halved, lambda ms: [SUCCEEDED], 100))
     assert expected["verdict"] == "metastable"
     assert [each["from_ns"] for each in found] == [1 * S, 20 * S, 25 * S, 60 * S]
     assert [each["incidents"] for each in found] == [["other"], ["one"], ["other"], ["other"]]
@@ -275,11 +285,6 @@ def test_where_fewer_arrive_the_load_is_not_what_it_was() -> None:
 
 LEFT = ("unknown", "the load is no longer what it was")
 STAYED = ("metastable", None)
-
-
-def halved(ms: int) -> Ends:
-    """Every other visit fails from the beginning of the trigger on, and for good."""
-    return [SUCCEEDED] if ms < 20_000 or ms % 100 else [TIMED_OUT]
 
 
 def staffed(rows: list[Row], there: dict[range, tuple[int, int | None]]) -> list[Row]:

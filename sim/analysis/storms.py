@@ -2,12 +2,13 @@
 
 Rules:
 
-1. Incidents concern each other where they hit a step in common, directly or by way of others; what comes of those that do
-   not is told as if they were alone. A trigger is a time during which incidents that concern each other are on, one or
-   several that overlap or follow each other at once. What counts are the visits to the steps that they hit: `load` is
-   visits that begin, `throughput` attempts that end after having worked, `goodput` visits that succeed, all a second;
-   `amplification` is attempts that ended a visit that succeeded. Who is called off while it backs off (`TaskAbandoned`
-   without a constraint) ends its visit, and no attempt: it never asked.
+1. Incidents concern each other where they hit steps of the same fleet, or of fleets that spawn each other, directly or by
+   way of others: agents that one holds up do not come to where the other is. What comes of those that do not is told as if
+   they were alone. A trigger is a time during which incidents that concern each other are on, one or several that overlap
+   or follow each other at once. What counts are the visits to the steps that they hit: `load` is visits that begin,
+   `throughput` attempts that end after having worked, `goodput` visits that succeed, all a second; `amplification` is
+   attempts that ended a visit that succeeded. Who is called off while it backs off (`TaskAbandoned` without a constraint)
+   ends its visit, and no attempt: it never asked.
 2. The baseline is the second half of the time before the first trigger that concerns it, so that the start of the fleet
    does not count. What comes after a trigger goes to the next one that does, or to the end of the run; where no visit is
    open at the end, to the end of the last one.
@@ -94,7 +95,7 @@ class Storms:
         self._incidents = {number for number, row in enumerate(header.constraints) if row.type == "incident"}
         self._hit = {number: _hit(header, number) for number in self._incidents}
         self._any = np.logical_or.reduce([*self._hit.values(), np.zeros(len(header.steps) + 1, np.bool_)])
-        self._group = _groups(self._hit)
+        self._group = _groups(header, self._hit)
         self._on: set[int] = set()
         self._triggers: list[Trigger] = []  # in the order in which they begin
         self._latest: dict[int, Trigger] = {}  # by group
@@ -196,17 +197,17 @@ class Storms:
         return told
 
 
-def _groups(hit: dict[int, NDArray[np.bool_]]) -> dict[int, int]:
-    """Return by incident the number of its group: they hit a step in common, directly or by way of others."""
-    groups: list[tuple[NDArray[np.bool_], set[int]]] = []
+def _groups(header: Header, hit: dict[int, NDArray[np.bool_]]) -> dict[int, int]:
+    """Return by incident the number of its group: those that concern each other."""
+    joined: list[tuple[set[int], set[int]]] = []
+    joined += [({step.fleet, step.spawned}, set()) for step in header.steps if step.spawned is not None]
     for number, steps in hit.items():
-        apart, members = [], {number}
-        for others in groups:
-            if (others[0] & steps).any():
-                steps, members = steps | others[0], members | others[1]
-            else:
-                apart.append(others)
-        groups = [*apart, (steps, members)]
+        joined.append(({header.steps[step].fleet for step in np.flatnonzero(steps).tolist()}, {number}))
+    groups: list[tuple[set[int], set[int]]] = []  # fleets, and the incidents that hit steps of theirs
+    for fleets, members in joined:
+        met = [group for group in groups if group[0] & fleets]
+        groups = [group for group in groups if not group[0] & fleets]
+        groups.append((fleets.union(*(group[0] for group in met)), members.union(*(group[1] for group in met))))
     return {number: min(members) for _, members in groups for number in members}
 
 
