@@ -26,8 +26,8 @@ from model.header import HELD, Header
 from model.log import Log
 from model.roster import Roster
 from model.scenario import Scenario
+from sim.analysis.sample import total
 from sim.analysis.starvation import WORST
-from sim.analysis.summary import total
 from sim.analysis.takes import Ended, Takes, asking
 from sim.analysis.waits import COMES, Flags, Integers, Stretches, Waits
 

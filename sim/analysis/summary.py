@@ -4,7 +4,8 @@ Rules:
 
 1. It reads the log alone, batch by batch: fed while a run goes on or from a file, in batches of any size, the result is
    the same.
-2. Sums are exact, of whole numbers of any size. Quantiles are nearest-rank: each is a wait that a task really had.
+2. Sums are exact, of whole numbers of any size. Quantiles are nearest-rank (`sample`): each is a wait that a task really
+   had, as long as there are not too many different ones.
 3. A wait is counted when the task starts; who is still waiting at the end is in `open`, and its time so far in
    `blocked_ns`.
 4. A time that lasts is kept as the time at which it ended less the time at which it began, so that a batch asks for
@@ -14,7 +15,6 @@ Rules:
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from model.events import Batch, Ending, Kind, Status
 from model.log import ConstraintEntry, Header
+from sim.analysis.sample import Sample, total
 from sim.analysis.takes import Ended
 
 Integers = NDArray[np.int64]
 
-_QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _NOBODY = -1
 _SWITCHES = frozenset({"pause", "circuit_breaker", "incident"})
 _CHANGES_BY_ITSELF = frozenset({"adaptive", "circuit_breaker"})
@@ -42,11 +42,6 @@ _COMES = _flags(Kind.TaskBlocked, Kind.TaskRebound)
 _MOVES = _COMES | _flags(Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned)
 _STATED = _flags(Kind.ResourceAcquired, Kind.ResourceReleased)
 _TAKES = _flags(Kind.TaskStarted, Kind.ResourceAcquired)
-
-
-def total(values: Integers) -> int:
-    """Return the sum of 64-bit values exactly, in two halves so that it cannot overflow."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
 def dot(one: Integers, other: Integers) -> int:
@@ -262,7 +257,7 @@ class Summary:
         self._rejected = np.zeros(len(header.constraints), np.int64)
         self._now = 0
         self._gave_up = 0
-        self._waits: list[Integers] = []
+        self._waits = Sample()
         self._waiting = _Waiting(len(header.constraints))
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
         self._attempts = Ended()
@@ -284,7 +279,7 @@ class Summary:
         rejected = batch.constraint[kinds == Kind.TaskRejected]
         self._rejected += np.bincount(rejected, minlength=len(self._rejected))
         started = kinds == Kind.TaskStarted
-        self._waits.append(batch.value[started])
+        self._waits.add(batch.value[started])
         self._waiting.feed(batch)
         implied = np.flatnonzero(started | ended)
         stated, changes = np.flatnonzero(_STATED[kinds]), np.flatnonzero(kinds == Kind.ConstraintChanged)
@@ -324,7 +319,7 @@ class Summary:
                 "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
             "crashes": counts[Kind.AgentCrashed],
-            "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
+            "wait_ns": self._waits.result(),
             "deadlocks": self._deadlocks,
             "stalled": None
             if self._stalled_ns is None
@@ -348,12 +343,3 @@ class Summary:
                 )
             },
         }
-
-
-def _distribution(waits: Integers) -> dict[str, float | int | None]:
-    """Mean, nearest-rank quantiles and maximum of the waits, in ns; None where no task has started."""
-    if not len(waits):
-        return dict.fromkeys(("mean", *_QUANTILES, "max"))
-    ordered = np.sort(waits)
-    ranks = {name: int(ordered[max(0, ceil(share * len(ordered)) - 1)]) for name, share in _QUANTILES.items()}
-    return {"mean": total(ordered) / len(ordered), **ranks, "max": int(ordered[-1])}
