@@ -30,6 +30,12 @@ Out = Annotated[
 ]
 
 
+Require = Annotated[
+    list[str] | None,
+    Option("--require", metavar="GATE", help="Fail (exit code 1) unless it holds: 'wait.p95 < 2s'. May be repeated."),
+]
+
+
 def answer(result: Mapping[str, Any], page: "Page", as_json: bool, as_markdown: bool) -> None:
     """Print what was found out, in the way that was asked for; raises BadInput for two ways at once."""
     if as_json and as_markdown:
