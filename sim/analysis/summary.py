@@ -133,7 +133,7 @@ class _Use:
         self._in_force = np.array([numbers is not None for _, numbers in entry.settings])
         lasted = np.append(0, np.diff(self._times) * self._in_force[:-1])
         self._force_ns = np.cumsum(lasted)  # for how long it was in force before each setting
-        self._amounts = _Amounts(header, number)
+        self._amounts = Amounts(header, number)
         # Of a limit that changes by itself: what it is, since when, and the sum of that times ns.
         numbers = entry.settings[0][1]
         self._level = numbers["limit"] if numbers is not None and entry.type == "adaptive" else 0
@@ -215,7 +215,7 @@ def _periods(period_ns: int, start_ns: int, end_ns: int, is_first: bool) -> int:
     return begun + int(is_first)
 
 
-class _Amounts:
+class Amounts:
     """The amounts that tasks take of one constraint without a row that says so, by step and agent.
 
     `asked` says by step whether there is any. An agent past those of the header is taken for one like the last of them.
