@@ -9,7 +9,6 @@ Rules:
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -136,13 +135,16 @@ class Inquiry:
         _, numbers = self.record.roster.places(np.array([agent]))
         group = next((group for first, last, group in entry.groups if first <= numbers[0] <= last), 0)
         demand = next((each for each in entry.demands[group] if each.constraint == constraint), None)
-        if demand is not None and demand.amount is None:
-            for row in self.record.on(-1, agent):
-                if row.visited == (agent, step, visit) and row.constraint == constraint:
-                    if row.kind == Kind.ResourceAcquired:
-                        return row.value
-            return None
-        return None if demand is None else demand.amount
+        if demand is None or demand.amount is not None:
+            return None if demand is None else demand.amount
+        told = (
+            row.value
+            for row in self.record.on(-1, agent)
+            if row.visited == (agent, step, visit)
+            and row.constraint == constraint
+            and row.kind == Kind.ResourceAcquired
+        )
+        return next(told, None)
 
     def doing(self, agent: int) -> Doing:
         """Return what an agent did, and does at the end of the record."""
@@ -196,10 +198,7 @@ class Inquiry:
             case Kind.TaskRetrying:
                 doing.open[row.visited] = "backed_off", row
 
-    @cached_property
-    def several(self) -> list[bool]:
-        """For each fleet, whether its agents may do several things side by side."""
-        found = [False] * len(self.record.header.fleets)
-        for step in self.record.header.steps:
-            found[step.fleet] |= step.kind in ("fork", "graph")
-        return found
+    def does_several(self, agent: int) -> bool:
+        """Say whether an agent may do several things side by side."""
+        fleets, _ = self.record.roster.places(np.array([agent]))
+        return any(step.fleet == fleets[0] and step.kind in ("fork", "graph") for step in self.record.header.steps)

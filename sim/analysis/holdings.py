@@ -2,7 +2,7 @@
 
 Rules:
 
-1. What a step with all amounts stated takes is in its `ResourceAcquired`, and it gives it back at its `ResourceReleased`. Any
+1. What a step with all amounts stated takes is in its `ResourceAcquired`, what it gives back in its `ResourceReleased`. Any
    other takes at its `TaskStarted`, or where the amount is drawn at its `ResourceAcquired`, and gives back when it ends.
 2. Of what is not held nothing is given back. There a task counts as having what it took for as long as the limit takes to
    have it again: the period of a window or a quota, the time in which a bucket fills. What is charged or handed back later

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. It goes from a row to the one that made it possible, which is always an earlier one: from the end of work to its start; from
-   a start to whoever gave back what was waited for, or to when it was asked for; from asking to what the agent did last
+1. It goes from a row to the one that made it possible, always an earlier one: from the end of work to its start; from a
+   start to whoever gave back what was waited for, or to when it was asked for; from asking to what the agent did last
    before that; from an agent that was spawned to its parent, from a parent that waits to the last of those it spawned.
 2. Its links join without a gap. It ends at the beginning of the run, at an arrival, at what only time brings (a refill, a
    crash), or at a change of a constraint.
@@ -71,7 +71,12 @@ class Path:
                 return self._taken(row)
             case Kind.AgentStarted if row.step >= 0:
                 parent = row.value
-                facts = {"agent": self._name(row.agent), "by": self._name(parent), "at_ns": row.time, "event": row.event}
+                facts = {
+                    "agent": self._name(row.agent),
+                    "by": self._name(parent),
+                    "at_ns": row.time,
+                    "event": row.event,
+                }
                 return Link(Statement("was_spawned", facts), lambda: self._before(row.event, row.time, parent))
             case Kind.AgentStarted:
                 facts = {"agent": self._name(row.agent), "at_ns": row.time, "event": row.event}
@@ -86,10 +91,9 @@ class Path:
 
     def _end(self, row: Row) -> Link:
         """Go back from the end of an attempt."""
-        before = [each for each in self._record.back(row.event, row.agent) if each.visited == row.visited][:1]
-        if not before:
+        last = next(self._of_visit(row), None)
+        if last is None:
             return self._before(row.event, row.time, row.agent)
-        last = before[0]
         if last.kind == Kind.TaskAbandoned and last.constraint < 0:
             retry = next(each for each in self._of_visit(last) if each.kind == Kind.TaskRetrying)
             return Link(self._lasted("backed_off", retry, row.time, row.event), lambda: self._end_before(retry))
@@ -102,23 +106,24 @@ class Path:
 
     def _refused(self, row: Row) -> Link:
         """Go back from a refusal, or from the end of patience, to where it was asked for."""
-        asked = None
+        blocked = None
         for each in self._of_attempt(row):
-            if each.kind in (Kind.TaskResumed, Kind.TaskStarted, Kind.ResourceAcquired):
+            if each.kind == Kind.TaskBlocked:
+                blocked = each
+            if each.kind != Kind.TaskRebound:
                 break
-            asked = each
-        if asked is None:
+        if blocked is None:
             facts = {**self._task(row), **self._of(row), "at_ns": row.time, "event": row.event}
             return Link(Statement("refused", facts), lambda: self._asked(row))
-        blocked = asked
+        asked = blocked
         how = "rejected" if row.kind == Kind.TaskRejected else "abandoned"
         facts = {
             **self._task(row),
             **self._of(row),
-            **_span(blocked.time, row.time, blocked.event, row.event),
+            **_span(asked.time, row.time, asked.event, row.event),
             "how": how,
         }
-        return Link(Statement("gave_up", facts), lambda: self._asked(blocked))
+        return Link(Statement("gave_up", facts), lambda: self._asked(asked))
 
     def _taken(self, row: Row) -> Link:
         """Go back from a start, or from what was taken, to what made it possible."""
@@ -135,7 +140,6 @@ class Path:
 
     def _resumed(self, wait: Wait, row: Row) -> Link:
         cause, record = self._inquiry.cause(wait), self._record
-        stretch = wait.stretches[-1]
         facts: Facts = {
             **self._task(row),
             **self._of(row),
@@ -153,10 +157,6 @@ class Path:
         facts["by"] = record.task(by.agent, by.step, by.visit)
         if cause.kind != "released":
             return Link(Statement(cause.kind, facts), lambda: self._row(self._end_of(by)))
-        if is_held(record, stretch.constraint):
-            held = self._inquiry.holdings(stretch.constraint)
-            place = int(np.flatnonzero(held.gave == by.event)[-1])
-            facts |= {"held_since_ns": int(held.took_ns[place]), "held_event": int(held.took[place])}
         return Link(Statement("released", facts), lambda: self._given(by))
 
     def _given(self, row: Row) -> Link:
@@ -165,22 +165,17 @@ class Path:
         return self._row(end) if end.kind == Kind.TaskFinished else self._before(row.event, row.time, row.agent)
 
     def _end_of(self, row: Row) -> Row:
-        """Return the end of the attempt of a row, where it is at the same instant and not later; else the row itself."""
-        if row.kind == Kind.TaskFinished:
-            return row
-        for each in self._of_visit(row):
-            if each.time != row.time:
-                break
-            if each.kind == Kind.TaskFinished:
-                return each
-        for each in self._record.on(row.event, row.agent):
-            if each.kind == Kind.TaskFinished and each.attempted == row.attempted and each.time == row.time:
-                return each
+        """Return the end of the attempt that a row goes with; the row itself where it goes on."""
+        if row.kind in (Kind.TaskRejected, Kind.TaskAbandoned):
+            return next((each for each in self._record.on(row.event, row.agent) if each.visited == row.visited), row)
+        if row.kind != Kind.TaskFinished:
+            before = self._of_visit(row)
+            return next((each for each in before if each.time == row.time and each.kind == Kind.TaskFinished), row)
         return row
 
     def _asked(self, row: Row) -> Link:
         """Go back from the first row with which an attempt, or what it takes next, asks."""
-        before = next(iter(self._of_visit(row)), None)
+        before = next(self._of_visit(row), None)
         if before is None:
             return self._before(row.event, row.time, row.agent)
         if before.attempt == row.attempt:
@@ -231,9 +226,7 @@ class Path:
         facts = {
             "agent": self._name(agent),
             **_span(before.time, time_ns, before.event, event if event < len(self._record.rows) else None),
-            "alone": not self._inquiry.several[self._record.header.steps[before.step].fleet]
-            if before.step >= 0 and before.kind != Kind.AgentStarted
-            else True,
+            "alone": not self._inquiry.does_several(agent),
         }
         return Link(Statement("idle", facts), lambda: self._row(before))
 

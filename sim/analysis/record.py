@@ -2,7 +2,7 @@
 
 Rules:
 
-1. It takes 34 bytes an event, and as much again while it is read; what is sorted or paired is worked out when somebody asks.
+1. It takes 34 bytes an event, and as much again while it is read. What is sorted is so when somebody asks.
 2. A record may end at a moment: rows at that time are included, and what has no end by then goes on.
 3. Columns are filtered as a whole. Rows are gone through one by one only among those of one agent.
 """
@@ -214,9 +214,13 @@ class Record:
             ):
                 goes_on = end == GOES_ON
                 stretch = Stretch(
-                    constraint, -1, since_ns, GOES_ON if goes_on else int(events[end]), self.end_ns if goes_on else end_ns
+                    constraint,
+                    -1,
+                    since_ns,
+                    GOES_ON if goes_on else int(events[end]),
+                    self.end_ns if goes_on else end_ns,
                 )
-                parts.setdefault(int(events[asked]), []).append((tuple(task), stretch))  # type: ignore[arg-type]
+                parts.setdefault(int(events[asked]), []).append((tuple(task), stretch))
         found = []
         for begin, stretches in sorted(parts.items()):
             stretches.sort(key=lambda pair: len(self.rows) if pair[1].end == GOES_ON else pair[1].end)

@@ -3,8 +3,8 @@
 Rules:
 
 1. A statement holds all that its sentence says (`sim.sentences` makes it), and nothing that the log does not tell.
-2. A key that ends in `event` holds the number of an event, one that ends in `ns` a time; the events of a statement are those
-   that its facts name, in order.
+2. A key that ends in `event` holds the number of an event, one that ends in `ns` a time; a statement has the
+   events that its facts name, in order.
 """
 
 from collections.abc import Iterator
