@@ -467,7 +467,7 @@ _SAID: dict[str, Callable[[Facts], str]] = {
     "used": _used,
     "had": _had,
     "had_left_out": lambda facts: (
-        f"Left out here: {_times(facts['count'], 'step')}, with {share(facts['charged_ns'], facts['waited_ns'])} of that time."
+        f"Left out here: {_times(facts['count'], 'step')}, for {share(facts['charged_ns'], facts['waited_ns'])} of that."
     ),
     "waited_for": _waited_for,
     "never_bound": lambda facts: f"Nobody waited for {facts['constraint']} up to {clock(facts['to_ns'])}.",

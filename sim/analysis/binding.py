@@ -21,6 +21,7 @@ from sim.analysis.explain import Explanation
 from sim.analysis.holdings import Holdings, is_held, limits
 from sim.analysis.record import Record
 from sim.analysis.statements import Facts, Statement
+from sim.analysis.summary import dot
 from sim.analysis.waits import GOES_ON, Integers, Waits
 
 PERIODS = 5
@@ -29,18 +30,30 @@ GROUPS = 5
 """How many steps are told that had it, or waited for it."""
 AGENTS = 3
 """How many agents of each are named."""
-Floats = NDArray[np.float64]
+_COMES = (Kind.TaskBlocked, Kind.TaskRebound)
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """The stretches in which tasks waited for the constraint, of some length each."""
+    """The stretches in which tasks waited for the constraint, of some length each, in the order in which they began."""
 
     agent: Integers
     step: Integers
+    visit: Integers
     from_ns: Integers
     to_ns: Integers
     end: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class _Periods:
+    """The times in which somebody waited, with how many at most; and the places of the stretches in each."""
+
+    from_ns: Integers
+    to_ns: Integers
+    most: Integers
+    first: NDArray[np.intp]
+    stop: NDArray[np.intp]
 
 
 def of_constraint(record: Record, constraint: int) -> Explanation:
@@ -52,22 +65,26 @@ def of_constraint(record: Record, constraint: int) -> Explanation:
     if not len(waiting.agent):
         found.statements.append(Statement("never_bound", {**facts, "to_ns": record.end_ns}))
         return found
-    periods = _periods(record, constraint, waiting)
-    bound_ns = sum(each["to_ns"] - each["from_ns"] for each in periods)
+    periods = _periods(waiting)
+    lengths = periods.to_ns - periods.from_ns
+    count, bound_ns = len(lengths), int(lengths.sum())
     waited_ns = int((waiting.to_ns - waiting.from_ns).sum())
-    whole = {"ns": bound_ns, "whole_ns": record.end_ns, "periods": len(periods)}
-    first = {"from_event": periods[0]["from_event"], "to_event": periods[-1]["to_event"]}
-    told = {**facts, **whole, "waits": len(waiting.agent), "waited_ns": waited_ns, **first}
-    found.statements.append(Statement("bound", told))
-    longest = sorted(periods, key=lambda each: each["from_ns"] - each["to_ns"])[:PERIODS]
-    longest.sort(key=lambda each: each["from_ns"])
-    found.statements += [Statement("bound_from", {**facts, **each}) for each in longest]
-    if len(periods) > PERIODS:
-        ns = bound_ns - sum(each["to_ns"] - each["from_ns"] for each in longest)
-        found.statements.append(Statement("periods_left_out", {**facts, "count": len(periods) - PERIODS, "ns": ns}))
+    first, last = (_told(record, constraint, waiting, periods, place) for place in (0, count - 1))
+    edges = {"from_event": first["from_event"], "to_event": last["to_event"]}
+    told = {**facts, "ns": bound_ns, "whole_ns": record.end_ns, "periods": count, "waits": len(waiting.agent)}
+    found.statements.append(Statement("bound", {**told, "waited_ns": waited_ns, **edges}))
+    longest = np.sort(np.argsort(-lengths, kind="stable")[:PERIODS]).tolist()
+    for place in longest:
+        found.statements.append(
+            Statement("bound_from", {**facts, **_told(record, constraint, waiting, periods, place)})
+        )
+    if count > PERIODS:
+        left = {"count": count - PERIODS, "ns": bound_ns - int(lengths[longest].sum())}
+        found.statements.append(Statement("periods_left_out", {**facts, **left}))
     if is_held(record, constraint) or entry.type in TIMED:
         had = inquiry.holdings(constraint)
-        found.statements += _usage(record, constraint, had, periods)
+        used = _usage(record, constraint, had, periods)
+        found.statements.append(Statement("used", {**facts, "ns": bound_ns, **used, **edges}))
         found.statements += _users(record, constraint, had, waiting)
     found.statements += _waiters(record, constraint, waiting)
     return found
@@ -78,38 +95,44 @@ def _waiting(record: Record, constraint: int) -> _Waiting:
     for told in [*(fold.feed(batch) for _, batch in record.chunks()), fold.rest()]:
         to_ns = np.where(told.end == GOES_ON, record.end_ns, told.end_ns)
         mine = np.flatnonzero((told.constraint == constraint) & (to_ns > told.since_ns))
-        parts.append(
-            (told.agent[mine], told.step[mine].astype(np.int64), told.since_ns[mine], to_ns[mine], told.end[mine])
-        )
-    return _Waiting(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        columns = (told.agent, told.step.astype(np.int64), told.visit, told.since_ns, to_ns, told.end)
+        parts.append([column[mine] for column in columns])
+    found = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    order = np.argsort(found[3], kind="stable")
+    return _Waiting(*(column[order] for column in found))
 
 
-def _periods(record: Record, constraint: int, waiting: _Waiting) -> list[Facts]:
+def _periods(waiting: _Waiting) -> _Periods:
     """Return the times in which somebody waited, with how many did at most."""
-    comes = np.sort(
-        np.concatenate([record.events_of(kind, constraint) for kind in (Kind.TaskBlocked, Kind.TaskRebound)])
+    latest = np.maximum.accumulate(waiting.to_ns)
+    firsts = np.flatnonzero(np.append(True, waiting.from_ns[1:] > latest[:-1]))
+    stops = np.append(firsts[1:], len(latest))
+    times, counts = _waiters_at(waiting)
+    from_ns = waiting.from_ns[firsts]
+    most = np.maximum.reduceat(counts, np.searchsorted(times, from_ns))
+    return _Periods(from_ns, latest[stops - 1], most, firsts, stops)
+
+
+def _told(record: Record, constraint: int, waiting: _Waiting, periods: _Periods, place: int) -> Facts:
+    """Return what there is to say of one of the times in which somebody waited, with the events that begin and end it."""
+    from_ns, to_ns = int(periods.from_ns[place]), int(periods.to_ns[place])
+    inside = slice(int(periods.first[place]), int(periods.stop[place]))
+    ends = waiting.end[inside][waiting.to_ns[inside] == to_ns]
+    agent, step, visit = (int(column[inside.start]) for column in (waiting.agent, waiting.step, waiting.visit))
+    rows = record.rows
+    begin = next(
+        row.event
+        for row in record.back(int(np.searchsorted(rows.time, from_ns, side="right")), agent)
+        if row.visited == (agent, step, visit) and row.kind in _COMES and row.constraint == constraint
     )
-    order = np.argsort(waiting.from_ns, kind="stable")
-    from_ns, to_ns, ends = waiting.from_ns[order], waiting.to_ns[order], waiting.end[order]
-    latest = np.maximum.accumulate(to_ns)
-    begins = np.flatnonzero(np.append(True, from_ns[1:] > latest[:-1]))
-    times, counts = _steps(np.concatenate([from_ns, to_ns]), np.repeat(np.array([1, -1]), len(from_ns)))
-    told = []
-    for begin, stop in zip(begins.tolist(), [*begins[1:].tolist(), len(order)], strict=True):
-        since, until = int(from_ns[begin]), int(latest[stop - 1])
-        inside = slice(*np.searchsorted(times, (since, until)))
-        event = int(comes[np.searchsorted(record.rows.time[comes], since)])
-        last = ends[begin:stop][to_ns[begin:stop] == until]
-        told.append(
-            {
-                "from_ns": since,
-                "from_event": event,
-                "to_ns": until,
-                "to_event": None if (last == GOES_ON).any() else int(last.max()),
-                "most": int(counts[inside].max()),
-            }
-        )
-    return told
+    end = None if (ends == GOES_ON).any() else int(ends.max())
+    return {"from_ns": from_ns, "from_event": begin, "to_ns": to_ns, "to_event": end, "most": int(periods.most[place])}
+
+
+def _waiters_at(waiting: _Waiting) -> tuple[Integers, Integers]:
+    """Return how many wait, as a step function."""
+    changes = np.repeat(np.array([1, -1]), len(waiting.from_ns))
+    return _steps(np.append(waiting.from_ns, waiting.to_ns), changes)
 
 
 def _steps(times: Integers, changes: Integers) -> tuple[Integers, Integers]:
@@ -126,28 +149,18 @@ def _at(times: Integers, values: Integers, asked: Integers) -> Integers:
     return found
 
 
-def _usage(record: Record, constraint: int, had: Holdings, periods: list[Facts]) -> Iterator[Statement]:
-    """Tell how much of it was used while it bound."""
-    entry = record.header.constraints[constraint]
-    facts: Facts = {"constraint": entry.id, "type": entry.type, "ns": sum(p["to_ns"] - p["from_ns"] for p in periods)}
-    used: float = 0
-    available: float = 0
+def _usage(record: Record, constraint: int, had: Holdings, periods: _Periods) -> Facts:
+    """Return how much of it was used while it bound, and how much there was."""
     if is_held(record, constraint):
         events, values = limits(record, constraint)
         times = np.append(0, record.rows.time[events[1:]])
-        held_at, held = _held(record, had)
-        for each in periods:
-            used += _area(held_at, held, each["from_ns"], each["to_ns"])
-            available += _area(
-                times, np.diff(np.maximum(values, 0), prepend=0).cumsum(), each["from_ns"], each["to_ns"]
-            )
-    else:
-        for each in periods:
-            inside = (had.took_ns > each["from_ns"]) & (had.took_ns <= each["to_ns"])
-            used += int(had.amount[inside].sum())
-            available += _brought(record, constraint, each["from_ns"], each["to_ns"])
-    event = {"from_event": periods[0]["from_event"], "to_event": periods[-1]["to_event"]}
-    yield Statement("used", {**facts, "used": used, "available": available, **event})
+        return {
+            "used": _area(*_held(record, had), periods),
+            "available": _area(times, np.maximum(values, 0), periods),
+        }
+    place = np.searchsorted(periods.from_ns, had.took_ns) - 1
+    inside = (place >= 0) & (had.took_ns <= periods.to_ns[place])
+    return {"used": int(had.amount[inside].sum()), "available": _brought(record, constraint, periods)}
 
 
 def _held(record: Record, had: Holdings) -> tuple[Integers, Integers]:
@@ -155,20 +168,22 @@ def _held(record: Record, had: Holdings) -> tuple[Integers, Integers]:
     return _steps(np.append(had.took_ns, ends), np.append(had.amount, -had.amount))
 
 
-def _area(times: Integers, values: Integers, from_ns: int, to_ns: int) -> int:
-    """Return the sum of a step function over a time, in its unit times ns."""
-    inside = times[(times > from_ns) & (times < to_ns)]
-    edges = np.concatenate([[from_ns], inside, [to_ns]])
-    return int((_at(times, values, edges[:-1]) * np.diff(edges)).sum())
+def _area(times: Integers, values: Integers, periods: _Periods) -> int:
+    """Return the sum of a step function over the times in which it bound, in its unit times ns."""
+    edges = np.unique(np.concatenate([times, periods.from_ns, periods.to_ns]))
+    place = np.searchsorted(periods.from_ns, edges, side="right") - 1
+    bound = (place >= 0) & (edges < periods.to_ns[place])
+    return dot(_at(times, values, edges) * bound, np.diff(edges, append=edges[-1]))
 
 
-def _brought(record: Record, constraint: int, from_ns: int, to_ns: int) -> float:
-    """Return what a rate brings in a time."""
+def _brought(record: Record, constraint: int, periods: _Periods) -> float:
+    """Return what a rate brings in the times in which it bound."""
     brought, settings = 0.0, record.header.constraints[constraint].settings
     for place, (since, numbers) in enumerate(settings):
-        until = settings[place + 1][0] if place + 1 < len(settings) else to_ns
-        ns = min(until, to_ns) - max(since, from_ns)
-        if numbers is not None and ns > 0 and numbers["period_ns"]:
+        until = settings[place + 1][0] if place + 1 < len(settings) else record.end_ns
+        lasted = np.minimum(until, periods.to_ns) - np.maximum(since, periods.from_ns)
+        if numbers is not None and numbers["period_ns"]:
+            ns = int(np.maximum(lasted, 0).sum())
             brought += numbers.get("tokens", numbers.get("total", 0)) * ns / numbers["period_ns"]
     return brought
 
@@ -177,9 +192,7 @@ def _users(record: Record, constraint: int, had: Holdings, waiting: _Waiting) ->
     """Tell by step who had it, and for how much of the time that others waited."""
     entry = record.header.constraints[constraint]
     ends = np.minimum(had.gave_ns, record.end_ns)
-    waits_at, waits = _steps(
-        np.append(waiting.from_ns, waiting.to_ns), np.repeat(np.array([1, -1]), len(waiting.from_ns))
-    )
+    waits_at, waits = _waiters_at(waiting)
     held_at, held = _held(record, had)
     times = np.unique(np.concatenate([waits_at, held_at]))
     each_ns = np.diff(times, append=times[-1]) * _at(waits_at, waits, times)
@@ -187,8 +200,8 @@ def _users(record: Record, constraint: int, had: Holdings, waiting: _Waiting) ->
     a_unit = np.divide(each_ns, there, out=np.zeros(len(times)), where=there > 0)
     so_far = np.append(0.0, np.cumsum(a_unit))
     charged = had.amount * (so_far[np.searchsorted(times, ends)] - so_far[np.searchsorted(times, had.took_ns)])
-    amounts = had.amount * (ends - had.took_ns) if is_held(record, constraint) else had.amount
-    whole, waited_ns = float(amounts.sum(dtype=np.float64)), int(each_ns.sum())
+    amounts = had.amount.astype(np.float64) * ((ends - had.took_ns) if is_held(record, constraint) else 1)
+    whole, waited_ns = float(amounts.sum()), int((waiting.to_ns - waiting.from_ns).sum())
     by_step = [(float(charged[had.step == step].sum()), step) for step in np.unique(had.step).tolist()]
     by_step.sort(key=lambda pair: (-pair[0], pair[1]))
     for charged_ns, step in by_step[:GROUPS]:
@@ -203,7 +216,7 @@ def _users(record: Record, constraint: int, had: Holdings, waiting: _Waiting) ->
             "fleet": name,
             "step": record.header.steps[step].name,
             "takes": len(mine),
-            "amount": float(amounts[mine].sum(dtype=np.float64)),
+            "amount": float(amounts[mine].sum()),
             "whole_amount": whole,
             "charged_ns": charged_ns,
             "waited_ns": waited_ns,
