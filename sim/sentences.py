@@ -40,7 +40,7 @@ _ENDED = {
 }
 _REASONS = {
     "earlier": "had asked earlier",
-    "smaller": "asked for less, which fitted before",
+    "smaller": "asked for less, which fitted sooner,",
     "lifo": "came later (the last to come goes first)",
     "edf": "went by the queue (the earliest deadline goes first)",
     "sjf": "went by the queue (the shortest goes first)",
@@ -185,7 +185,7 @@ def _took(facts: Facts) -> str:
     wanted = "" if facts["asked"] is None else f", and it asked for {amount(facts['asked'], facts['type'])}"
     taken = amount(facts["taken"], facts["type"])
     said = f"{facts['constraint']}: {taken} taken {window}{_event(facts['at_event'])}{wanted}"
-    return f"{said}: most by {_joined(names)}."
+    return f"{said}: {'most by' if others > 0 else 'by'} {_joined(names)}."
 
 
 def _shut(facts: Facts) -> str:
@@ -401,14 +401,16 @@ def _had(facts: Facts) -> str:
     agents = [
         f"{each['agent']} with {share(each['charged_ns'], facts['waited_ns'])} (first in event {each['event']:,})"
         for each in facts["agents"]
+        if each["charged_ns"] > 0
     ]
-    return f"{name} had {taken}, and stood for {charged}: most of it {_joined(agents)}."
+    most = f": most of it {_joined(agents)}" if agents else ""
+    return f"{name} had {taken} (first in event {facts['event']:,}), and stood for {charged}{most}."
 
 
 def _waited_for(facts: Facts) -> str:
     name = f"{facts['fleet']}/{facts['step']}"
     waits = f"{_times(facts['waits'], 'time')}, {short(facts['ns'])} in all"
-    return f"{name} waited for it {waits}; the longest wait is {short(facts['longest_ns'])}{_event(facts['event'])}."
+    return f"{name} waited for it {waits}; the longest wait is {short(facts['longest_ns'])}{_events_between(facts)}."
 
 
 def _simple(text: str) -> Callable[[Facts], str]:

@@ -782,6 +782,13 @@ def _had(truth: Truth, facts: Dict) -> Iterator[str]:
         charged += waiting * (until - since) * mine / whole if whole > 0 else 0
     if facts["waited_ns"] != sum(until - since for _, since, until, _ in _stretches(truth, number)):
         yield "tasks waited for another time"
+    first = truth.rows[facts["event"]]
+    if not _named(truth, first.step, facts) or first.kind not in (
+        Kind.TaskStarted,
+        Kind.ResourceAcquired,
+        Kind.ResourceReleased,
+    ):
+        yield f"it took in {first}"
     if abs(charged - facts["charged_ns"]) > 1e-6 * (1 + abs(charged)):
         yield f"charged with {charged}"
     held = truth.reading.holds(number)
@@ -802,9 +809,9 @@ def _waited_for(truth: Truth, facts: Dict) -> Iterator[str]:
     number = truth.ids.index(facts["constraint"])
     stretches = [each for each in _stretches(truth, number) if _named(truth, each[0].step, facts)]
     mine = [until - since for _, since, until, _ in stretches]
-    longest = {end and end.number for _, since, until, end in stretches if until - since == max(mine)}
-    if facts["event"] not in longest:
-        yield f"the longest ends in {longest}"
+    longest = {(row.number, end and end.number) for row, since, until, end in stretches if until - since == max(mine)}
+    if (facts["from_event"], facts["to_event"]) not in longest:
+        yield f"the longest is {longest}"
     if (len(mine), sum(mine), max(mine)) != (facts["waits"], facts["ns"], facts["longest_ns"]):
         yield f"it waited {mine}"
 

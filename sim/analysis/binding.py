@@ -118,15 +118,20 @@ def _told(record: Record, constraint: int, waiting: _Waiting, periods: _Periods,
     from_ns, to_ns = int(periods.from_ns[place]), int(periods.to_ns[place])
     inside = slice(int(periods.first[place]), int(periods.stop[place]))
     ends = waiting.end[inside][waiting.to_ns[inside] == to_ns]
-    agent, step, visit = (int(column[inside.start]) for column in (waiting.agent, waiting.step, waiting.visit))
-    rows = record.rows
-    begin = next(
-        row.event
-        for row in record.back(int(np.searchsorted(rows.time, from_ns, side="right")), agent)
-        if row.visited == (agent, step, visit) and row.kind in _COMES and row.constraint == constraint
-    )
+    begin = _begin(record, constraint, waiting, inside.start)
     end = None if (ends == GOES_ON).any() else int(ends.max())
     return {"from_ns": from_ns, "from_event": begin, "to_ns": to_ns, "to_event": end, "most": int(periods.most[place])}
+
+
+def _begin(record: Record, constraint: int, waiting: _Waiting, place: int) -> int:
+    """Return the event that begins a stretch."""
+    visit = tuple(int(column[place]) for column in (waiting.agent, waiting.step, waiting.visit))
+    after = int(np.searchsorted(record.rows.time, waiting.from_ns[place], side="right"))
+    return next(
+        row.event
+        for row in record.back(after, visit[0])
+        if row.visited == visit and row.kind in _COMES and row.constraint == constraint
+    )
 
 
 def _waiters_at(waiting: _Waiting) -> tuple[Integers, Integers]:
@@ -220,6 +225,7 @@ def _users(record: Record, constraint: int, had: Holdings, waiting: _Waiting) ->
             "whole_amount": whole,
             "charged_ns": charged_ns,
             "waited_ns": waited_ns,
+            "event": int(had.took[mine[0]]),
             "agents": [
                 {
                     "agent": record.roster.name(int(agents[place])),
@@ -243,7 +249,7 @@ def _waiters(record: Record, constraint: int, waiting: _Waiting) -> Iterator[Sta
     for waited_ns, step in by_step[:GROUPS]:
         name = record.header.fleets[record.header.steps[step].fleet].name
         mine = np.flatnonzero(waiting.step == step)
-        longest = mine[np.argmax(ns[mine])]
+        longest = int(mine[np.argmax(ns[mine])])
         yield Statement(
             "waited_for",
             {
@@ -253,6 +259,7 @@ def _waiters(record: Record, constraint: int, waiting: _Waiting) -> Iterator[Sta
                 "waits": len(mine),
                 "ns": waited_ns,
                 "longest_ns": int(ns[longest]),
-                "event": None if waiting.end[longest] == GOES_ON else int(waiting.end[longest]),
+                "from_event": _begin(record, constraint, waiting, longest),
+                "to_event": None if waiting.end[longest] == GOES_ON else int(waiting.end[longest]),
             },
         )

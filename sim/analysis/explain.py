@@ -21,7 +21,7 @@ from sim.analysis.causes import TIMED, Inquiry
 from sim.analysis.holdings import FOR_GOOD, is_held, limit_at, window_ns
 from sim.analysis.path import LASTING, Path, preempted
 from sim.analysis.record import Record, Row, Stretch, Wait
-from sim.analysis.starvation import Requests
+from sim.analysis.requests import Requests
 from sim.analysis.statements import Facts, Statement
 from sim.analysis.summary import Amounts
 from sim.analysis.takes import Takes
@@ -145,6 +145,7 @@ def _longest(inquiry: Inquiry, waits: list[Wait], number: int) -> Iterator[State
     told = sorted(sorted(waits, key=lambda wait: -wait.ns)[:number], key=lambda wait: wait.begin)
     ahead = _ahead(inquiry, [(wait, stretch) for wait in told for stretch in _main(wait)[:1]])
     for wait in told:
+        yield from _preempted_before(inquiry, wait)
         yield from _wait(inquiry, wait, ahead, True, stretches=1)
     left = [wait for wait in waits if wait not in told]
     if left:
@@ -153,29 +154,46 @@ def _longest(inquiry: Inquiry, waits: list[Wait], number: int) -> Iterator[State
         yield Statement("waits_left_out", {**facts, "from_event": longest.begin})
 
 
-def _chain(links: list[Statement], name: str, end_ns: int) -> Iterator[Statement]:
+def _preempted_before(inquiry: Inquiry, wait: Wait) -> Iterator[Statement]:
+    """Tell of the pre-emption because of which a wait began, if there was one."""
+    before = inquiry.record.back(wait.begin, wait.agent)
+    mine = (row for row in before if row.visited == (wait.agent, wait.step, wait.visit))
+    last = next((row for row in mine if row.kind != Kind.ResourceReleased), None)
+    if last is not None and last.kind == Kind.TaskFinished and last.value == Status.preempted:
+        yield preempted(inquiry, last)
+
+
+def _chain(found: list[Statement], name: str, end_ns: int) -> Iterator[Statement]:
     """Tell a chain of causes, without its middle where it is long."""
+    links = [link for link in found if link.kind != "cut_off"]
     lasted: Counter[str] = Counter()
     for link in links:
         if link.kind in LASTING:
             lasted[link.kind] += link.facts["to_ns"] - link.facts["from_ns"]
     whole = sum(lasted.values())
     parts = [{"what": what, "ns": ns} for what, ns in lasted.most_common()]
+    lasting = [link.facts for link in links if link.kind in LASTING]
     facts = {"agent": name, "from_ns": end_ns - whole, "to_ns": end_ns, "links": len(links), "parts": parts}
+    facts |= {"from_event": lasting[-1]["from_event"], "to_event": lasting[0]["to_event"]} if lasting else {}
     yield Statement("chain", facts)
     if len(links) <= HEAD + TAIL + 1:
         yield from links
-        return
-    yield from links[:HEAD]
-    middle = links[HEAD:-TAIL]
-    released = Counter(link.facts["constraint"] for link in middle if link.kind == "released")
-    of_time = [link for link in middle if link.kind in LASTING]
-    facts = {"count": len(middle), "released": dict(released.most_common())}
-    if of_time:
-        facts |= {"from_ns": of_time[-1].facts["from_ns"], "to_ns": of_time[0].facts["to_ns"]}
-        facts |= {"from_event": of_time[-1].facts["from_event"], "to_event": of_time[0].facts["to_event"]}
-    yield Statement("links_left_out", facts)
-    yield from links[-TAIL:]
+    else:
+        yield from links[:HEAD]
+        yield _left_out(links[HEAD:-TAIL])
+        yield from links[-TAIL:]
+    yield from found[len(links) :]
+
+
+def _left_out(links: list[Statement]) -> Statement:
+    """Say what the middle of a chain is."""
+    released = Counter(link.facts["constraint"] for link in links if link.kind == "released")
+    facts: Facts = {"count": len(links), "released": dict(released.most_common())}
+    lasting = [link.facts for link in links if link.kind in LASTING]
+    if lasting:
+        facts |= {key: lasting[-1][key] for key in ("from_ns", "from_event")}
+        facts |= {key: lasting[0][key] for key in ("to_ns", "to_event")}
+    return Statement("links_left_out", facts)
 
 
 # What becomes of an attempt beside waiting.

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. It takes 34 bytes an event, and as much again while it is read. What is sorted is so when somebody asks.
+1. The rows are in memory, and what is worked out of them when somebody asks: at the most some 200 bytes an event.
 2. A record may end at a moment: rows at that time are included, and what has no end by then goes on.
 3. Columns are filtered as a whole. Rows are gone through one by one only among those of one agent.
 """

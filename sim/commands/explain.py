@@ -47,14 +47,18 @@ def explain(
     record = Record.of(opened)
     if not len(record.rows):
         raise BadInput(f"{log}: the log is cut before its first event; allowed: a log with events")
-    if agent is not None:
-        found, title = _of_agent(record, agent, at)
-    elif task is not None:
-        found, title = _of_task(record, task, visit)
-    elif worst is not None:
-        found, title = _worst(record, worst)
-    else:
-        found, title = _of_constraint(record, str(constraint))
+    try:
+        if agent is not None:
+            found, title = _of_agent(record, agent, at)
+        elif task is not None:
+            found, title = _of_task(record, task, visit)
+        elif worst is not None:
+            found, title = _worst(record, worst)
+        else:
+            found, title = _of_constraint(record, str(constraint))
+    except (LookupError, ValueError, StopIteration, RuntimeError):
+        # Rows that one by one are as they have to be, and do not follow each other as in any run.
+        raise BadInput(f"{log}: its rows do not fit together; allowed: a log that python -m sim verify agrees with") from None
     return _answer(log, record, found, title, as_json, as_markdown, out)
 
 
