@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from strategies import scenarios, simulate
 from vocabulary import rich
 
-from model.events import COLUMNS, Batch
-from model.log import Log
+from model.events import Batch, Kind, concatenate
+from model.log import Log, LogWriter
 from sim.analysis.binding import of_constraint
 from sim.analysis.explain import Explanation, of_agent, of_task, worst
 from sim.analysis.record import Record
@@ -266,23 +266,6 @@ def test_a_task_that_is_called_off_while_it_backs_off() -> None:
     retry = {"max_attempts": 2, "delay": "3s"}
     steps = [{"task": "w", "duration": "1s", "fail": 1, "retry": retry}]
     record = recorded(SLOT, count=1, steps=steps, life="2s", until="4s")
-    rows = record.rows
-    finished = int(record.of_agent(0)[-1])
-    told_off = {
-        "time": [2 * 10**9] * 2,
-        "kind": [12, 8],
-        "agent": [0, 0],
-        "step": [0, 0],
-        "visit": [0, 0],
-        "attempt": [1, 1],
-        "constraint": [-1, -1],
-        "value": [10**9, 3],
-    }
-    if int(rows.kind[finished - 1]) != 8 or int(rows.attempt[finished - 1]) != 1:  # a log as it was before these rows
-        columns = (
-            np.insert(column, finished, told_off[name]) for name, column in zip(COLUMNS, rows.columns(), strict=True)
-        )
-        record = Record(record.roster, record.scenario, Batch(*columns), record.end_ns, False)  # type: ignore[arg-type]
     assert sentences(of_agent(record, 0))[1:] == [
         "Of these 2 s, for 1 s (50.0%) it worked and for 1 s (50.0%) it backed off before another attempt (events 1 to 7).",
         "What led to that, going back, is a chain of 3 links, from 2 s (event 6) to 0 s (event 2): "
@@ -422,3 +405,19 @@ def test_the_page_shows_what_is_printed(number: int, folder: Path) -> None:
     command, output = shown()[number]
     done = explain(*command.split(), cwd=folder)
     assert (done.returncode, done.stdout) == (0, output)
+
+
+def test_rows_that_do_not_fit_together_are_bad_input(tmp_path: Path) -> None:
+    """Each row is as it has to be, but a task is bound anew that never waited."""
+    limits = [{"id": "slot", "type": "concurrency", "limit": 1}, {"id": "stop", "type": "pause", "expires": "1s"}]
+    log = run(scenario(constraints=limits[::-1], fleets=[fleet("a", "0s 0s", "2s")], until=None))
+    rows = concatenate(list(log.batches()))
+    rebound = int(np.flatnonzero(rows.kind == Kind.TaskRebound)[0])
+    mine = np.flatnonzero((rows.kind == Kind.TaskBlocked) & (rows.agent == rows.agent[rebound]))
+    with (tmp_path / "x.arrows").open("wb") as file:
+        writer = LogWriter(file, log.header)
+        writer.write(Batch(*(np.delete(column, mine) for column in rows.columns())))  # type: ignore[arg-type]
+        writer.close()
+    done = explain("x.arrows", "--agent", int(rows.agent[rebound]), cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "its rows do not fit together; allowed: a log that python -m sim verify agrees with" in done.stderr

@@ -58,7 +58,9 @@ def explain(
             found, title = _of_constraint(record, str(constraint))
     except (LookupError, ValueError, StopIteration, RuntimeError):
         # Rows that one by one are as they have to be, and do not follow each other as in any run.
-        raise BadInput(f"{log}: its rows do not fit together; allowed: a log that python -m sim verify agrees with") from None
+        raise BadInput(
+            f"{log}: its rows do not fit together; allowed: a log that python -m sim verify agrees with"
+        ) from None
     return _answer(log, record, found, title, as_json, as_markdown, out)
 
 
