@@ -549,8 +549,11 @@ def _backed_off(truth: Truth, facts: Dict) -> Iterator[str]:
 def _repaired(truth: Truth, facts: Dict) -> Iterator[str]:
     yield from truth.row(facts["from_event"], Kind.AgentCrashed, facts, facts["from_ns"])
     if facts["to_event"] is not None:
-        yield from truth.row(facts["to_event"], Kind.AgentRestarted, facts, facts["to_ns"])
-        if truth.rows[facts["from_event"]].value != facts["to_ns"] - facts["from_ns"]:
+        over = truth.rows[facts["to_event"]].kind == Kind.AgentFinished  # its life, before it is repaired
+        yield from truth.row(
+            facts["to_event"], Kind.AgentFinished if over else Kind.AgentRestarted, facts, facts["to_ns"]
+        )
+        if not over and truth.rows[facts["from_event"]].value != facts["to_ns"] - facts["from_ns"]:
             yield "it was to be longer"
 
 

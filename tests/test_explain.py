@@ -236,6 +236,30 @@ def test_a_crash_and_its_repair() -> None:
     ]
 
 
+def test_a_life_that_is_over_before_the_repair() -> None:
+    crash = {"uptime": "1s", "repair": "9s"}
+    record = recorded(count=1, life="3s", crash=crash, steps=[{"task": "w", "duration": "5s"}], until="4s")
+    assert sentences(of_agent(record, 0))[1:] == [
+        "Of these 3 s, for 2 s (66.7%) it was down after a crash and for 1 s (33.3%) it worked (events 1 to 5).",
+        "What led to that, going back, is a chain of 2 links, from 3 s (event 5) to 1 s (event 4): 2 s of repair.",
+        "a_0 was down for 2 s, from its crash at 1 s (event 4) to 3 s (event 5).",
+        "a_0 crashed at 1 s (event 4): that comes by itself.",
+    ]
+
+
+def test_a_hold_ends_after_the_last_attempt_within() -> None:
+    """Also where that states what it gives back, after its end."""
+    retry = {"max_attempts": 2, "delay": "1s", "hold_during_backoff": True}
+    inner = [{"task": "w", "duration": "1s", "fail": [1, 0], "retry": retry}]
+    record = recorded({**SLOT, "scope": "task:*_w"}, count=1, steps=[{"hold": "h", "steps": inner}])
+    assert [text.split(",")[0] for text in sentences(of_agent(record, 0))[3:]] == [
+        "a_0_w [attempt 1] worked for 1 s",
+        "a_0_w backed off for 1 s",
+        "a_0_w worked for 1 s",
+        "a_0 came by itself at 0 s (event 1).",
+    ]
+
+
 def test_a_pre_emption() -> None:
     fleets = [fleet("low", "0s", "2s"), fleet("high", "1s", "1s", priority=5)]
     record = recorded({**SLOT, "queue": "priority", "preempt": "resume"}, fleets=fleets)
@@ -339,6 +363,7 @@ BAD = [
     ((), "nothing to explain; allowed: exactly one of --agent, --task, --worst, --constraint"),
     (("--agent", "1", "--worst", "2"), "--agent and --worst to explain; allowed: exactly one"),
     (("--agent", "999"), "there is no agent 999; allowed: 0 to 19"),
+    (("--agent", "9" * 5000), "no agent is called '99999"),
     (("--agent", "batch_9"), "there is no agent batch_9; allowed: batch_0 to batch_5"),
     (("--agent", "bacth_1"), "no agent is called 'bacth_1' (did you mean 'batch'?)"),
     (("--agent", "batch_1", "--at", "1h"), "--at: 1h is after the end of the log; allowed: from 0s to 20m"),

@@ -223,6 +223,8 @@ class Path:
         before = last
         if time_ns == since:
             return Link(None, lambda: self._row(before))
+        if before.kind == Kind.AgentCrashed:  # its life is over before it is repaired
+            return Link(self._lasted("repaired", before, time_ns, event), lambda: self._row(before))
         facts = {
             "agent": self._name(agent),
             **_span(before.time, time_ns, before.event, event if event < len(self._record.rows) else None),
@@ -232,21 +234,19 @@ class Path:
 
     def _last_before(self, event: int, agent: int) -> Row | None:
         """Return the last row before an event after which an agent goes on to something else."""
-        later: set[tuple[int, int, int]] = set()  # the visits of which a further attempt is to come
+        latest: dict[tuple[int, int, int], int] = {}  # the last attempt of each visit, be it one that is to come
         for row in self._record.back(event, agent):
             match row.kind:
                 case Kind.AgentStarted | Kind.AgentRestarted | Kind.AgentCrashed | Kind.TaskSkipped:
                     return row
-                case Kind.TaskFinished if row.visited not in later:
+                case Kind.TaskFinished if latest.get(row.visited, 0) <= row.attempt:
                     return row
                 case Kind.TaskStarted if self._record.header.steps[row.step].kind == "hold":
                     return row
                 case Kind.ResourceAcquired if self._has_started(row):
                     return row
-                case Kind.TaskRetrying:
-                    later.add(row.visited)
-            if row.attempt > 0:
-                later.add(row.visited)
+            attempt = row.attempt + (row.kind == Kind.TaskRetrying)
+            latest[row.visited] = max(latest.get(row.visited, 0), attempt)
         return None
 
     def _has_started(self, row: Row) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from model.faults import BadInput, did_you_mean, listed
+from model.faults import BadInput, did_you_mean, listed, shown
 from model.program import DONE
 from sim.commands.answers import AsMarkdown, Out, answer, write_rows
 from sim.commands.files import AsJson, LogFile
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sim.analysis.record import Record
 
 _WORST_MAX = 1000
+_DIGITS_MAX = 12
 
 
 def explain(
@@ -106,16 +107,17 @@ def _of_agent(record: "Record", given: str, at: str | None) -> "tuple[Explanatio
 def _agent(record: "Record", given: str) -> int:
     """Return the number of an agent that has started; raises BadInput where there is none."""
     roster = record.roster
-    number = int(given) if given.isdecimal() and given.isascii() else None
+    number = _whole(given)
     if number is None:
         fleets = [fleet.name for fleet in record.header.fleets]
         fleet, _, local = given.rpartition("_")
-        if fleet not in fleets or not (local.isdecimal() and local.isascii()):
+        place = _whole(local)
+        if fleet not in fleets or place is None:
             near = did_you_mean(fleet or given, fleets) if fleet not in fleets else ""
             raise BadInput(
-                f"--agent: no agent is called {given!r}{near}; allowed: a number, or FLEET_NUMBER of {listed(fleets)}"
+                f"--agent: no agent is called {shown(given)}{near}; allowed: a number, or FLEET_NUMBER of {listed(fleets)}"
             )
-        number = roster.number(fleets.index(fleet), int(local))
+        number = roster.number(fleets.index(fleet), place)
     if number is None or number >= roster.agents:
         raise BadInput(f"--agent: there is no agent {given}; allowed: {_allowed(record, given)}")
     if not len(record.of_agent(number)):
@@ -124,6 +126,11 @@ def _agent(record: "Record", given: str) -> int:
         end = clock(record.end_ns)
         raise BadInput(f"--agent: {roster.name(number)} had not started by {end}, the end of the log; allowed: another")
     return number
+
+
+def _whole(text: str) -> int | None:
+    """Return the whole number that a text stands for, or None where it is none that an agent may have."""
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < _DIGITS_MAX else None
 
 
 def _allowed(record: "Record", given: str) -> str:
@@ -163,8 +170,9 @@ def _task(record: "Record", given: str) -> tuple[int, int]:
         fleet = header.fleets[step.fleet].name
         if given.startswith(f"{fleet}_") and given.endswith(f"_{step.name}"):
             local = given[len(fleet) + 1 : -len(step.name) - 1]
-            if local.isdecimal() and local.isascii() and str(int(local)) == local:
-                agent = roster.number(step.fleet, int(local))
+            place = _whole(local)
+            if place is not None:
+                agent = roster.number(step.fleet, place)
                 if agent is None:
                     last = roster.count(step.fleet) - 1
                     raise BadInput(
@@ -173,7 +181,7 @@ def _task(record: "Record", given: str) -> tuple[int, int]:
                 return agent, number
     digits = next((part for part in given.split("_") if part.isdecimal()), "0")
     known = [f"{header.fleets[step.fleet].name}_{digits}_{step.name}" for _, step in steps]
-    raise BadInput(f"--task: no task is called {given!r}{did_you_mean(given, known)}; allowed: FLEET_NUMBER_STEP")
+    raise BadInput(f"--task: no task is called {shown(given)}{did_you_mean(given, known)}; allowed: FLEET_NUMBER_STEP")
 
 
 def _worst(record: "Record", number: int) -> "tuple[Explanation, str]":
@@ -188,7 +196,7 @@ def _of_constraint(record: "Record", given: str) -> "tuple[Explanation, str]":
     known = [entry.id for entry in record.header.constraints]
     if given not in known:
         near = did_you_mean(given, known)
-        raise BadInput(f"--constraint: no constraint is called {given!r}{near}; allowed: {listed(known)}")
+        raise BadInput(f"--constraint: no constraint is called {shown(given)}{near}; allowed: {listed(known)}")
     return of_constraint(record, known.index(given)), given
 
 
