@@ -30,7 +30,7 @@ def _textbook(agents: int, slots: int, until_s: float, folder: Path) -> dict[str
 
 def _fleetsim(agents: int, slots: int, until_s: float, folder: Path) -> dict[str, Any]:
     from model.scenario import Scenario
-    from sim.run import execute, prepare
+    from sim.execution import execute, prepare
 
     scenario = Scenario.model_validate(
         {

@@ -17,7 +17,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -169,6 +169,22 @@ class Log:
             events, last_kind, last_ns = events + len(batch), int(batch.kind[-1]), int(batch.time[-1])
             yield batch
         self._cut = last_kind != Kind.RunFinished
+
+    def to_arrow(self) -> pa.Table:
+        """Return all events as a table, a row each, with names in place of numbers (`model.rows`)."""
+        from model.rows import SCHEMA, rows
+
+        return pa.Table.from_batches(rows(self), SCHEMA)
+
+    def to_pandas(self) -> Any:
+        """Return the same as a pandas DataFrame; raises ImportError where pandas is not installed."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """Return the same as a Polars DataFrame; raises ImportError where Polars is not installed."""
+        import polars  # an extra
+
+        return polars.from_arrow(self.to_arrow())
 
     @property
     def cut(self) -> bool:

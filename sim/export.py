@@ -9,56 +9,13 @@ Rules:
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, BinaryIO
-
-import numpy as np
-import pyarrow as pa
 
 from model.events import Kind, Status
 from model.log import Log
 from model.roster import Roster
-
-_SCHEMA = pa.schema(
-    [
-        ("seq", pa.int64()),
-        ("time", pa.int64()),
-        ("kind", pa.string()),
-        ("agent", pa.int32()),
-        ("step", pa.int16()),
-        ("visit", pa.int32()),
-        ("attempt", pa.int16()),
-        ("constraint", pa.string()),
-        ("value", pa.int64()),
-        ("task", pa.string()),
-    ]
-)
-_KINDS = np.array([kind.name for kind in Kind], dtype=object)
-
-
-def _rows(log: Log) -> Iterator[pa.RecordBatch]:
-    """Yield the rows with their names."""
-    constraints = np.array([*(entry.id for entry in log.header.constraints), None], dtype=object)
-    roster = Roster(log.header)
-    seq = 0
-    for batch in log.batches():
-        roster.feed(batch)
-        columns = [
-            np.arange(seq, seq + len(batch)),
-            batch.time,
-            _KINDS[batch.kind],
-            batch.agent,
-            batch.step,
-            batch.visit,
-            batch.attempt,
-            constraints[batch.constraint],
-            batch.value,
-            roster.task_names(batch),
-        ]
-        yield pa.record_batch(
-            [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
-        )
-        seq += len(batch)
+from model.rows import SCHEMA, rows
 
 
 def _line(row: dict[str, Any]) -> bytes:
@@ -67,8 +24,8 @@ def _line(row: dict[str, Any]) -> bytes:
 
 def to_jsonl(log: Log, out: BinaryIO) -> None:
     """Write one JSON object a line."""
-    for rows in _rows(log):
-        out.write(b"".join(map(_line, rows.to_pylist())))
+    for part in rows(log):
+        out.write(b"".join(map(_line, part.to_pylist())))
 
 
 def to_csv(log: Log, out: BinaryIO) -> None:
@@ -76,18 +33,18 @@ def to_csv(log: Log, out: BinaryIO) -> None:
     from pyarrow import csv
 
     options = csv.WriteOptions(quoting_style="needed")
-    with csv.CSVWriter(out, _SCHEMA, write_options=options) as writer:
-        for rows in _rows(log):
-            writer.write(rows)
+    with csv.CSVWriter(out, SCHEMA, write_options=options) as writer:
+        for part in rows(log):
+            writer.write(part)
 
 
 def to_parquet(log: Log, out: BinaryIO) -> None:
     """Write an Apache Parquet file, compressed with zstd."""
     from pyarrow import parquet
 
-    with parquet.ParquetWriter(out, _SCHEMA, compression="zstd") as writer:
-        for rows in _rows(log):
-            writer.write_batch(rows)
+    with parquet.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
+        for part in rows(log):
+            writer.write_batch(part)
 
 
 _STATES = {

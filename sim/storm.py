@@ -35,7 +35,7 @@ from model.validation import Loaded, load_embedded
 from sim.analysis.storms import Storms, Verdict
 from sim.engine import Engine
 from sim.environment import Endless
-from sim.run import prepare
+from sim.execution import prepare
 
 Data = dict[str, Any]
 

@@ -18,7 +18,7 @@ from model.roster import Roster
 from model.validation import load_embedded
 from sim.engine import Engine
 from sim.environment import Endless
-from sim.run import prepare
+from sim.execution import prepare
 
 _COMPARED = ("name", "seed", "until_ns", "fleets", "steps", "constraints")
 """What of the header follows from the scenario. The versions may differ, and the scenario is what is run."""

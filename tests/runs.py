@@ -8,7 +8,7 @@ from model.log import Header, Log
 from model.roster import Roster
 from model.scenario import Scenario
 from model.tables import Table
-from sim.run import execute, prepare
+from sim.execution import execute, prepare
 
 LINES_MAX = 10_000
 _DURATIONS = (

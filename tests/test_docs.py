@@ -8,7 +8,7 @@ import pytest
 from model.faults import ScenarioError
 from model.validation import load
 from sim.engine import Engine
-from sim.run import prepare
+from sim.execution import prepare
 
 ROOT = Path(__file__).parent.parent
 

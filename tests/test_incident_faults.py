@@ -76,7 +76,7 @@ def test_the_data_files_of_lives_and_crashes_are_looked_for() -> None:
 
 def test_an_incident_that_comes_too_often_is_refused(tmp_path) -> None:
     from model.plan import PlanError
-    from sim.run import prepare
+    from sim.execution import prepare
 
     for often in ("between: 1ms, lasts: 1ms", "between: 0, lasts: 0"):
         scenario = loaded(text(f"{{id: b, {often}, block: true}}")).scenario

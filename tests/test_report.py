@@ -1,13 +1,22 @@
 """Reports: by hand on small runs, and their laws and sums over generated ones."""
 
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from strategies import simulate
 from vocabulary import rich
 
+import sim
 from model.events import Batch, Kind, Status
 from model.log import Log
 from sim.analysis.conservation import Conservation
@@ -17,6 +26,8 @@ from sim.analysis.visits import Visits
 from tests.runs import run, scenario
 from tests.test_ledger import rows_of
 
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 S = 10**9
 SLOT = {"id": "slot", "type": "concurrency", "limit": 1}
 
@@ -159,3 +170,93 @@ def test_a_log_in_which_times_do_not_sum_up_is_told() -> None:
     for batch in changed(log, Kind.TaskFinished, agent=1, value=int(Status.succeeded)):
         fold.feed(batch)
     assert not fold.result(None)["checks"]["little"]["holds"]
+
+
+def test_the_page_about_reports_shows_what_is_printed(tmp_path: Path) -> None:
+    """Each block of output follows the commands that print it; `...` at its end stands for more."""
+    blocks = re.findall(r"```(sh)?\n(.*?)```", (ROOT / "docs/report.md").read_text(), re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["sh", "", "sh", ""]
+    for (_, commands), (_, shown) in zip(blocks[::2], blocks[1::2], strict=True):
+        for command in commands.splitlines():
+            words = shlex.split(command.replace("scenarios/", f"{ROOT}/scenarios/"))
+            done = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+        printed = done.stdout.decode()
+        whole = shown.removesuffix("...\n")
+        assert printed.startswith(whole)
+        assert printed == whole or whole != shown
+
+
+def reported(*arguments: "str | Path", cwd: Path) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "sim", "report", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True)
+
+
+def test_a_scenario_is_run_first_and_gates_give_the_exit_code(tmp_path: Path) -> None:
+    scenario_file = ROOT / "scenarios/two_locks.yaml"
+    done = reported(
+        scenario_file, "--require", "deadlocks == 0", "--require", "tasks.open <= 4", "--json", cwd=tmp_path
+    )
+    result = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert [each["holds"] for each in result["require"]] == [False, True]
+    assert not list(tmp_path.iterdir())
+    assert reported(scenario_file, "--require", "deadlocks == 1", cwd=tmp_path).returncode == 0
+
+
+def test_the_ledger_is_written_as_parquet(tmp_path: Path) -> None:
+    log = tmp_path / "x.arrows"
+    sim.run(ROOT / "scenarios/bottleneck.yaml", ["until=3s"], log=log)
+    done = reported(log, "--out", tmp_path / "x.parquet", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    rows = pq.read_table(tmp_path / "x.parquet").to_pylist()
+    assert sum(row["waited_ns"] for row in rows) == json.loads(done.stdout)["ledger"]["ns"]
+    assert {row["cause"] for row in rows} == {"funnel"}
+
+
+def test_a_cut_log_is_reported_as_far_as_it_goes(tmp_path: Path) -> None:
+    log = tmp_path / "x.arrows"
+    sim.run(ROOT / "scenarios/bottleneck.yaml", log=log)
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    done = reported(log, cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"bottleneck  seed 1, 1,000 agents, ")
+    assert b", cut\n" in done.stdout
+    assert b"the log is cut" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["none.arrows"], "no such file"),
+        (["x.txt"], "not a fleetsim log"),
+        (["bad.yaml"], "the key 'fleets' is missing"),
+        (["x.arrows", "--json", "--markdown"], "--json and --markdown: one of them at a time"),
+        (["x.arrows", "--out", "x.arrows"], "is the log itself"),
+        (["x.arrows", "--require", "wait.p95"], "is no comparison"),
+        (["x.arrows", "--require", "wait.p95 < 3 s s"], "is neither a number, a time nor a share"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_clear_line(arguments: list[str], problem: str, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("nothing")
+    (tmp_path / "bad.yaml").write_text("name: x\n")
+    sim.run(ROOT / "scenarios/two_locks.yaml", log=tmp_path / "x.arrows")
+    done = reported(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert problem in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+    assert b"allowed: " in done.stderr or b"one of them at a time" in done.stderr
+
+
+def test_a_run_may_have_gates(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sim", ROOT / "scenarios/bottleneck.yaml", "--until", "3s"]
+    for gate, code, word in (("wait.p95 < 2s", 0, "passed"), ("wait.p95 < 2ms", 1, "FAILED")):
+        done = subprocess.run([*command, "--require", gate], cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+        assert done.returncode == code
+        assert done.stdout.decode().splitlines()[-1].startswith(f"  {word}: {gate} (it is ")
+    done = subprocess.run(
+        [*command, "--require", "wait.p95 < 2s", "--log", "/dev/null"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)

@@ -249,7 +249,7 @@ fleets:
 
 def test_remedies_change_the_tasks_that_the_incident_hits_alone(tmp_path: Path) -> None:
     (tmp_path / "refusing.yaml").write_text(REFUSING)
-    from sim.run import prepare
+    from sim.execution import prepare
     from sim.storm import _hit
 
     loaded = load(tmp_path / "refusing.yaml")

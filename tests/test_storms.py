@@ -12,7 +12,7 @@ from model.log import ConstraintEntry, DemandEntry, FleetEntry, Header, StepEntr
 from model.validation import load
 from sim.analysis.storms import Storms
 from sim.engine import Engine
-from sim.run import prepare
+from sim.execution import prepare
 from tests.fleet_logs import Row, S, batch
 from tests.runs import run, scenario
 

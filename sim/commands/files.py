@@ -58,7 +58,7 @@ def opened(path: Path) -> Iterator["Log"]:
         return
     from model.plan import PlanError
     from sim.environment import Endless
-    from sim.run import execute, prepare
+    from sim.execution import execute, prepare
 
     loaded = load(path, [])
     try:

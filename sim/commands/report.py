@@ -31,7 +31,7 @@ def report(
     """Report what was waited for, throughput, waits, use of the limits, fairness and verdicts."""
     from sim.analysis.report import report as reported
     from sim.gates import gates
-    from sim.report import page
+    from sim.report_page import page
 
     checks = gates(require or [])
     with opened(log) as written:

@@ -13,6 +13,7 @@ from typer import Option
 
 from model.faults import BadInput
 from model.program import DEADLOCK, DONE, INTERRUPTED, NO
+from sim.commands.answers import Require
 from sim.commands.files import AsJson, Overrides, Scenario, keep, load, output
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from model.log import Log
     from sim.engine import Limits
+    from sim.gates import Gate, Outcome
 
 
 def run(
@@ -34,6 +36,7 @@ def run(
         str | None, Option(help="Stop when virtual time would go past this: 30s, 5m.", show_default=False)
     ] = None,
     log: Annotated[Path | None, Option(help="Where to write the log; NAME.arrows by default.", readable=False)] = None,
+    require: Require = None,
     no_animation: Annotated[bool, Option("--no-animation", help="Do not replay the run on the terminal.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -43,9 +46,10 @@ def run(
     from sim import display
     from sim.analysis.findings import Findings
     from sim.environment import Endless
-    from sim.run import execute, prepare
+    from sim.execution import execute, prepare
+    from sim.gates import gates
 
-    limits = _limits(max_events, max_time)
+    limits, checks = _limits(max_events, max_time), gates(require or [])
     loaded = load(scenario, _overrides(seed, until, set_))
     try:
         ready = prepare(loaded.scenario, loaded.tables, loaded.inputs)
@@ -79,18 +83,33 @@ def run(
         "interrupted": outcome.interrupted,
         "stopped": _stopped(outcome.stopped_by, limits),
     }
+    judged = []
+    if checks:
+        if written is None:
+            raise BadInput("--require: the log cannot be read again; allowed: with --log, a file")
+        judged = _judged(checks, written)
+        result["require"] = [each.as_json() for each in judged]
     if as_json:
         print(json.dumps(result))
     else:
         console = display.console()
         display.summary(console, result, ready.header)
+        for each in judged:
+            console.print(f"  {each}", style=None if each.holds else "bold red", markup=False, soft_wrap=True)
         if written is not None and console.is_terminal and not no_animation and not outcome.interrupted:
             _replay(written, console)
     if outcome.interrupted:
         return INTERRUPTED
     if found["deadlocks"] and not loaded.scenario.expect_deadlock:
         return DEADLOCK
-    return DONE if outcome.stopped_by is None else NO
+    return DONE if outcome.stopped_by is None and all(each.holds for each in judged) else NO
+
+
+def _judged(checks: "Sequence[Gate]", written: "Log") -> "list[Outcome]":
+    from sim.analysis.report import report
+
+    result, _ = report(written)
+    return [gate.judge(result) for gate in checks]
 
 
 def _overrides(seed: int | None, until: str | None, assignments: Sequence[str] | None) -> list[str]:

@@ -93,9 +93,9 @@ def _serve(batch_rows: int) -> None:
     import sim.analysis.summary
     import sim.cli
     import sim.display
+    import sim.execution
     import sim.export
     import sim.recorder
-    import sim.run
     import sim.verify
 
     if batch_rows:

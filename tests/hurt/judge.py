@@ -22,7 +22,7 @@ from model.log import Log
 from model.plan import PlanError
 from model.validation import Loaded, load
 from sim.environment import Endless
-from sim.run import execute, prepare
+from sim.execution import execute, prepare
 
 RUN_S = 0.2
 AGENTS_MAX = 20_000

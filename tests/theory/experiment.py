@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from model.log import Log
 from model.scenario import Scenario
-from sim.run import execute, prepare
+from sim.execution import execute, prepare
 
 from .estimates import Interval, Sums, interval
 from .measures import Window

@@ -1,0 +1,79 @@
+"""From Python: the same runs and the same numbers as the command line, and logs as tables of other libraries."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sim
+from model.faults import BadInput
+from model.log import Log
+
+ROOT = Path(__file__).parent.parent
+BOTTLENECK = ROOT / "scenarios/bottleneck.yaml"
+SHORT = ["until=3s", "seed=5"]
+
+
+def test_a_run_is_that_of_the_command_line_and_so_is_its_report(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sim"]
+    options = ["--log", tmp_path / "cli.arrows", "--until", "3s", "--seed", "5"]
+    subprocess.run([*command, BOTTLENECK, *options], cwd=ROOT, check=True, capture_output=True)
+    printed = subprocess.run(
+        [*command, "report", tmp_path / "cli.arrows", "--json"], cwd=ROOT, check=True, capture_output=True
+    )
+    log = sim.run(BOTTLENECK, SHORT)
+    assert log.digest() == Log.open(tmp_path / "cli.arrows").digest()
+    assert json.loads(json.dumps(sim.report(log))) == json.loads(printed.stdout)
+    assert sim.report(tmp_path / "cli.arrows") == sim.report(log)
+
+
+def test_a_log_is_written_where_it_is_wanted(tmp_path: Path) -> None:
+    log = sim.run(BOTTLENECK, SHORT, log=tmp_path / "x.arrows")
+    assert Log.open(tmp_path / "x.arrows").digest() == log.digest()
+    assert isinstance(log, sim.Log)
+
+
+def test_a_scenario_may_be_data() -> None:
+    steps = [{"task": "t", "duration": "1s"}]
+    slot = {"id": "slot", "type": "concurrency", "limit": 1, "scope": "global"}
+    log = sim.run({"name": "x", "constraints": [slot], "fleets": [{"name": "a", "count": 3, "steps": steps}]})
+    assert sim.report(log)["all"]["wait_ns"]["max"] == 2 * 10**9
+
+
+def test_a_log_is_a_table_of_arrow_pandas_polars_and_duckdb() -> None:
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is an extra: fleetsim[frames]")
+    log = sim.run(BOTTLENECK, SHORT)
+    table = log.to_arrow()
+    started = sim.report(log)["tasks"]["started"]
+    assert table.column_names[:3] == ["seq", "time", "kind"]
+    assert table.num_rows == sim.report(log)["events"]
+    frame, polars = log.to_pandas(), log.to_polars()
+    assert (frame["kind"] == "TaskStarted").sum() == started
+    assert polars.filter(polars["kind"] == "TaskStarted").height == started
+    connection = duckdb.connect()
+    connection.register("events", table)
+    query = "select count(*), sum(value) from events where kind = 'TaskStarted'"
+    [(count, waited)] = connection.sql(query).fetchall()
+    assert count == started
+    assert waited / count == pytest.approx(sim.report(log)["all"]["wait_ns"]["mean"])
+
+
+def test_what_cannot_be_run_is_told_as_on_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"constraints.funnel.limit: .*allowed: "):
+        sim.run(BOTTLENECK, ["constraints.funnel.limit=many"])
+    with pytest.raises(BadInput, match="no such file"):
+        sim.report(tmp_path / "none.arrows")
+    with pytest.raises(BadInput, match="fleets"):
+        sim.run({"name": "x"})
+    with pytest.raises(BadInput, match="the scenario is data"):
+        sim.run({"name": "x"}, ["seed=1"])
+    with pytest.raises(AttributeError, match="no attribute 'walk'"):
+        sim.walk  # noqa: B018
+
+
+def test_the_command_line_does_not_import_it() -> None:
+    code = "import sys, sim.cli; print('sim.api' in sys.modules, 'pyarrow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    assert done.stdout.split() == [b"False", b"False"]
