@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import sim
 from model.faults import BadInput
@@ -77,3 +79,17 @@ def test_the_command_line_does_not_import_it() -> None:
     code = "import sys, sim.cli; print('sim.api' in sys.modules, 'pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     assert done.stdout.split() == [b"False", b"False"]
+
+
+def said(cell: "nbformat.NotebookNode") -> str:
+    """What a cell shows, in however many pieces it came."""
+    outputs = cell.get("outputs", ())
+    return "".join(output.get("text") or output["data"]["text/plain"] for output in outputs)
+
+
+def test_the_notebook_comes_out_as_it_is_shown() -> None:
+    notebook = nbformat.read(ROOT / "docs/python.ipynb", as_version=4)
+    shown = list(map(said, notebook.cells))
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": ROOT / "docs"}}).execute()
+    assert list(map(said, notebook.cells)) == shown
+    assert sum(map(bool, shown)) == 4
