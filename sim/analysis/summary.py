@@ -318,7 +318,7 @@ class Summary:
                 "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
             "crashes": counts[Kind.AgentCrashed],
-            "wait_ns": _distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
+            "wait_ns": distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
             "deadlocks": self._deadlocks,
             "stalled": None
             if self._stalled_ns is None
@@ -344,7 +344,7 @@ class Summary:
         }
 
 
-def _distribution(waits: Integers) -> dict[str, float | int | None]:
+def distribution(waits: Integers) -> dict[str, float | int | None]:
     """Mean, nearest-rank quantiles and maximum of the waits, in ns; None where no task has started."""
     if not len(waits):
         return dict.fromkeys(("mean", *_QUANTILES, "max"))

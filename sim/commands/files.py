@@ -65,6 +65,13 @@ def keep(path: Path, option: str, inputs: dict[Path, str]) -> None:
                 raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
 
 
+def another(path: Path, name: str, other: Path, what: str) -> None:
+    """Refuse a file that is the `other` one itself."""
+    with suppress(OSError, ValueError):  # what cannot be found is told of where it is read
+        if path.samefile(other):
+            raise BadInput(f"{name}: {path} is {what} itself; allowed: another log")
+
+
 @contextmanager
 def output(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
     """Open a file to write; that it cannot be opened, written or closed is bad input.

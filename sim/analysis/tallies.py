@@ -1,0 +1,66 @@
+"""How attempts ended and how long tasks waited, by fleet.
+
+Everything is counted as in the summary of a run (`summary`), so that the fleets add up to it.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.events import Batch, Kind, Status
+from model.log import Header
+from sim.analysis.summary import distribution
+from sim.analysis.takes import Ended
+from sim.analysis.waits import Integers
+
+_COUNTED = {
+    Kind.TaskStarted: "started",
+    Kind.TaskRejected: "rejected",
+    Kind.TaskAbandoned: "gave_up",
+    Kind.TaskSkipped: "skipped",
+    Kind.TaskBlocked: "blocked",
+}
+_ENDED = {
+    Status.succeeded: "finished",
+    Status.failed: "failed",
+    Status.timed_out: "timed_out",
+    Status.preempted: "preempted",
+    Status.cancelled: "cancelled",
+}
+
+
+class Tallies:
+    """Feed it every batch of a log, then ask for `result`."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._fleet_of_step = np.array([*(step.fleet for step in header.steps), 0], np.int64)
+        self._kinds = np.zeros((len(header.fleets), len(Kind)), np.int64)
+        self._statuses = np.zeros((len(header.fleets), len(Status)), np.int64)
+        self._ended = Ended()
+        self._waits: list[tuple[NDArray[np.int16], Integers]] = []  # the fleet and the wait of each start
+
+    def feed(self, batch: Batch) -> None:
+        """Take in the next rows."""
+        fleets = self._fleet_of_step[batch.step]
+        np.add.at(self._kinds, (fleets, batch.kind), 1)
+        ended = self._ended.feed(batch)
+        np.add.at(self._statuses, (fleets[ended], batch.value[ended]), 1)
+        started = batch.kind == Kind.TaskStarted
+        self._waits.append((fleets[started].astype(np.int16), batch.value[started]))
+
+    def result(self) -> dict[str, Any]:
+        """Return the numbers of each fleet, by the names of `python -m sim run --json`."""
+        fleets = np.concatenate([np.zeros(0, np.int16), *(fleets for fleets, _ in self._waits)])
+        waits = np.concatenate([np.zeros(0, np.int64), *(waits for _, waits in self._waits)])
+        return {
+            fleet.name: {
+                "tasks": {
+                    **{name: int(self._kinds[number, kind]) for kind, name in _COUNTED.items()},
+                    **{name: int(self._statuses[number, status]) for status, name in _ENDED.items()},
+                },
+                "wait_ns": distribution(waits[fleets == number]),
+            }
+            for number, fleet in enumerate(self._header.fleets)
+        }
