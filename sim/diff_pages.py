@@ -27,17 +27,32 @@ Data = dict[str, Any]
 
 def diff_page(found: Data, name_a: str, name_b: str) -> Page:
     """Return what `sim.analysis.diff` has found of two logs."""
+    page = Page(found["runs"]["a"]["scenario"], f"seed {found['runs']['a']['seed']}, A is {name_a}, B is {name_b}")
+    _fill(page, found)
+    return page
+
+
+def fork_page(result: Data) -> Page:
+    """Return what `python -m sim fork --json` says."""
+    runs = result["runs"]
+    page = Page(runs["a"]["scenario"], f"seed {runs['a']['seed']}, A is {result['forked']}, B is {result['log']}")
+    for each in result["changes"]:
+        page.blocks.append(f"from {short(result['at_ns'])} on {each['path']}: {each['before']} -> {each['after']}")
+    page.blocks.append(f"the {result['events_before']:,} events before that are the same in both")
+    _fill(page, {**result, "scenario": []})
+    return page
+
+
+def _fill(page: Page, found: Data) -> None:
     runs, parting = found["runs"], found["parting"]
-    page = Page(runs["a"]["scenario"], f"seed {runs['a']['seed']}, A is {name_a}, B is {name_b}")
     page.blocks += _scenario(found["scenario"])
     page.blocks += [f"note: {each}" for each in found["caveats"]]
     if parting is None:
         page.blocks.append(_same(found))
-        return page
+        return
     page.blocks += _parting(parting)
     page.blocks += _matched(found["visits"])
     page.blocks += [_totals(runs), _blocked(runs), _fleets(found), *_visits(found["visits"])]
-    return page
 
 
 def bisect_page(found: Data, title: str, name_a: str, name_b: str) -> Page:
