@@ -82,7 +82,7 @@ def bisect_page(found: Data, title: str, name_a: str, name_b: str) -> Page:
 def _same(found: Data) -> str:
     if not found["same"]:
         return "nothing to compare: a log is cut before its first event"
-    far = "" if found["compared_before_ns"] is None else " as far as both go"
+    far = " as far as both go" if found["cut"] else ""
     return f"the same{far}: {found['compared_events']:,} events, and none is another"
 
 

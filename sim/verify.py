@@ -47,15 +47,17 @@ def verify(log: Log) -> Verdict:
     Raises ScenarioError or PlanError where the header's scenario is not valid for this version, LogError where the log
     is damaged.
     """
-    loaded = load_embedded(log.header.scenario, log.header.inputs)
-    run = prepare(loaded.scenario, loaded.tables, loaded.inputs)
+    run = again(log)
     is_cut = log.cut  # before the run, which may be long: reading it also finds damage
-    if (difference := _header_difference(log.header, run.header)) is not None:
-        return Verdict(log.digest(), 0, None, difference)
+    if (differing := header_difference(log.header, run.header)) is not None:
+        path, *values = differing
+        told = "the header differs in {}\n  in the log:    {}\n  in the re-run: {}".format(path, *values)
+        return Verdict(log.digest(), 0, None, told)
+    difference = None
     comparison = compare(log, run)
     if comparison.parting is not None:
-        logged, again = comparison.parting.rows
-        difference = f"event {comparison.events:,} differs\n  in the log:    {logged}\n  in the re-run: {again}"
+        logged, rerun = comparison.parting.rows
+        difference = f"event {comparison.events:,} differs\n  in the log:    {logged}\n  in the re-run: {rerun}"
     if is_cut and not comparison.events and difference is None:
         difference = "no event to compare: the log is cut before its first"
     return Verdict(log.digest(), comparison.events, comparison.last_ns if is_cut else None, difference)
@@ -79,15 +81,16 @@ def compare(log: Log, run: Run, observer: Observer | None = None) -> Comparison:
     return comparison
 
 
-def _header_difference(logged: Header, again: Header) -> str | None:
-    """Say where the header that the run again would write is another."""
-    before, after = asdict(logged), asdict(again)
-    for name in _COMPARED:
-        found = _difference(before[name], after[name], name)
-        if found is not None:
-            path, *values = found
-            return "the header differs in {}\n  in the log:    {}\n  in the re-run: {}".format(path, *values)
-    return None
+def again(log: Log) -> Run:
+    """Return the run of the scenario inside a log; raises ScenarioError or PlanError where that is not valid any more."""
+    loaded = load_embedded(log.header.scenario, log.header.inputs)
+    return prepare(loaded.scenario, loaded.tables, loaded.inputs)
+
+
+def header_difference(logged: Header, rerun: Header) -> tuple[str, Any, Any] | None:
+    """Return where the header that the run again would write is another, and both values."""
+    before, after = asdict(logged), asdict(rerun)
+    return next((found for name in _COMPARED if (found := _difference(before[name], after[name], name))), None)
 
 
 def _difference(logged: Any, again: Any, path: str) -> tuple[str, Any, Any] | None:

@@ -7,7 +7,7 @@ Rules:
 3. What cannot be compared is said in `caveats`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from model.log import Header, Log
@@ -15,7 +15,7 @@ from model.state import extent_of
 from sim.analysis.alterations import alterations
 from sim.analysis.around import around
 from sim.analysis.pairs import Keep, Pairs
-from sim.analysis.parting import part
+from sim.analysis.parting import Comparison, part
 from sim.analysis.sides import Shared, batches
 from sim.analysis.summary import Summary
 from sim.analysis.tallies import Tallies
@@ -26,20 +26,28 @@ def diff(first: Log, second: Log, keep: Keep | None = None) -> dict[str, Any]:
 
     Raises LogError where a log is damaged.
     """
-    logs = first, second
-    ends = [extent_of(log).end_ns for log in logs]
-    cut = [end for log, end in zip(logs, ends, strict=True) if log.cut]
-    before_ns = min(cut) if cut else None
-    comparison = part(Shared(first.header, second.header), first.batches(), second.batches())
-    parting = comparison.parting
-    scenario = alterations(first.header.scenario, second.header.scenario)
+    ends = _cuts(first, second)
+    before_ns = min((end for end in ends if end is not None), default=None)
+    found = _first_difference(first, second, ends)
     runs, visits = _side_by_side(first, second, before_ns, keep)
+    return {**found, "compared_before_ns": before_ns, "runs": runs, "visits": visits}
+
+
+def first_difference(first: Log, second: Log) -> dict[str, Any]:
+    """Return where two logs part, by the names of `python -m sim bisect --json`; raises LogError where one is damaged."""
+    return _first_difference(first, second, _cuts(first, second))
+
+
+def told(log: Log, other: Header, comparison: Comparison, ends: Sequence[int | None]) -> dict[str, Any]:
+    """Return what a comparison has come to; `ends` says where each of the two is cut, None where it is whole."""
+    parting = comparison.parting
+    scenario = alterations(log.header.scenario, other.scenario)
     return {
         "same": parting is None and comparison.events > 0,
+        "cut": any(end is not None for end in ends),
         "compared_events": comparison.events,
-        "compared_before_ns": before_ns,
         "scenario": scenario,
-        "caveats": list(_caveats(first, second, ends, scenario)),
+        "caveats": list(_caveats(log.header, other, ends, scenario)),
         "parting": None
         if parting is None
         else {
@@ -47,11 +55,20 @@ def diff(first: Log, second: Log, keep: Keep | None = None) -> dict[str, Any]:
             "time_ns": parting.time_ns,
             "a": parting.rows[0],
             "b": parting.rows[1],
-            "before": around(first.header, first.batches(), parting.event, parting.agents[:1]),
+            "before": around(log.header, log.batches(), parting.event, parting.agents),
         },
-        "runs": runs,
-        "visits": visits,
     }
+
+
+def _first_difference(first: Log, second: Log, ends: Sequence[int | None]) -> dict[str, Any]:
+    comparison = part(Shared(first.header, second.header), first.batches(), second.batches())
+    return told(first, second.header, comparison, ends)
+
+
+def _cuts(*logs: Log) -> list[int | None]:
+    """Return the time of the last event of each log that is cut; None of those that are whole."""
+    ends = [extent_of(log).end_ns for log in logs]
+    return [end if log.cut else None for log, end in zip(logs, ends, strict=True)]
 
 
 def _side_by_side(
@@ -89,11 +106,10 @@ def _side_by_side(
     return runs, pairs.result()
 
 
-def _caveats(first: Log, second: Log, ends: list[int], scenario: list[dict[str, Any]]) -> Iterator[str]:
+def _caveats(one: Header, two: Header, ends: Sequence[int | None], scenario: list[dict[str, Any]]) -> Iterator[str]:
     """Yield what is not comparable, and why."""
-    one, two = first.header, second.header
-    for name, log, end in zip("AB", (first, second), ends, strict=True):
-        if log.cut:
+    for name, end in zip("AB", ends, strict=True):
+        if end is not None:
             yield f"{name} is cut at {end / 1e9:.9g} s: both are compared as far as that"
     if one.name != two.name:
         yield f"the scenarios have different names: {one.name} and {two.name}"

@@ -22,9 +22,9 @@ ENDS = "the run ends here"
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """The first event that differs: the rows in words, their time, and their agents, -1 where there is none.
+    """The first event that differs: the rows in words, their time, and their agents, as the first run numbers them.
 
-    Of a run that is over before, the row is that it ends, and the time and the agent are those of the other.
+    Of a run that is over before, the row is that it ends.
     """
 
     event: int
@@ -38,6 +38,7 @@ class Comparison:
 
     def __init__(self, shared: Shared, first: Iterator[Batch]) -> None:
         self._sides = shared.sides
+        self._is_plain = shared.is_plain
         self._first = first
         self._left: Batch | None = None
         self.events = 0  # that agree
@@ -91,7 +92,8 @@ class Comparison:
             ENDS if row is None else told(row, 0, side.roster) for row, side in zip(rows, self._sides, strict=True)
         )
         there = [row for row in rows if row is not None]
-        agents = tuple(-1 if row is None else int(row.agent[0]) for row in rows)
+        comparable = there if self._is_plain else [row for row in rows[:1] if row is not None]
+        agents = tuple(dict.fromkeys(int(row.agent[0]) for row in comparable if row.agent[0] >= 0))
         self.parting = Parting(self.events, min(int(row.time[0]) for row in there), (first, second), agents)
 
 

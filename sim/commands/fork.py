@@ -9,7 +9,7 @@ from typer import Option
 from model.faults import BadInput
 from model.program import DONE
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogFile, keep, output
+from sim.commands.files import AsJson, LogFile, keep, output, run_again
 
 
 def fork(
@@ -32,9 +32,7 @@ def fork(
     out: Out = None,
 ) -> int:
     """Run the scenario inside a log again with a limit changed at a time: the same past, another future, and the diff."""
-    from model.faults import ScenarioError
     from model.log import Log
-    from model.plan import PlanError
     from model.state import extent_of
     from sim import display
     from sim import fork as forking
@@ -52,11 +50,9 @@ def fork(
     keep(path, "--log", {log: "the log that is forked"})
     if path.exists() and not path.is_file():
         raise BadInput(f"--log: {path} is no file that can be read again; allowed: a file")
-    try:
+    with run_again(log):
         forked = forking.fork(first.header, at_ns, set_)
         ready = prepare(forked.loaded.scenario, forked.loaded.tables, forked.loaded.inputs)
-    except (ScenarioError, PlanError) as error:
-        raise BadInput(f"{log}: the scenario inside it cannot be run: {str(error).splitlines()[0]}") from None
     with ExitStack() as stack:
         inputs = {log: "the log that is forked", path: "the new log"}
         file = stack.enter_context(output(path, whole=True))
