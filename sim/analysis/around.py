@@ -46,21 +46,20 @@ def around(header: Header, batches: Iterable[Batch], event: int, agents: Iterabl
         for agent, rows in of_agents.items():
             rows.extend(told(batch, row, roster) for row in np.flatnonzero(batch.agent == agent)[-_ROWS:].tolist())
     doing = visits.doing()
-    counts = state.counts()
+    counts, used = state.counts(), state.used().tolist()
     return {
         "time_ns": state.time_ns,
         "agents": {phase.name.lower(): int(counts[phase]) for phase in Phase if counts[phase]},
         "working": _who(doing, WORK, roster),
         "backing_off": _who(doing, BACK_OFF, roster),
-        "constraints": [_usage(header, number, state, doing, roster) for number in range(len(header.constraints))],
+        "constraints": [_usage(number, held, state, doing, roster) for number, held in enumerate(used)],
         "events": list(last),
         "of_agents": {roster.name(agent): list(rows) for agent, rows in of_agents.items() if agent < roster.agents},
     }
 
 
-def _usage(header: Header, number: int, state: FleetState, doing: Doing, roster: Roster) -> dict[str, Any]:
-    entry = header.constraints[number]
-    limit, used = int(state.limit[number]), int(state.used()[number])
+def _usage(number: int, used: int, state: FleetState, doing: Doing, roster: Roster) -> dict[str, Any]:
+    entry, limit = roster.header.constraints[number], int(state.limit[number])
     scale = MICRO if entry.type in _SCALED else 1
     return {
         "constraint": entry.id,
