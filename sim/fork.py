@@ -23,10 +23,10 @@ from model.limits import Constraint, RateLimit
 from model.scenario import Scenario
 from model.source import Source, override
 from model.timeline import changes_of
-from model.units import MICRO, format_duration, parse_amount, parse_duration
+from model.units import MICRO, UnitError, format_duration, parse_amount, parse_duration
 from model.validation import Loaded, load_embedded
 
-_RELATIVE = re.compile(r"\s*([+*-])\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(%?)\s*")
+_RELATIVE = re.compile(r"([+*-])\s*([0-9.]+[kMG]?)\s*(%?)")
 _SYNTAX = "constraints.ID.KEY=VALUE, such as constraints.tpm.rate=+20%"
 _WHOLE = Decimal(1)
 
@@ -114,28 +114,37 @@ def _before(row: Constraint, entry: ConstraintEntry, key: str, at_ns: int, until
 
 def _after(row: Constraint, key: str, before: Any, value: str, text: str) -> Any:
     """Return the new value, relative to the one before where it says so."""
-    match = _RELATIVE.fullmatch(value)
-    if match is None:
+    if not value.startswith(("+", "-", "*")):
         return _plain(value, text)
     if key == "paused":
         raise BadInput(f"--set {text}: {shown(value)} of what is on or off; allowed: true or false")
     if key != "rate":
-        return _rounded(_moved(before, match), 1 if row.scale == 1 else MICRO)
+        return _rounded(_moved(before, value, text), 1 if row.scale == 1 else MICRO)
     amount, _, period = before.partition("/")
-    moved = _moved(Decimal(repr(parse_amount(amount))), match)
+    moved = _moved(_exact(amount), value, text)
     assert isinstance(row, RateLimit)
     if row.algorithm != "token_bucket":
         moved = _rounded(moved, 1)
     return f"{_said(moved)}/{period or 's'}"
 
 
-def _moved(amount: Decimal, match: re.Match[str]) -> Decimal:
-    sign, number, percent = match.groups()
-    by = Decimal(number)
+def _moved(amount: Decimal, value: str, text: str) -> Decimal:
+    """Return an amount moved by a relative value; raises BadInput where it is none."""
+    match = _RELATIVE.fullmatch(value)
+    try:
+        sign, number, percent = match.groups() if match is not None else ("", "", "")
+        by = _exact(number) / (100 if percent else 1)
+    except UnitError:
+        allowed = "+20%, -10%, *2, +5, -5, or a value without a sign"
+        raise BadInput(f"--set {text}: {shown(value)} is no relative value; allowed: {allowed}") from None
     if sign == "*":
-        return amount * (by / 100 if percent else by)
-    by = amount * by / 100 if percent else by
+        return amount * by
+    by = amount * by if percent else by
     return amount + by if sign == "+" else amount - by
+
+
+def _exact(amount: str) -> Decimal:
+    return Decimal(repr(parse_amount(amount)))
 
 
 def _rounded(amount: Decimal, scale: int) -> Decimal:

@@ -61,6 +61,8 @@ LATER = {**SLOTS, "changes": [{"at": "5s", "limit": 20}, {"at": "9s", "limit": 3
         (SLOTS, "5s", "limit=*50%", "10", "5"),
         (SLOTS, "5s", "limit=+5", "10", "15"),
         (SLOTS, "5s", "limit=-5", "10", "5"),
+        (SLOTS, "5s", "limit=+1k", "10", "1010"),
+        (SLOTS, "5s", "limit=* 2.5", "10", "25"),
         (SLOTS, "5s", "limit=+25%", "10", "13"),  # 12.5: a half upwards
         (LATER, "4999999999ns", "limit=+10%", "10", "11"),
         (LATER, "5s", "limit=+10%", "20", "22"),  # what comes at that instant included
@@ -101,8 +103,26 @@ def test_what_a_value_becomes(constraint: Dict, at: str, change: str, before: st
         (SLOTS, "1s", "limit=-10", "'0' is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ..."),
         (SLOTS, "1s", "limit=many", "'many' is not a number; allowed: a whole number of 1 or more, such as 500 or 2k"),
         (SLOTS, "1s", "limt=3", "'limt' may not change (did you mean 'limit'?); allowed: limit"),
+        (
+            SLOTS,
+            "1s",
+            "limit=+9e9",
+            "'+9e9' is no relative value; allowed: +20%, -10%, *2, +5, -5, or a value without a sign",
+        ),
+        (
+            SLOTS,
+            "1s",
+            "limit=+",
+            "'+' is no relative value; allowed: +20%, -10%, *2, +5, -5, or a value without a sign",
+        ),
+        (
+            {"type": "rate_limit", "rate": "10/m"},
+            "1s",
+            "rate=+5/s",
+            "'+5/s' is no relative value; allowed: +20%, -10%, *2, +5, -5, or a value without a sign",
+        ),
         (SLOTS, "1s", "type=pause", "'type' may not change; allowed: limit"),
-        (SLOTS, "1s", "limit=[", "a value is missing before the end; allowed: ] or } at its end"),
+        (SLOTS, "1s", "limit=[", "not YAML: the text ends inside a list or mapping; allowed: ] or } at its end"),
         ({"type": "pause", "expires": "9s"}, "1s", "paused=+1", "'+1' of what is on or off; allowed: true or false"),
         (
             {"type": "rate_limit", "rate": "10/m", "algorithm": "ramp"},
@@ -131,9 +151,7 @@ def test_what_a_value_becomes(constraint: Dict, at: str, change: str, before: st
     ],
 )
 def test_what_may_not_change_is_told_with_what_may(constraint: Dict, at: str, change: str, told: str) -> None:
-    answer = refused(constraint, at, change)
-    assert answer == told or change == "limit=["
-    assert "\n" not in answer
+    assert refused(constraint, at, change) == told
 
 
 def test_the_future_by_hand() -> None:
