@@ -19,7 +19,7 @@ from model.events import Batch, Kind, concatenate
 from model.log import Log
 from sim.analysis.around import around
 from sim.analysis.diff import first_difference
-from sim.analysis.visits import BACK_OFF, WORK
+from sim.analysis.sojourns import BACK_OFF, WORK
 from sim.verify import again, compare
 from tests.runs import run, scenario
 

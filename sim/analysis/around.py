@@ -16,7 +16,7 @@ from model.roster import Roster
 from model.state import FleetState, Phase
 from model.units import MICRO
 from sim.analysis.rows import told
-from sim.analysis.visits import BACK_OFF, WORK, Doing, Visits
+from sim.analysis.sojourns import BACK_OFF, WORK, Doing, Visits
 
 LISTED_MAX = 10
 """How many of those who work, and of those who wait for a constraint, are named."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from model.events import Batch
 from sim.analysis.sides import Integers, Shared, Side
-from sim.analysis.visits import BACK_OFF, Outcome, Over, Spells, Visits
+from sim.analysis.sojourns import BACK_OFF, Outcome, Over, Spells, Visits
 
 LISTED_MAX = 10
 """How many of the most won and of the most lost visits are named, and how many of those that are in one run only."""
