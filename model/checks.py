@@ -199,6 +199,9 @@ class Checks:
         self._check_quantity(number, ("fleets", number, "life"), fleet.life)
         for key in ("uptime", "repair") if fleet.crash is not None else ():
             self._check_quantity(number, ("fleets", number, "crash", key), getattr(fleet.crash, key))
+        if fleet.crash is not None and fleet.crash.uptime == fleet.crash.repair == 0:
+            problem = "its agents are neither up nor down for any time"
+            self._found.report(("fleets", number, "crash"), problem, "an uptime or a repair above 0")
         for path, step in self._governing.steps(number):
             written = self._source.at(path)
             if isinstance(written, dict):

@@ -44,7 +44,7 @@ class Kind(IntEnum):
     TaskRetrying = 9  # ns until the next attempt
     TaskRejected = 10  # ns until it could have been admitted, -1 if that is never or unknown
     TaskSkipped = 11  # a Skip
-    TaskAbandoned = 12  # ns waited; `constraint` is the one it waited for; `TaskFinished` follows
+    TaskAbandoned = 12  # ns waited; `constraint` is what it waited for, -1 where it backed off; `TaskFinished` follows
     ResourceAcquired = 13  # the amount, where it is drawn and so not in the header
     ResourceReleased = 14  # the amount
     ConstraintChanged = 15  # the new limit; -1 when no limit is in force any more

@@ -235,7 +235,7 @@ def _ends_early(source: pa.NativeFile) -> bool:
 _OF_AGENTS = (*range(Kind.AgentStarted, Kind.ResourceReleased + 1), Kind.AgentCrashed, Kind.AgentRestarted)
 _OF_TASKS = range(Kind.TaskBlocked, Kind.ResourceReleased + 1)
 _OF_CONSTRAINTS = (
-    *(Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned),
+    *(Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected),
     *(Kind.ResourceAcquired, Kind.ResourceReleased, Kind.ConstraintChanged),
 )
 _LEAST = {

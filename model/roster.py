@@ -49,6 +49,18 @@ class Roster:
             fleets[late], numbers[late] = of_late.T
         return fleets, numbers
 
+    def count(self, fleet: int) -> int:
+        """Return how many agents a fleet has so far."""
+        return self._counts[fleet]
+
+    def number(self, fleet: int, local: int) -> int | None:
+        """Return the number of an agent of a fleet in the run, or None where there is none so far."""
+        if not 0 <= local < self._counts[fleet]:
+            return None
+        if local < self.header.fleets[fleet].count:
+            return int(self._firsts[fleet]) + local
+        return self.header.agents + self._spawned.index((fleet, local))
+
     def name(self, agent: int) -> str:
         """Return FLEET_NUMBER, the name of an agent."""
         fleets, numbers = self.places(np.array([agent]))

@@ -18,7 +18,8 @@ admitted. No constraint type is named here.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from heapq import heappush
 from itertools import count
 from typing import TYPE_CHECKING
@@ -70,8 +71,11 @@ class Admission(ABC):
         self._env = env
         self._ages = count()
         self._starts = count()
-        self._admitting = False  # whether those who wait for something that changed are being tried
-        self._going_on: list[PolicyTask] = []  # who has taken one thing meanwhile and asks for the next afterwards
+        self._changed: dict[GlobalConstraint, None] | None = None  # what those wait for who are being tried, if any are
+        self._trying = False  # whether one of them is, not one who goes on asking afterwards
+        self._going_on: deque[PolicyTask] = (
+            deque()
+        )  # who has taken one thing meanwhile and asks for the next afterwards
         self._postponed: dict[GlobalConstraint, None] | None = None  # what changed while nobody is to be tried
         self._ids = env._eid
         self.watch = Watch(env, recorder) if plan.waits_while_holding else None
@@ -124,12 +128,12 @@ class Admission(ABC):
             if constraint.plain:
                 self._admit_plain(constraint)
             else:
-                self._admit_in_turn((constraint,))
+                self._admit((constraint,))
         else:
             record((now, task.code_finished, task.who, _SUCCEEDED))
             for constraint, amount in held:
                 constraint.give(amount)
-            self._admit_in_turn([constraint for constraint, _ in held])
+            self._admit([constraint for constraint, _ in held])
 
     def change(self, changes: "Sequence[Change]") -> None:
         """Give constraints their new numbers of this instant, and then admit those for whom they make room."""
@@ -159,7 +163,7 @@ class Admission(ABC):
             for task, _, never in hopeless:  # only now: what one gives back may go to others who wait
                 if never is not None:
                     self._refuse(task, never)
-        self._admit_anew(list(changed))
+        self._admit(list(changed))
         if is_ceiling_lower and self.watch is not None:
             self.watch.look_again()
 
@@ -183,7 +187,7 @@ class Admission(ABC):
                 before = constraint.limit_recorded
                 constraint.pass_time()
                 self._note_change(constraint, before)
-        self._admit_anew(passed)
+        self._admit(passed)
 
     def postpone(self) -> None:
         """Try nobody until `catch_up`."""
@@ -194,34 +198,40 @@ class Admission(ABC):
         """Try those who wait for anything that changed since `postpone`, in one order."""
         changed, self._postponed = self._postponed, None
         if changed:
-            self._admit_anew(list(changed))
+            self._admit(list(changed))
 
-    def _admit_anew(self, changed: Sequence[GlobalConstraint]) -> None:
-        """Admit those for whom there is room in constraints that changed by themselves, and see when there is more."""
+    def _admit(self, changed: Sequence[GlobalConstraint]) -> None:
+        """Try those who wait for any of the constraints that have changed, in one order by age; see when there is more.
+
+        What changes because of that is tried with the rest. Who takes one thing after another asks for the next when all
+        have been tried, so as not to overtake them.
+        """
         if self._postponed is not None:
             self._postponed.update(dict.fromkeys(changed))
             return
-        self._admit_in_turn(changed)
-        for constraint in changed:
-            constraint.look_ahead()
-
-    def _admit_in_turn(self, changed: Sequence[GlobalConstraint]) -> None:
-        """Try those who wait for any of the changed constraints, in one order by age.
-
-        Who takes one thing after another asks for the next when all of them have been tried, so as not to overtake them.
-        """
+        if self._changed is not None:
+            self._changed.update(dict.fromkeys(changed))
+            return
         if len(changed) == 1 and changed[0].plain:
             self._admit_plain(changed[0])
+            changed[0].look_ahead()
             return
-        outermost, self._admitting = not self._admitting, True
-        self._try_in_turn(changed)
-        if outermost:
-            self._admitting = False
-            going_on, self._going_on = self._going_on, []
-            for task in going_on:
-                self._go_on_asking(task)
+        self._changed = dict.fromkeys(changed)
+        looked_at: dict[GlobalConstraint, None] = {}
+        while True:
+            self._trying = True
+            self._try_in_turn(self._changed)
+            self._trying = False
+            looked_at.update(self._changed)
+            self._changed.clear()
+            if not self._going_on:
+                break
+            self._go_on_asking(self._going_on.popleft())
+        self._changed = None
+        for constraint in looked_at:
+            constraint.look_ahead()
 
-    def _try_in_turn(self, changed: Sequence[GlobalConstraint]) -> None:
+    def _try_in_turn(self, changed: Iterable[GlobalConstraint]) -> None:
         while True:
             task, binding = None, None
             for constraint in changed:
@@ -304,7 +314,7 @@ class Admission(ABC):
         self._record((now, task.code_finished, task.who, _FAILED))
         if type(task) is PolicyTask:
             task.status, task.refused_ns, task.again = Status.failed, after_ns, again
-            self._drop(task)
+            self._drop(task, constraint)
         self._wake(task)
 
     def _wake(self, task: Task) -> None:
@@ -326,8 +336,8 @@ class Admission(ABC):
         """Ask for what the task takes next, while it holds what it has."""
 
     @abstractmethod
-    def _drop(self, task: PolicyTask) -> None:
-        """Let a task that was refused give back what it took before it was refused the rest."""
+    def _drop(self, task: PolicyTask, refusing: GlobalConstraint) -> None:
+        """Let a task that `refusing` does not admit give back what it took before it was refused the rest."""
 
 
 def who_refuses(task: Task) -> tuple[GlobalConstraint, int] | None:

@@ -10,7 +10,8 @@ Rules:
 4. A strand is called off from outside only: its events then find nobody to wake. All its tasks have a policy. What is
    called off together gives back everything before anybody else is tried.
 5. An agent that crashes is called off as one whose life is over, first among what happens at that instant but for changes
-   of constraints. When it is repaired it begins with the first step, with a strand of its own; its visits and draws go on.
+   of constraints, together with all that crash then. When it is repaired it begins with the first step, with a strand of
+   its own; its visits and draws go on.
 """
 
 from collections.abc import Callable, Generator
@@ -320,10 +321,17 @@ class Agent(Process):
     def _crash(self, event: Event) -> None:
         """Callback of the end of its uptime."""
         if self.main is not None:
-            self._call_off()
+            self.manager.postpone()
+            self.main.call_off()
             repair_ns = next(self._repairs)
             self.fleet.record((self.env._now, _CRASHED, who(self.number, NO_VISIT), repair_ns))
             self.env.at(self.env._now + repair_ns, CONTROL).callbacks = [self._restart]
+        self._end_control()
+
+    def _end_control(self) -> None:
+        """Let others have what those gave back who crashed, when no more of them crash at this instant."""
+        if not self.env.comes_next(CONTROL):
+            self.manager.catch_up()
 
     def _restart(self, event: Event) -> None:
         """Callback of the end of its repair."""
@@ -332,6 +340,7 @@ class Agent(Process):
             self.main = Strand(self)
             self._crash_later()
             self.env.at(self.env._now, REQUEST).callbacks = [partial(self._begin_again, self.main)]
+        self._end_control()
 
     def _begin_again(self, main: Strand, event: Event) -> None:
         """Callback: begin with the first step, unless it is called off already."""

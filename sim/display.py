@@ -350,28 +350,37 @@ def _shortest(found: dict[str, Any]) -> list[str]:
     """Say which length of the trigger tips the fleet over, and which does not."""
     if found["why"] is not None:
         return [f"not looked for: {found['why']}"]
-    given = f"given: {short(found['given_ns'])}"
-    if found["tips_over_ns"] is None:
-        return [f"no length up to {short(found['does_not_ns'])} tips it over ({given})", *_caveats(found, short)]
-    if found["does_not_ns"] is None:
-        return [f"even {short(found['tips_over_ns'])} tips it over ({given})", *_caveats(found, short)]
-    tips = f"{short(found['tips_over_ns'])} tips it over and {short(found['does_not_ns'])} does not ({given})"
-    return [tips, *_caveats(found, short)]
+    tips, does_not = (None if found[key] is None else short(found[key]) for key in ("tips_over_ns", "does_not_ns"))
+    edge = _edge(found, tips, does_not, f"no length up to {does_not}")
+    return [f"{edge} (given: {short(found['given_ns'])})", *_caveats(found, short)]
 
 
 def _lowest(found: dict[str, Any]) -> list[str]:
     """Say which load tips the fleet over with the trigger as it is, and which does not."""
     if found["why"] is not None:
         return [f"not looked for: {found['why']}"]
-    if found["tips_over"] is None:
-        return [f"none up to {found['does_not']:g} times the given one tips it over", *_caveats(found)]
-    visits = f"{found['load_per_s']:,.4g} visits a second"
-    if found["does_not"] is None:
-        return [f"even {found['tips_over']:.4g} times the given one, {visits}, tips it over", *_caveats(found)]
-    tips = (
-        f"{found['tips_over']:g} times the given one, {visits}, tips it over and {found['does_not']:g} times does not"
+    tips, does_not = None, None
+    if found["tips_over"] is not None:
+        tips = f"{found['tips_over']:.4g} times the given one, {found['load_per_s']:,.4g} visits a second,"
+    if found["does_not"] is not None:
+        does_not = f"{found['does_not']:g} times"
+    return [_edge(found, tips, does_not, f"none up to {does_not} the given one"), *_caveats(found)]
+
+
+def _edge(found: dict[str, Any], tips: str | None, does_not: str | None, none: str) -> str:
+    """Say what tips the fleet over, what does not, and on which side of that nothing is known."""
+    if tips is None:
+        edge = f"{none} tips it over"
+    elif does_not is not None:
+        edge = f"{tips} tips it over and {does_not} does not"
+    else:
+        edge = f"{'' if found['nothing_known'] else 'even '}{tips} tips it over"
+    return (
+        edge if found["nothing_known"] is None else f"{edge}; {_NOTHING_KNOWN[found['nothing_known']]} nothing is known"
     )
-    return [tips, *_caveats(found)]
+
+
+_NOTHING_KNOWN = {"below": "below that", "above": "above that", "between": "between these"}
 
 
 def _caveats(found: dict[str, Any], say: Callable[[float], str] = "{:g} times".format) -> list[str]:
@@ -379,7 +388,7 @@ def _caveats(found: dict[str, Any], say: Callable[[float], str] = "{:g} times".f
     caveats = []
     if found["mixed"] is not None:
         caveats.append(f"{say(found['mixed'][0])} tips it over as well and {say(found['mixed'][1])} does not")
-    if found["unknown"]:
+    if found["unknown"] and found["nothing_known"] is None:
         caveats.append(f"of {found['unknown']} runs nothing is known")
     return caveats
 

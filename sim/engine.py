@@ -130,7 +130,7 @@ class Engine:
             recorder.flush()
             raise Interrupted
         left = len(env._queue) - (not stop.processed)  # beside the end itself
-        if limit is not None and limit.processed and (left or end is not None):
+        if limit is not None and limit.processed and left:
             recorder.flush()
             raise Stopped("time")
         if end is None and env._queue and env._queue[0][0] > FOREVER:

@@ -88,12 +88,14 @@ class Environment(simpy.Environment):
         finally:
             self._nested -= 1
 
+    def comes_next(self, rank: int) -> bool:
+        """Say whether the next event is at this instant and of this rank."""
+        queue = self._queue
+        return bool(queue) and queue[0][1] == rank and queue[0][0] == self._now
+
     def take_next(self, rank: int) -> Event | None:
         """Take out and return the next event, if it is at this instant and of this rank."""
-        queue = self._queue
-        if queue and queue[0][1] == rank and queue[0][0] == self._now:
-            return heappop(queue)[3]
-        return None
+        return heappop(self._queue)[3] if self.comes_next(rank) else None
 
     def advance(self, events: int) -> None:
         """Process this many events; raises what a callback raises, `simpy.core.StopSimulation` at the end of the run.

@@ -133,7 +133,7 @@ def to_telemetry(log: Log, out: BinaryIO) -> None:
             duration_ns, error, state = 0, "", _STATES.get(kind)
             if kind == Kind.TaskStarted:
                 started_ns[key] = time
-            elif kind in _REFUSALS:
+            elif kind in _REFUSALS and constraint >= 0:
                 refused[key] = f"{_REFUSALS[kind]} {constraints[constraint]}"
             elif kind == Kind.TaskFinished:
                 state = "COMPLETED" if value == Status.succeeded else "FAILED"

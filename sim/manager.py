@@ -6,6 +6,8 @@ Rules:
    What it has by then it gives back, keeps for the next attempt, or settles.
 2. Who takes one thing after another holds what it has while it waits for the next.
 3. Who is refused by a constraint takes the slots of others, is told so, or waits if there is room, in this order.
+4. Circuit breakers and adaptive limits hear of a refusal only where a provider refuses, in an incident: that is a failure.
+   What another limit refuses was never asked of it.
 """
 
 from collections.abc import Sequence
@@ -78,8 +80,17 @@ class ConstraintManager(Admission):
             self.finish(task)
         elif is_held:
             self.finish(task)
+        elif task.backing_off_ns is not None:
+            self._call_off_again(task, task.backing_off_ns)
         if task.kept:
             self.give_back(task)
+
+    def _call_off_again(self, task: PolicyTask, since_ns: int) -> None:
+        """End the attempt that was to come after a back-off."""
+        now = self._env._now
+        task.name_attempt()
+        self._record((now, _ABANDONED + task.code, task.who, now - since_ns))
+        self._record((now, task.code_finished, task.who, int(task.status)))
 
     def lend(self, task: PolicyTask) -> None:
         """Give back what a task holds while its strand waits; it asks for it again later."""
@@ -126,7 +137,7 @@ class ConstraintManager(Admission):
         """Give back what is held; then try those who wait for any of that, or for what has heard of the end."""
         self._hand_back(task, held)
         changed = dict.fromkeys(constraint for constraint, _ in held) | dict.fromkeys(heard)
-        self._admit_anew(list(changed))  # what is handed back brings forward what time brings
+        self._admit(list(changed))  # what is handed back brings forward what time brings
 
     def _hand_back(self, task: PolicyTask, held: Demands) -> None:
         now = self._env._now
@@ -145,7 +156,7 @@ class ConstraintManager(Admission):
         if task.drawn:
             self._state_amounts(task, now)
         if task.stages:
-            if self._admitting:
+            if self._trying:
                 self._going_on.append(task)
             else:
                 self._go_on_asking(task)
@@ -160,18 +171,31 @@ class ConstraintManager(Admission):
         task.next_stage()
         self._ask(task)
 
-    def _drop(self, task: PolicyTask) -> None:
+    def _drop(self, task: PolicyTask, refusing: GlobalConstraint) -> None:
         self._goes_on(task)
-        self._give_up_acquired(task)
+        if refusing.strikes:  # the request was made, and a provider has failed to answer it
+            self._end_acquiring(task, Status.failed, [constraint for constraint, _ in task.whole[0]])
+        else:
+            self._give_up_acquired(task)
 
     def _give_up_acquired(self, task: PolicyTask, *left: GlobalConstraint) -> None:
         """Give back what a task took before it was refused the rest; the queues that it `left` have changed as well."""
+        # It has not worked: a probe is no probe.
+        self._end_acquiring(task, Status.cancelled, [constraint for constraint, _ in task.acquired], *left)
+
+    def _end_acquiring(
+        self, task: PolicyTask, status: Status, asked: list[GlobalConstraint], *left: GlobalConstraint
+    ) -> None:
+        """Give back what was acquired, and tell those of the constraints it `asked` that want to know how it ended."""
         acquired, task.acquired = task.acquired, ()
-        heard = [constraint for constraint, _ in acquired if constraint.hears]
+        taken = {constraint for constraint, _ in acquired}
+        heard = [constraint for constraint in asked if constraint.hears]
         for constraint in heard:
-            self._hear(constraint, task, Status.cancelled, 0)  # it has not worked: a probe is no probe
+            if constraint not in taken:
+                task.taken_ns[constraint] = self._env._now
+            self._hear(constraint, task, status, 0)
         held = tuple(demand for demand in acquired if demand[0].holds or demand[0].settles)
-        if acquired or left:
+        if acquired or heard or left:
             self._give(task, held, [*heard, *left])
 
     def _begin(self, task: PolicyTask) -> None:
@@ -271,7 +295,7 @@ class ConstraintManager(Admission):
                 continue
             victim.resume_later(mode, left[victim])
             self.ask(victim, victim.age)
-        self._admit_anew(list(dict.fromkeys(constraint for victim in victims for constraint, _ in victim.held)))
+        self._admit(list(dict.fromkeys(constraint for victim in victims for constraint, _ in victim.held)))
         return True
 
     def _stop(self, task: PolicyTask) -> int:

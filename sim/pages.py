@@ -9,7 +9,7 @@ Rules:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -30,7 +30,7 @@ class Grid:
 
     heading: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     left: int = 1
 
 
@@ -46,10 +46,15 @@ class Page:
 def show(out: Console, page: Page) -> None:
     """Print a page for a person."""
     _line(out, Text.assemble((page.title, "bold"), f"  {page.about}" if page.about else ""))
+    below_table = False
     for block in page.blocks:
         if isinstance(block, str):
+            if below_table:
+                out.print()
             _line(out, Text(f"  {block}"), hang=4)
+            below_table = False
         elif block.rows:
+            below_table = True
             out.print()
             _line(out, Text(f"  {block.heading}", "bold"))
             for line in _grid(block, out.width if out.is_terminal else None):

@@ -53,6 +53,7 @@ class PolicyTask(Task):
         "after_failure",
         "again",
         "attempt",
+        "backing_off_ns",
         "backoff_ns",
         "began_ns",
         "binding",
@@ -119,6 +120,7 @@ class PolicyTask(Task):
         self.refused_ns = -1  # when it was rejected: the ns after which it could have been admitted
         self.again = True  # whether a further attempt may do better
         self.backoff_ns = 0  # the last back-off
+        self.backing_off_ns: int | None = None  # since when it backs off, while it does
         self.ending: Event | None = None  # the end of the work that is going on
         self.began_ns = 0  # when it began to work
         self.ends_ns = 0
@@ -455,7 +457,9 @@ def attempts(task: PolicyTask, strand: "Strand") -> Generator[Event, Any, Activi
         record((env._now, task.code + _RETRYING, task.who, delay_ns))
         task.try_again()
         env.at(env._now + delay_ns, REQUEST).callbacks = task.waker
+        task.backing_off_ns = env._now
         yield task
+        task.backing_off_ns = None
         task.name_attempt()
     strand.doing = None
     if task.kept:

@@ -104,17 +104,23 @@ _KEYS: dict[str, Key] = {"fifo": _age, "lifo": _youth, "priority": _importance, 
 
 
 class UniformQueue:
-    """A queue in which everybody asks for the same amount: a deque, and a heap for those that came back."""
+    """A queue in which everybody asks for the same amount: a deque, and a heap for those that came back.
+
+    When somebody leaves it who is not the oldest it becomes a tree, for good.
+    """
 
     def __init__(self, amount: int) -> None:
         self.least = amount
+        self._tree: SizedQueue | None = None
         self._asked: deque[Task] = deque()  # in order of age: everybody who blocks is younger than all before
         self._returned: list[tuple[int, Task]] = []  # heap by age of those that were bound elsewhere in between
 
     def __len__(self) -> int:
-        return len(self._asked) + len(self._returned)
+        return len(self._asked) + len(self._returned) if self._tree is None else len(self._tree)
 
     def __iter__(self) -> "Iterator[tuple[Task, int]]":
+        if self._tree is not None:
+            return iter(self._tree)
         everybody = [*self._asked, *(task for _, task in self._returned)]
         return ((task, self.least) for task in sorted(everybody, key=lambda task: task.age))
 
@@ -149,9 +155,20 @@ class UniformQueue:
             self._asked.popleft()
         elif self._returned and self._returned[0][1] is task:
             heappop(self._returned)
-        else:  # not the oldest: only a constraint that can never admit a task again turns it away out of turn
-            self._asked = deque(other for other in self._asked if other is not task)
-            self._returned = sorted(entry for entry in self._returned if entry[1] is not task)
+        else:
+            self._become_tree()
+            self.remove(task)
+
+    def _become_tree(self) -> None:
+        tree = SizedQueue()
+        for task, amount in self:
+            tree.add(task, amount)
+        self._tree = tree
+        self._asked.clear()
+        self._returned.clear()
+        # Its own methods stand in for those of the class: whoever never needs a tree pays nothing for that.
+        for name in ("add", "peek", "pop", "remove"):
+            setattr(self, name, getattr(tree, name))
 
     def precedes(self, waiting: "Task", other: "Task") -> bool:
         return waiting.age < other.age

@@ -6,11 +6,13 @@ Rules:
    last time that the incident is on. A run tips over where that is metastable or collapsed.
 2. The shortest trigger and the lowest load are found by bisection, to `RESOLUTION`, between a value at which a run tips
    over and one at which another does not. Both ends have been run. A longer trigger comes with a longer run, so that as
-   much time follows it.
+   much time follows it. A run of which the verdict is unknown does neither: the search goes no further than to such a one,
+   and back to the edge of what is known; `nothing_known` says on which side of what was found that is.
 3. More of it need not be worse: between two values that were run it may be otherwise. So a few more are run on both sides
    of the edge; where a run tips over with less than another that does not, `mixed` holds the two.
 4. A remedy changes the retries of the tasks that the incident hits, and nothing else; the breaker is one more constraint of
-   theirs. They are ranked by verdict, by time to recover, then by goodput after the trigger.
+   theirs. A fixed back-off is the delay of the scenario; one that grows has its cap, or one that leaves it room. They are
+   ranked by verdict, by time to recover, then by goodput after the trigger.
 5. Each different scenario is run once, in whatever process and order: the result does not depend on it.
 """
 
@@ -46,8 +48,10 @@ _LEAST = 1 / 1024
 ASIDE = (1.04, 1.1)
 """How far beside the edge it is looked once more."""
 
-DELAY, CAP = "100ms", "20s"
-"""The back-off of a remedy where the scenario has none, and its cap."""
+DELAY = "100ms"
+"""The back-off of a remedy where the scenario has none."""
+CAP, CAP_DELAYS = "20s", 8
+"""The cap of a back-off that grows where the scenario has none, and so many delays at least."""
 BREAKER = {
     "type": "circuit_breaker",
     "failure_ratio": 0.5,
@@ -102,8 +106,7 @@ def judge(data: Data, inputs: Mapping[str, bytes], incident: str) -> Data:
         Engine(ready.plan, storms.feed).run()
     except (ScenarioError, PlanError, Endless) as error:
         return _unknown(str(error).splitlines()[0])
-    told = [each for each in storms.result() or () if incident in each["incidents"]]
-    return told[-1] if told else _unknown("it never begins")
+    return storms.last(incident) or _unknown("it never begins")
 
 
 def _unknown(why: str) -> Data:
@@ -149,14 +152,14 @@ class _Search:
         self._judged = judged
         self._most = most
         self._step = step
-        self._unknown = 0
-        self.tips: dict[float, bool] = {}
+        self._nothing_known: str | None = None
+        self.tips: dict[float, bool | None] = {}  # None where nothing is known
 
-    def _tips(self, multiple: float) -> bool:
+    def _tips(self, multiple: float) -> bool | None:
         verdict = self._judged(multiple)["verdict"]
-        self._unknown += verdict == Verdict.unknown
-        self.tips[multiple] = verdict in (Verdict.metastable, Verdict.collapsed)
-        return self.tips[multiple]
+        tips = None if verdict == Verdict.unknown else verdict in (Verdict.metastable, Verdict.collapsed)
+        self.tips[multiple] = tips
+        return tips
 
     def find(self) -> tuple[float | None, float | None]:
         """Return the largest multiple that is known not to tip it over, and the least that is: None where there is none."""
@@ -167,23 +170,44 @@ class _Search:
                 if low < _LEAST:
                     return None, low
         else:
-            while not self._tips(high := min(low * self._step, self._most)):
+            while self._tips(high := min(low * self._step, self._most)) is False:
                 low = high
                 if high == self._most:
                     return low, None
         while high / low > RESOLUTION:
             middle = _rounded(sqrt(low * high))
-            low, high = (low, middle) if self._tips(middle) else (middle, high)
+            tips = self._tips(middle)
+            is_below = (
+                self.tips[high] if tips is None else not tips
+            )  # what is unknown goes to its like, or below the edge
+            low, high = (middle, high) if is_below else (low, middle)
         for aside in ASIDE:
-            self._tips(_rounded(low / aside))
-            self._tips(_rounded(high * aside))
+            if self.tips[low] is not None:
+                self._tips(_rounded(low / aside))
+            if self.tips[high] is not None:
+                self._tips(_rounded(high * aside))
+        return self._known(low, high)
+
+    def _known(self, low: float, high: float) -> tuple[float | None, float | None]:
+        """Return what is known of both sides of the edge, and note where nothing is."""
+        if self.tips[high] is None:
+            self._nothing_known = "above"
+            return low, None
+        if self.tips[low] is None:
+            known = [multiple for multiple, tips in self.tips.items() if tips is False and multiple < low]
+            self._nothing_known = "between" if known else "below"
+            return max(known, default=None), high
         return low, high
 
     def about(self) -> Data:
-        """Return the least that tipped over and the most that did not where these are mixed, and how many are unknown."""
+        """Return where nothing is known, the least that tipped over and the most that did not where these are mixed."""
         least = min((multiple for multiple, tips in self.tips.items() if tips), default=float("inf"))
-        most = max((multiple for multiple, tips in self.tips.items() if not tips), default=0.0)
-        return {"mixed": [least, most] if least < most else None, "unknown": self._unknown}
+        most = max((multiple for multiple, tips in self.tips.items() if tips is False), default=0.0)
+        return {
+            "nothing_known": self._nothing_known,
+            "mixed": [least, most] if least < most else None,
+            "unknown": sum(tips is None for tips in self.tips.values()),
+        }
 
 
 def _rounded(multiple: float) -> float:
@@ -285,17 +309,22 @@ def _remedies(data: Data, hit: set[tuple[str, str]]) -> Iterator[tuple[str, Data
                 del step["retry"]
         return other
 
-    def backing_off(**keys: Any) -> Callable[[Data], Data]:
+    def fixed(retry: Data) -> Data:
+        delay = retry["delay"] if parse_duration(retry["delay"]) else DELAY
+        return {**retry, "delay": delay, "factor": 1.0, "jitter": "none"}
+
+    def growing(jitter: str) -> Callable[[Data], Data]:
         def change(retry: Data) -> Data:
-            delay = retry["delay"] if parse_duration(retry["delay"]) else DELAY
-            return {**retry, "delay": delay, "cap": retry.get("cap", CAP), **keys}
+            changed = fixed(retry)
+            room_ns = max(parse_duration(CAP), CAP_DELAYS * parse_duration(changed["delay"]))
+            return {"cap": format_duration(room_ns), **changed, "factor": 2.0, "jitter": jitter}
 
         return change
 
-    yield "fixed back-off", changed(backing_off(factor=1.0, jitter="none"))
-    yield "exponential back-off", changed(backing_off(factor=2.0, jitter="none"))
+    yield "fixed back-off", changed(fixed)
+    yield "exponential back-off", changed(growing("none"))
     for jitter in ("equal", "full", "decorrelated"):
-        yield f"exponential, {jitter} jitter", changed(backing_off(factor=2.0, jitter=jitter))
+        yield f"exponential, {jitter} jitter", changed(growing(jitter))
     for ratio in (0.1, 0.2):
         yield f"retry budget {ratio}", changed(lambda retry, ratio=ratio: {**retry, "budget": ratio})  # type: ignore[misc] # mypy knows no defaults of a lambda
     yield "circuit breaker", _with_breaker(data, hit)

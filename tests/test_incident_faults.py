@@ -59,6 +59,14 @@ def test_work_on_a_shared_processor_is_slowed_by_its_limit() -> None:
     loaded(shared.replace("slow: 2", "slow: 2, scope: 'fleet:other'"))
 
 
+def test_agents_that_are_neither_up_nor_down_for_any_time_are_refused() -> None:
+    (fault,) = faults(around("fleet", "count: 5\n  crash: {uptime: 0s}"))
+    assert fault.endswith(
+        "fleets.agent.crash: its agents are neither up nor down for any time; allowed: an uptime or a repair above 0"
+    )
+    loaded(around("fleet", "count: 5\n  crash: {uptime: 0s, repair: 1s}"))
+
+
 def test_the_data_files_of_lives_and_crashes_are_looked_for() -> None:
     for key in ("life: {}", "crash: {{uptime: {}}}", "crash: {{uptime: 1s, repair: {}}}"):
         given = key.format("{empirical: {file: none.csv, column: x, scale: 1s}}")

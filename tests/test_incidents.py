@@ -325,6 +325,61 @@ def test_attempts_that_begin_while_it_lasts_fail_at_the_end_of_their_work() -> N
     ]
 
 
+BREAKER = {
+    "id": "breaker", "type": "circuit_breaker", "min_calls": 2, "window": "10s", "open_for": "3s", "probes": 1
+}  # fmt: skip
+
+
+def test_a_circuit_breaker_hears_of_what_a_provider_refuses() -> None:
+    """The second refusal opens it; at 4 s a probe is refused and it opens again; the one at 7 s passes."""
+    log = lines(
+        incident(at="500ms", lasts="5s", refuse=1.0),
+        constraints=[BREAKER],
+        arrivals=at(0.6, 1, 2, 4, 5, 7),
+        steps=[task(duration="1s")],
+    )
+    assert [line for line in log if "Finished" not in line] == [
+        "0.5 ConstraintChanged bad 0",
+        "0.6 TaskRejected a_0_t#0 bad never",
+        "1 TaskRejected a_1_t#0 bad never",
+        "1 ConstraintChanged breaker 0",
+        "2 TaskRejected a_2_t#0 breaker 2",
+        "4 ConstraintChanged breaker 1",
+        "4 TaskRejected a_3_t#0 bad never",
+        "4 ConstraintChanged breaker 0",
+        "5 TaskRejected a_4_t#0 breaker 2",
+        "5.5 ConstraintChanged bad -1",
+        "7 ConstraintChanged breaker 1",
+        "7 TaskStarted a_5_t#0 0",
+        "8 ConstraintChanged breaker -1",
+    ]
+
+
+@pytest.mark.parametrize("acquire", ["atomic", ["slots", "late"]])
+def test_an_adaptive_limit_hears_of_what_a_provider_refuses_and_of_nothing_else_that_is_refused(acquire: Any) -> None:
+    slots = {"id": "slots", "type": "adaptive", "limit": 8, "decrease": 0.5, "cooldown": 0}
+    late = {"id": "late", "type": "concurrency", "limit": 1, "on_limit": "reject"}
+    log = lines(
+        incident(at="5s", lasts="1s", refuse=1.0),
+        constraints=[slots, late],
+        arrivals=at(0, 1, 5.5),
+        steps=[task(duration="3s", acquire=acquire)],
+    )
+    changes = [line for line in log if "ConstraintChanged slots" in line or "Rejected" in line]
+    assert changes == [
+        "1 TaskRejected a_1_t#0 late never",
+        "5.5 TaskRejected a_2_t#0 bad never",
+        "5.5 ConstraintChanged slots 4",
+    ]
+
+
+def test_any_number_may_be_refused_one_after_the_other() -> None:
+    """Each refusal is heard of, and lets the next be tried."""
+    slots = {"id": "slots", "type": "adaptive", "limit": 1, "min": 1, "scope": "global"}
+    log = lines(incident(at="500ms", lasts="1s", refuse=1.0), constraints=[slots], count=3000, steps=[task("1s")])
+    assert sum("Rejected" in line and line.startswith("1 ") for line in log) == 2999
+
+
 def test_a_provider_may_be_slower_and_refuse_at_once() -> None:
     """Half of them are refused: which is drawn, whatever else the incident does."""
 

@@ -250,7 +250,9 @@ def test_who_is_called_off_while_it_backs_off_gives_back_what_the_attempt_before
     fleet = {"name": "a", "count": 1, "life": "2s", "steps": steps}
     assert told(run(scenario(until=None, constraints=locks("x"), fleets=[fleet])))[3:-1] == [
         "1 TaskRetrying a_0_work#0 5",
-        "2 ResourceReleased a_0_work#0 x 1",
+        "2 TaskAbandoned a_0_work#0.1 1",  # of the back-off
+        "2 TaskFinished a_0_work#0.1 cancelled",
+        "2 ResourceReleased a_0_work#0.1 x 1",
     ]
 
 

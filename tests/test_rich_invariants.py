@@ -291,7 +291,20 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         "it goes on with what it did before",
         CRASHES_TRYING,
         put(Kind.TaskStarted, {"visit": 1}, visit=0, attempt=1),
-        {"crashes"},
+        {"crashes", "lifecycle", "values", "little"},
+    ),
+    (
+        "what it backed off from is open",
+        CRASHES_TRYING,
+        both(drop(Kind.TaskAbandoned), drop(Kind.TaskFinished, attempt=1)),
+        {"lifecycle"},
+    ),
+    ("it has backed off for longer", CRASHES_TRYING, put(Kind.TaskAbandoned, {}, value=60 * MS), {"ledger"}),
+    (
+        "it backs off before another attempt",
+        CRASHES_TRYING,
+        put(Kind.TaskAbandoned, {}, attempt=2),
+        {"ledger", "lifecycle"},
     ),
     (
         "what one of its branches gives back goes to another",

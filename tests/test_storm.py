@@ -15,7 +15,7 @@ from model.units import parse_duration
 from model.validation import Loaded, load
 from sim import display
 from sim.analysis.storms import Verdict
-from sim.storm import HIGHER, HIGHEST, LONGER, LONGEST, RESOLUTION, _loaded, _Search, _shortest, judge, storm
+from sim.storm import HIGHER, HIGHEST, LONGER, LONGEST, RESOLUTION, _loaded, _remedies, _Search, _shortest, judge, storm
 from tests.runs import run, scenario
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +67,7 @@ def test_the_search_closes_in_on_the_edge(edge: float, step: float) -> None:
     assert high is not None
     assert low < edge <= high <= low * RESOLUTION
     assert {low, high} <= set(asked)
-    assert search.about() == {"mixed": None, "unknown": 0}
+    assert search.about() == {"nothing_known": None, "mixed": None, "unknown": 0}
     assert len(asked) < 50
 
 
@@ -76,7 +76,7 @@ def test_a_search_ends_where_there_is_no_edge() -> None:
         return {"verdict": Verdict.collapsed}
 
     def never(multiple: float) -> dict[str, Any]:
-        return {"verdict": Verdict.unknown if multiple > 2 else Verdict.recovers}
+        return {"verdict": Verdict.recovers}
 
     low, high = _Search(always, HIGHEST, LONGER).find()
     assert low is None
@@ -84,7 +84,49 @@ def test_a_search_ends_where_there_is_no_edge() -> None:
     assert high < 0.001
     search = _Search(never, HIGHEST, LONGER)
     assert search.find() == (HIGHEST, None)
-    assert search.about() == {"mixed": None, "unknown": 1}
+    assert search.about() == {"nothing_known": None, "mixed": None, "unknown": 0}
+
+
+@pytest.mark.parametrize(
+    ("known", "edge", "expected", "nothing_known"),
+    [
+        ((0.6, 99), 0.5, (None, 0.6), "below"),  # the edge is where nothing is known
+        ((0.6, 99), 0.7, (0.7, 0.7), None),
+        ((0, 2.5), 3.0, (2.5, None), "above"),
+        ((0, 2.5), 2.2, (2.2, 2.2), None),
+        ((0, 1.0), 2.0, (1.0, None), "above"),
+        ((0.99, 99), 0.9, (None, 0.99), "below"),
+    ],
+)
+@pytest.mark.parametrize("step", [LONGER, HIGHER])
+def test_where_nothing_is_known_a_run_neither_tips_over_nor_does_not(
+    known: tuple[float, float],
+    edge: float,
+    expected: tuple[float | None, float | None],
+    nothing_known: str | None,
+    step: float,
+) -> None:
+    def judged(multiple: float) -> dict[str, Any]:
+        tips = Verdict.metastable if multiple >= edge else Verdict.recovers
+        return {"verdict": tips if known[0] <= multiple <= known[1] else Verdict.unknown}
+
+    search = _Search(judged, LONGEST, step)
+    found = search.find()
+    assert found == tuple(each if each is None else pytest.approx(each, rel=0.02) for each in expected)
+    about = search.about()
+    assert (about["nothing_known"], about["mixed"]) == (nothing_known, None)
+    for each, tips in zip(found, (False, True), strict=True):
+        assert each is None or search.tips[each] is tips
+
+
+def test_where_nothing_is_known_between_both_are_told() -> None:
+    def judged(multiple: float) -> dict[str, Any]:
+        known = Verdict.recovers if multiple <= 1 else Verdict.collapsed
+        return {"verdict": Verdict.unknown if 1.2 < multiple < 1.6 else known}
+
+    search = _Search(judged, LONGEST, LONGER)
+    assert search.find() == (1.0, pytest.approx(1.6, rel=0.02))
+    assert search.about()["nothing_known"] == "between"
 
 
 def test_a_search_says_where_more_was_less() -> None:
@@ -208,7 +250,7 @@ fleets:
 def test_remedies_change_the_tasks_that_the_incident_hits_alone(tmp_path: Path) -> None:
     (tmp_path / "refusing.yaml").write_text(REFUSING)
     from sim.run import prepare
-    from sim.storm import _hit, _remedies
+    from sim.storm import _hit
 
     loaded = load(tmp_path / "refusing.yaml")
     hit = _hit(prepare(loaded.scenario, {}, {}).header, "outage")
@@ -230,6 +272,30 @@ def test_remedies_change_the_tasks_that_the_incident_hits_alone(tmp_path: Path) 
     assert remedies["circuit breaker"]["constraints"][1]["id"] == "breaker"
     for name, variant in remedies.items():
         assert judge(variant, {}, "outage")["why"] is None, name
+
+
+@pytest.mark.parametrize(
+    ("given", "fixed", "growing"),
+    [
+        ({"delay": "0s"}, {"delay": "100ms"}, {"delay": "100ms", "cap": "20s"}),
+        ({"delay": "2s"}, {"delay": "2s"}, {"delay": "2s", "cap": "20s"}),
+        ({"delay": "60s"}, {"delay": "60s"}, {"delay": "60s", "cap": "8m"}),
+        ({"delay": "60s", "cap": "90s"}, {"delay": "60s", "cap": "90s"}, {"delay": "60s", "cap": "90s"}),
+    ],
+)
+def test_a_remedy_does_not_cut_a_long_delay_down(
+    given: dict[str, str], fixed: dict[str, str], growing: dict[str, str]
+) -> None:
+    step = {"task": "ask", "retry": {"max_attempts": 4, "factor": 3.0, "jitter": "equal", **given}}
+    data = {"constraints": [], "incidents": [], "fleets": [{"name": "a", "steps": [step]}]}
+    remedies = {
+        name: variant["fleets"][0]["steps"][0].get("retry") for name, variant in _remedies(data, {("a", "ask")})
+    }
+    assert remedies["fixed back-off"] == {"max_attempts": 4, "factor": 1.0, "jitter": "none", **fixed}
+    exponential = {"max_attempts": 4, "factor": 2.0, **growing}
+    assert remedies["exponential back-off"] == {**exponential, "jitter": "none"}
+    for jitter in ("equal", "full", "decorrelated"):
+        assert remedies[f"exponential, {jitter} jitter"] == {**exponential, "jitter": jitter}
 
 
 def test_without_retries_there_is_nothing_to_remedy_and_what_is_not_constant_is_not_looked_for(tmp_path: Path) -> None:
@@ -271,7 +337,7 @@ def test_what_was_not_found_is_said() -> None:
     assert printed({**result, "shortest": None, "lowest_load": None, "remedies": []}) == (
         "s  seed 1, incident i, 1 run on the same draws\n  given   it never begins\n"
     )
-    known = {"why": None, "mixed": None, "unknown": 2}
+    known = {"why": None, "nothing_known": None, "mixed": None, "unknown": 2}
     shortest = {
         **known,
         "mixed": [2 * 10**9, 16 * 10**9],
@@ -286,6 +352,44 @@ def test_what_was_not_found_is_said() -> None:
         f"  trigger no length up to 16 s tips it over (given: 1 s), 2 s tips it over as well and 16 s does not, {unknown}",
         f"  load    none up to 4 times the given one tips it over, {unknown}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("does_not", "tips", "side", "trigger", "load"),
+    [
+        (
+            None,
+            2,
+            "below",
+            "2 s tips it over; below that",
+            "2 times the given one, 3 visits a second, tips it over; below that",
+        ),
+        (
+            1,
+            None,
+            "above",
+            "no length up to 1 s tips it over; above that",
+            "none up to 1 times the given one tips it over; above that",
+        ),
+        (
+            1,
+            2,
+            "between",
+            "2 s tips it over and 1 s does not; between these",
+            "2 times the given one, 3 visits a second, tips it over and 1 times does not; between these",
+        ),
+    ],
+)
+def test_where_nothing_is_known_is_said(
+    does_not: int | None, tips: int | None, side: str, trigger: str, load: str
+) -> None:
+    known = {"why": None, "mixed": None, "unknown": 3, "nothing_known": side}
+    shortest = {**known, "given_ns": 10**9, "tips_over_ns": tips and tips * 10**9, "does_not_ns": does_not and 10**9}
+    lowest = {**known, "tips_over": tips, "does_not": does_not, "load_per_s": tips and 3.0, "left_as_they_are": []}
+    given = {"verdict": "unknown", "why": "it never begins", "from_ns": None}
+    result = {"scenario": "s", "seed": 1, "incident": "i", "as_it_is": given, "runs": 1, "remedies": []}
+    lines = printed({**result, "shortest": shortest, "lowest_load": lowest}).splitlines()
+    assert lines[2:] == [f"  trigger {trigger} nothing is known (given: 1 s)", f"  load    {load} nothing is known"]
 
 
 # The herd

@@ -66,6 +66,11 @@ def rows_of(head: Header, fate: Fate, until: int, every_ms: int = 50, step: int 
     return sorted(rows, key=lambda row: row[0])
 
 
+def halved(ms: int) -> Ends:
+    """Every other visit fails from the beginning of the trigger on, and for good."""
+    return [SUCCEEDED] if ms < 20_000 or ms % 100 else [TIMED_OUT]
+
+
 def told(head: Header, rows: list[Row]) -> list[dict[str, Any]]:
     """What became of the fleet, the same for every way to cut the rows."""
     whole = Storms(head)
@@ -161,6 +166,23 @@ def test_a_fleet_that_falls_behind_before_the_trigger_is_told(one_in: int, keeps
     assert found["before"]["open"] == pytest.approx(20 / one_in * 20, abs=2)
 
 
+def test_a_visit_that_is_called_off_while_it_backs_off_is_over_and_that_is_no_attempt() -> None:
+    # Every other of 20 visits a second times out, backs off, and is called off half a second later.
+    head = header(incident("brownout", 20, 30))
+    rows = rows_of(head, lambda ms: [SUCCEEDED] if ms % 100 else [TIMED_OUT], 140)
+    for time, kind, agent, *_, status in list(rows):
+        if kind == Kind.TaskFinished and status == TIMED_OUT and time < 139 * S:
+            later = time + 500 * MS
+            rows.append((time, Kind.TaskRetrying, agent, 0, 0, 0, -1, S))
+            rows.append((later, Kind.TaskAbandoned, agent, 0, 0, 1, -1, 500 * MS))
+            rows.append((later, Kind.TaskFinished, agent, 0, 0, 1, -1, Status.cancelled))
+    [found] = told(head, sorted(rows, key=lambda row: row[0]))
+    assert (found["verdict"], found["before"]["keeps_up"]) == ("recovers", True)
+    assert found["before"]["open"] == pytest.approx(0.35 * 20, abs=2)  # half are there for 0.1 s, half for 0.6 s
+    assert found["before"]["amplification"] == pytest.approx(2.0, rel=0.02)
+    assert found["before"]["throughput_per_s"] == pytest.approx(20.0, rel=0.02)
+
+
 def test_visits_to_other_steps_do_not_count() -> None:
     head = header(incident("brownout", 20, 30))
     rows = rows_of(head, lambda ms: [SUCCEEDED], 100) + rows_of(head, lambda ms: [TIMED_OUT], 100, step=1)[3:-1]
@@ -168,14 +190,62 @@ def test_visits_to_other_steps_do_not_count() -> None:
     assert found["verdict"] == "recovers"
 
 
-def test_each_trigger_is_judged_by_the_steps_that_it_hits() -> None:
-    both = header(incident("one", 20, 30), incident("other", 90, 95))
-    one, other = (replace(step, demands=((DemandEntry(n, 1),),)) for n, step in enumerate(both.steps))
-    head = replace(both, steps=(one, other))
-    rows = rows_of(head, lambda ms: [SUCCEEDED], 140)
-    rows += rows_of(head, lambda ms: [SUCCEEDED] if ms < 20_000 else [TIMED_OUT], 140, step=1)[5:-1]
-    verdicts = [each["verdict"] for each in told(head, sorted(rows, key=lambda row: row[0]))]
-    assert verdicts == ["recovers", "collapsed"]
+def hitting(head: Header, *steps: set[int], fleets: tuple[int, int] = (0, 1), spawning: bool = False) -> Header:
+    """Two fleets with a step each, or one with both, where each incident hits these steps."""
+    demands = [tuple(DemandEntry(number, 1) for number, hit in enumerate(steps) if step in hit) for step in (0, 1)]
+    hit = zip(head.steps, demands, fleets, strict=True)
+    entries = [replace(step, demands=(each,), fleet=fleet) for step, each, fleet in hit]
+    entries += [StepEntry(0, "spawn", "spawn", ((),), (), spawned=1)] if spawning else []
+    return replace(head, steps=tuple(entries), fleets=(*head.fleets, FleetEntry("b", head.agents, 0, None, 0)))
+
+
+def rows_of_both(head: Header, ask: Fate, other: Fate, until: int) -> list[Row]:
+    """Visits to both steps; the rows of the run and of the incidents are there once."""
+    first = rows_of(head, ask, until)
+    second = [row for row in rows_of(head, other, until, step=1) if row[2] >= 0]
+    return sorted([*first[:-1], *second, first[-1]], key=lambda row: row[0])
+
+
+@pytest.mark.parametrize(
+    ("steps", "rest"),
+    [
+        (({0}, {1}), {"fleets": (0, 0)}),  # two steps of a fleet
+        (({0}, {1}, {0, 1}), {}),  # by way of one that is on at the end alone
+        (({0}, {1}), {"spawning": True}),
+    ],
+)
+def test_each_trigger_is_judged_by_the_steps_that_it_hits(steps: tuple[set[int], ...], rest: dict[str, Any]) -> None:
+    incidents = [incident("one", 20, 30), incident("other", 90, 95), incident("both", 139, 140)]
+    head = hitting(header(*incidents[: len(steps)]), *steps, **rest)
+    rows = rows_of_both(head, lambda ms: [SUCCEEDED], lambda ms: [SUCCEEDED] if ms < 20_000 else [TIMED_OUT], 140)
+    found = told(head, rows)[:2]
+    assert [each["verdict"] for each in found] == ["recovers", "collapsed"]
+    assert found[0]["windows"] == 12  # from 30 s to 90 s
+    assert found[1]["before"] == found[0]["before"]  # both before the first of them, of one step or the other
+
+
+def test_incidents_that_hit_fleets_apart_do_not_concern_each_other() -> None:
+    alone = hitting(header(incident("one", 20, 30)), {0})
+    head = hitting(header(incident("one", 20, 30), incident("other", 1, 2, 25, 40, 60, 61)), {0}, {1})
+
+    [expected] = told(alone, rows_of_both(alone, halved, lambda ms: [SUCCEEDED], 100))
+    found = told(head, rows_of_both(head, halved, lambda ms: [SUCCEEDED], 100))
+    assert expected["verdict"] == "metastable"
+    assert [each["from_ns"] for each in found] == [1 * S, 20 * S, 25 * S, 60 * S]
+    assert [each["incidents"] for each in found] == [["other"], ["one"], ["other"], ["other"]]
+    assert found[1] == expected
+
+
+def test_the_last_hundred_triggers_are_told_and_the_last_of_one_incident_can_be_asked_for() -> None:
+    head = hitting(header(incident("one", 20, 30), incident("often", *range(31, 233))), {0}, {1})
+    rows = rows_of_both(head, lambda ms: [SUCCEEDED], lambda ms: [SUCCEEDED], 240)
+    found = told(head, rows)
+    assert [each["from_ns"] for each in found] == [time * S for time in range(33, 232, 2)]
+    storms = Storms(head)
+    storms.feed(batch(rows))
+    one, often = storms.last("one"), storms.last("often")
+    assert one is not None
+    assert (one["from_ns"], one["verdict"], often, storms.last("no")) == (20 * S, "recovers", found[-1], None)
 
 
 def test_who_is_refused_has_not_worked() -> None:
@@ -211,6 +281,91 @@ def test_what_is_too_short_to_say_is_unknown(until: int, start: int, end: int, w
 def test_where_fewer_arrive_the_load_is_not_what_it_was() -> None:
     found = story(lambda ms: [SUCCEEDED] if ms < 40_000 or ms % 100 == 0 else None, is_open=True)
     assert (found["verdict"], found["why"]) == ("unknown", "the load is no longer what it was")
+
+
+LEFT = ("unknown", "the load is no longer what it was")
+STAYED = ("metastable", None)
+
+
+def staffed(rows: list[Row], there: dict[range, tuple[int, int | None]]) -> list[Row]:
+    """The same visits by agents that begin and finish at these seconds."""
+    rows = [row for row in rows if row[1] != Kind.AgentStarted]
+    for agents, times in there.items():
+        for kind, time in zip((Kind.AgentStarted, Kind.AgentFinished), times, strict=True):
+            rows += [(time * S, kind, agent, -1, -1, -1, -1, 0) for agent in agents if time is not None]
+    return sorted(rows, key=lambda row: (row[0], row[1] == Kind.RunFinished))
+
+
+def of_staffed(head: Header, rows: list[Row], there: dict[range, tuple[int, int | None]]) -> tuple[str, str | None]:
+    [found] = told(head, staffed(rows, there))
+    return found["verdict"], found["why"]
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({range(20): (0, None)}, STAYED),
+        ({range(18): (0, None), range(18, 20): (0, 50)}, STAYED),
+        ({range(17): (0, None), range(17, 20): (0, 50)}, LEFT),
+        ({range(17): (0, None), range(17, 20): (0, 92)}, STAYED),  # for half of the last quarter they are there
+        ({range(17): (0, None), range(17, 20): (0, 50), range(20, 23): (50, None)}, STAYED),  # others take over
+    ],
+)
+def test_where_agents_of_a_closed_fleet_have_left_the_load_is_not_what_it_was(
+    there: dict[range, tuple[int, int | None]], expected: tuple[str, str | None]
+) -> None:
+    head = header(incident("brownout", 20, 30))
+    assert of_staffed(head, rows_of(head, halved, 100), there) == expected
+    # Where agents arrive by themselves, how many are there is no matter of the load.
+    is_open = header(incident("brownout", 20, 30), is_open=True)
+    assert (
+        of_staffed(is_open, rows_of(is_open, halved, 100), {range(20): (15, 50), range(20, 200): (90, None)}) == STAYED
+    )
+
+
+def test_who_is_down_has_not_left() -> None:
+    head = header(incident("brownout", 20, 30))
+    rows = rows_of(head, halved, 100)
+    for agent in range(10):
+        rows += [(50 * S, Kind.AgentCrashed, agent, -1, -1, -1, -1, 40 * S)]
+        rows += [(90 * S, Kind.AgentRestarted, agent, -1, -1, -1, -1, 0)]
+    assert of_staffed(head, rows, {range(20): (0, None)}) == STAYED
+
+
+@pytest.mark.parametrize(("left", "expected"), [("many", STAYED), ("busy", LEFT), ("lead", LEFT)])
+def test_closed_fleets_count_by_what_they_do(left: str, expected: tuple[str, str | None]) -> None:
+    """A thousand agents succeed once where helpers that another fleet of two spawns, or a fleet of two, do 19 times."""
+    head = hitting(header(incident("brownout", 20, 30)), {0, 1})
+    agents = {"many": range(1000), "busy": range(1000, 1002)}
+    heavy = replace(head.steps[1], fleet=1)
+    steps, written = (head.steps[0], heavy), [{"name": "many", "count": 1000}, {"name": "busy", "count": 2}]
+    fleets = [FleetEntry("many", 0, 1000, None, 0), FleetEntry("busy", 1000, 2, None, 0)]
+    if left == "lead":
+        agents = {"many": range(1000), "lead": range(1000, 1002)}
+        steps = (head.steps[0], replace(heavy, fleet=2), StepEntry(1, "helper", "spawn", ((),), (), spawned=2))
+        written, fleets = [*written, {"name": "helper"}], [*fleets, FleetEntry("helper", 1002, 0, None, 0)]
+    head = replace(head, steps=steps, fleets=tuple(fleets), scenario={"fleets": written})
+    rows = rows_of_both(
+        head,
+        lambda ms: halved(ms) if ms // 50 % 20 == 1 else None,
+        lambda ms: halved(ms) if ms // 50 % 20 != 1 else None,
+        100,
+    )
+    there = {numbers: (0, 50 if name == left else None) for name, numbers in agents.items()}
+    assert of_staffed(head, rows, there) == expected
+
+
+def test_a_closed_fleet_that_is_done_has_not_collapsed() -> None:
+    work = {"repeat": 60, "steps": [{"think": {"exponential": "1s"}}, {"task": "job", "duration": "200ms"}]}
+    always = {**work, "repeat": "forever"}
+    brown = {"id": "brown", "at": "30s", "lasts": "10s", "slow": 3}
+    fleets = [{"name": "batch", "count": 50, "steps": [work]}, {"name": "service", "count": 4, "steps": [always]}]
+    log = run(scenario(until="300s", fleets=fleets, incidents=[brown]))
+    storms = Storms(log.header)
+    for each in log.batches():
+        storms.feed(each)
+    [found] = storms.result() or []
+    assert (found["verdict"], found["why"]) == LEFT
 
 
 def test_where_all_work_is_done_nothing_more_is_watched() -> None:

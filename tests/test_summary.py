@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from model.events import Batch, Kind, Status
 from model.log import DemandEntry, Header, StepEntry
-from sim.analysis.summary import Summary, dot, total
+from sim.analysis.sample import total
+from sim.analysis.summary import Summary, dot
 from tests.fleet_logs import Row, batch, concurrency, header, rate_limit, row
 from tests.runs import run, scenario
 

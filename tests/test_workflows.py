@@ -430,6 +430,19 @@ def test_a_hold_that_gave_back_states_its_end_in_the_order_of_every_other():
 SPAWNS_ITSELF = {"name": "f", "steps": [{"spawn": "f"}]}
 
 
+def test_any_number_may_be_refused_what_they_take_next_one_after_the_other():
+    """Each gives back what it has, which lets the next have it."""
+    both = {"duration": "1s", "needs": {"a": 1, "b": 1}, "acquire": ["a", "b"]}
+    fleets = [
+        {"name": "b", "count": 1, "steps": [{"task": "t", "duration": "5s", "needs": {"b": 1}}]},
+        {"name": "a", "count": 1, "steps": [{"task": "t", "duration": "1s", "needs": {"a": 1}}]},
+        {"name": "c", "count": 1500, "steps": [{"task": "t", **both}]},
+    ]
+    rows = [{**SLOT, "id": "a", "scope": None}, {**SLOT, "id": "b", "scope": None, "on_limit": "reject"}]
+    log = told(run(scenario(until=None, constraints=rows, fleets=fleets)))
+    assert sum("Rejected" in line and line.startswith("1 ") for line in log) == 1500
+
+
 @pytest.mark.parametrize("first", [{"spawn": "f"}, {"fork": 100, "steps": [{"fork": 100, "steps": [{"spawn": "f"}]}]}])
 def test_agents_that_begin_without_end_are_an_error(first):
     fleets = [{"name": "a", "count": 1, "steps": [first]}, SPAWNS_ITSELF]

@@ -32,6 +32,11 @@ class Findings:
         for fold in (self._summary, self._starvation, self._inversions, self._storms):
             fold.feed(batch)
 
+    def reach(self, time_ns: int) -> None:
+        """Take in that nothing more has happened up to a time: the run was stopped there."""
+        for fold in (self._summary, self._starvation, self._inversions):
+            fold.reach(time_ns)
+
     def result(self, log: Log | None) -> dict[str, Any]:
         """Return what was found; `log` is that of the batches, or None where it cannot be read again."""
         found = self._summary.result()

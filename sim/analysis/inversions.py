@@ -26,8 +26,8 @@ from model.header import HELD, Header
 from model.log import Log
 from model.roster import Roster
 from model.scenario import Scenario
+from sim.analysis.sample import total
 from sim.analysis.starvation import WORST
-from sim.analysis.summary import total
 from sim.analysis.takes import Ended, Takes, asking
 from sim.analysis.waits import COMES, Flags, Integers, Stretches, Waits
 
@@ -117,6 +117,10 @@ class Inversions:
         marks, comes = np.zeros(len(batch), np.int64), np.flatnonzero(COMES[batch.kind])
         marks[comes], _ = self._at(batch.step[comes], batch.constraint[comes], batch.time[comes])
         self._found = self._with(self._waits.feed(batch, marks))
+
+    def reach(self, time_ns: int) -> None:
+        """Take in that nothing more has happened up to a time."""
+        self._waits.reach(time_ns)
 
     def result(self, log: Log | None) -> dict[str, Any]:
         """Return what `python -m sim run --json` gives. Who held what is wanted is read from the log."""

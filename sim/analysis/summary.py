@@ -4,7 +4,8 @@ Rules:
 
 1. It reads the log alone, batch by batch: fed while a run goes on or from a file, in batches of any size, the result is
    the same.
-2. Sums are exact, of whole numbers of any size. Quantiles are nearest-rank: each is a wait that a task really had.
+2. Sums are exact, of whole numbers of any size. Quantiles are nearest-rank (`sample`): each is a wait that a task really
+   had, as long as there are not too many different ones.
 3. A wait is counted when the task starts; who is still waiting at the end is in `open`, and its time so far in
    `blocked_ns`.
 4. A time that lasts is kept as the time at which it ended less the time at which it began, so that a batch asks for
@@ -14,7 +15,6 @@ Rules:
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from model.events import Batch, Ending, Kind, Status
 from model.log import ConstraintEntry, Header
+from sim.analysis.sample import Sample, total
+from sim.analysis.takes import Ended
 
 Integers = NDArray[np.int64]
 
-_QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _NOBODY = -1
 _SWITCHES = frozenset({"pause", "circuit_breaker", "incident"})
 _CHANGES_BY_ITSELF = frozenset({"adaptive", "circuit_breaker"})
@@ -41,11 +42,6 @@ _COMES = _flags(Kind.TaskBlocked, Kind.TaskRebound)
 _MOVES = _COMES | _flags(Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned)
 _STATED = _flags(Kind.ResourceAcquired, Kind.ResourceReleased)
 _TAKES = _flags(Kind.TaskStarted, Kind.ResourceAcquired)
-
-
-def total(values: Integers) -> int:
-    """Return the sum of 64-bit values exactly, in two halves so that it cannot overflow."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
 def dot(one: Integers, other: Integers) -> int:
@@ -137,7 +133,7 @@ class _Use:
         self._in_force = np.array([numbers is not None for _, numbers in entry.settings])
         lasted = np.append(0, np.diff(self._times) * self._in_force[:-1])
         self._force_ns = np.cumsum(lasted)  # for how long it was in force before each setting
-        self._amounts = _Amounts(header, number)
+        self._amounts = Amounts(header, number)
         # Of a limit that changes by itself: what it is, since when, and the sum of that times ns.
         numbers = entry.settings[0][1]
         self._level = numbers["limit"] if numbers is not None and entry.type == "adaptive" else 0
@@ -219,7 +215,7 @@ def _periods(period_ns: int, start_ns: int, end_ns: int, is_first: bool) -> int:
     return begun + int(is_first)
 
 
-class _Amounts:
+class Amounts:
     """The amounts that tasks take of one constraint without a row that says so, by step and agent.
 
     `asked` says by step whether there is any. An agent past those of the header is taken for one like the last of them.
@@ -260,10 +256,11 @@ class Summary:
         self._ended = np.zeros(len(Status), np.int64)  # attempts that worked, by how they ended
         self._rejected = np.zeros(len(header.constraints), np.int64)
         self._now = 0
-        self._waits: list[Integers] = []
+        self._gave_up = 0
+        self._waits = Sample()
         self._waiting = _Waiting(len(header.constraints))
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
-        self._last_kind = -1
+        self._attempts = Ended()
         self._deadlocks: list[dict[str, Any]] = []
         self._stalled_ns: int | None = None  # when the last thing happened before the end of a run that has stalled
         self._fed = 0
@@ -274,16 +271,17 @@ class Summary:
             return
         kinds = batch.kind
         self._counts += np.bincount(kinds, minlength=len(Kind))
-        finished = kinds == Kind.TaskFinished
-        before = np.append(self._last_kind, kinds[:-1])
-        unstarted = finished & ((before == Kind.TaskRejected) | (before == Kind.TaskAbandoned))
-        self._ended += np.bincount(batch.value[finished & ~unstarted], minlength=len(Status))
+        ended = self._attempts.feed(batch)
+        self._ended += np.bincount(batch.value[ended], minlength=len(Status))
+        self._gave_up += int(
+            np.count_nonzero(batch.constraint[kinds == Kind.TaskAbandoned] >= 0)
+        )  # the others backed off
         rejected = batch.constraint[kinds == Kind.TaskRejected]
         self._rejected += np.bincount(rejected, minlength=len(self._rejected))
         started = kinds == Kind.TaskStarted
-        self._waits.append(batch.value[started])
+        self._waits.add(batch.value[started])
         self._waiting.feed(batch)
-        implied = np.flatnonzero(started | (finished & ~unstarted))
+        implied = np.flatnonzero(started | ended)
         stated, changes = np.flatnonzero(_STATED[kinds]), np.flatnonzero(kinds == Kind.ConstraintChanged)
         for use in self._use:
             use.feed(batch, implied, stated, changes)
@@ -294,7 +292,10 @@ class Summary:
             self._stalled_ns = int(batch.time[-2]) if len(batch) > 1 else self._now
         self._fed += len(batch)
         self._now = int(batch.time[-1])
-        self._last_kind = int(kinds[-1])
+
+    def reach(self, time_ns: int) -> None:
+        """Take in that nothing more has happened up to a time."""
+        self._now = max(self._now, time_ns)
 
     def result(self) -> dict[str, Any]:
         """Return the numbers so far, by the names that `python -m sim run --json` gives them."""
@@ -310,7 +311,7 @@ class Summary:
                 "failed": ended[Status.failed],
                 "timed_out": ended[Status.timed_out],
                 "rejected": counts[Kind.TaskRejected],
-                "gave_up": counts[Kind.TaskAbandoned],
+                "gave_up": self._gave_up,
                 "preempted": ended[Status.preempted],
                 "cancelled": ended[Status.cancelled],
                 "skipped": counts[Kind.TaskSkipped],
@@ -318,7 +319,7 @@ class Summary:
                 "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
             "crashes": counts[Kind.AgentCrashed],
-            "wait_ns": distribution(np.concatenate(self._waits) if self._waits else np.zeros(0, np.int64)),
+            "wait_ns": self._waits.result(),
             "deadlocks": self._deadlocks,
             "stalled": None
             if self._stalled_ns is None
@@ -342,12 +343,3 @@ class Summary:
                 )
             },
         }
-
-
-def distribution(waits: Integers) -> dict[str, float | int | None]:
-    """Mean, nearest-rank quantiles and maximum of the waits, in ns; None where no task has started."""
-    if not len(waits):
-        return dict.fromkeys(("mean", *_QUANTILES, "max"))
-    ordered = np.sort(waits)
-    ranks = {name: int(ordered[max(0, ceil(share * len(ordered)) - 1)]) for name, share in _QUANTILES.items()}
-    return {"mean": total(ordered) / len(ordered), **ranks, "max": int(ordered[-1])}

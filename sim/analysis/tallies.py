@@ -6,13 +6,11 @@ Everything is counted as in the summary of a run (`summary`), so that the fleets
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.events import Batch, Kind, Status
 from model.log import Header
-from sim.analysis.summary import distribution
+from sim.analysis.sample import Sample
 from sim.analysis.takes import Ended
-from sim.analysis.waits import Integers
 
 _COUNTED = {
     Kind.TaskStarted: "started",
@@ -39,7 +37,7 @@ class Tallies:
         self._kinds = np.zeros((len(header.fleets), len(Kind)), np.int64)
         self._statuses = np.zeros((len(header.fleets), len(Status)), np.int64)
         self._ended = Ended()
-        self._waits: list[tuple[NDArray[np.int16], Integers]] = []  # the fleet and the wait of each start
+        self._waits = [Sample() for _ in header.fleets]
 
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
@@ -48,19 +46,19 @@ class Tallies:
         ended = self._ended.feed(batch)
         np.add.at(self._statuses, (fleets[ended], batch.value[ended]), 1)
         started = batch.kind == Kind.TaskStarted
-        self._waits.append((fleets[started].astype(np.int16), batch.value[started]))
+        of_started, waits = fleets[started], batch.value[started]
+        for fleet in np.unique(of_started).tolist():
+            self._waits[fleet].add(waits[of_started == fleet])
 
     def result(self) -> dict[str, Any]:
         """Return the numbers of each fleet, by the names of `python -m sim run --json`."""
-        fleets = np.concatenate([np.zeros(0, np.int16), *(fleets for fleets, _ in self._waits)])
-        waits = np.concatenate([np.zeros(0, np.int64), *(waits for _, waits in self._waits)])
         return {
             fleet.name: {
                 "tasks": {
                     **{name: int(self._kinds[number, kind]) for kind, name in _COUNTED.items()},
                     **{name: int(self._statuses[number, status]) for status, name in _ENDED.items()},
                 },
-                "wait_ns": distribution(waits[fleets == number]),
+                "wait_ns": self._waits[number].result(),
             }
             for number, fleet in enumerate(self._header.fleets)
         }

@@ -108,6 +108,10 @@ class Waits:
         self._now_ns = int(batch.time[-1]) if len(batch) else self._now_ns
         return _told(table[closed], places[closed + 1], times[closed + 1], ~comes[closed + 1])
 
+    def reach(self, time_ns: int) -> None:
+        """Take in that nothing more has happened up to a time."""
+        self._now_ns = max(self._now_ns, time_ns)
+
     def rest(self) -> Stretches:
         """Return the stretches that go on, up to now."""
         count = len(self._open)

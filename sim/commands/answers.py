@@ -31,6 +31,12 @@ Out = Annotated[
 ]
 
 
+Require = Annotated[
+    list[str] | None,
+    Option("--require", metavar="GATE", help="Fail (exit code 1) unless it holds: 'wait.p95 < 2s'. May be repeated."),
+]
+
+
 def one_way(as_json: bool, as_markdown: bool) -> None:
     """Raise BadInput for two ways at once: before the work, where that is long."""
     if as_json and as_markdown:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from typer import Argument, Option
@@ -18,6 +19,7 @@ from model.faults import BadInput
 from model.program import say
 
 if TYPE_CHECKING:
+    from model.log import Log
     from model.validation import Loaded
 
 # What cannot be read is told where it is read.
@@ -44,6 +46,30 @@ def load(path: Path, overrides: Sequence[str]) -> "Loaded":
     for warning in loaded.warnings:
         say(str(warning))
     return loaded
+
+
+@contextmanager
+def opened(path: Path) -> Iterator["Log"]:
+    """Open a log, or that of a scenario, which is run first; raises BadInput where it is neither."""
+    from model.log import Log
+
+    if _is_log(path) or path.suffix.lower() not in (".yaml", ".yml"):
+        yield Log.open(path)
+        return
+    from model.plan import PlanError
+    from sim.environment import Endless
+    from sim.run import execute, prepare
+
+    loaded = load(path, [])
+    try:
+        ready = prepare(loaded.scenario, loaded.tables, loaded.inputs)
+        with TemporaryDirectory() as folder:
+            written = Path(folder) / "run.arrows"
+            with written.open("wb") as file:
+                execute(ready, file)
+            yield Log.open(written)
+    except (PlanError, Endless) as error:
+        raise BadInput(f"{path}: {error}") from None
 
 
 def _is_log(path: Path) -> bool:

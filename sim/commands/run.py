@@ -65,6 +65,8 @@ def run(
     if written is not None:
         for batch in written.batches():
             findings.feed(batch)
+    if outcome.stopped_by == "time" and limits.time_ns is not None:
+        findings.reach(limits.time_ns)
     found = findings.result(written)
     result = {
         "scenario": loaded.scenario.name,

@@ -3,6 +3,7 @@
     (Blocked Rebound* Resumed)? Acquired* Started Finished
     (Blocked Rebound*)? Rejected Finished
     Blocked Rebound* Abandoned Finished
+    Abandoned Finished, where it is called off while it backs off before that attempt; it waits for no constraint
 
 and a visit one or several of them with Retrying between them, or without it after one that was pre-empted, or one Skipped.
 Who acquires one thing after another goes through `(Blocked Rebound* Resumed)? Acquired+` for each before it starts, and is
@@ -86,7 +87,7 @@ ACQUIRING = {
 }
 """What may happen besides to who acquires one thing after another; what is charged at the end is not stated."""
 MAY_STAY_OPEN = (BLOCKED, RUNNING, ENDED, BACKING_OFF, SKIPPED, LENT)
-OVER = (ENDED, SKIPPED, BACKING_OFF)
+OVER = (ENDED, SKIPPED)
 
 
 @dataclass
@@ -133,7 +134,7 @@ def check(log: Log) -> list[str]:
                 who = reading.who(Task(*visit, 0))
                 found.append(reading.say(RULE, rows[-1], f"after this instant {who} is {at} and holds {held}"))
         for visit, owed in replay.owing.items():
-            over = visit in lives and (lives[visit].at in OVER or not lives[visit].started)
+            over = visit in lives and (lives[visit].at in (*OVER, BACKING_OFF) or not lives[visit].started)
             if owed and over:
                 who = reading.who(Task(*visit, 0))
                 found.append(reading.say(RULE, rows[-1], f"after this instant {who} has not settled {sorted(owed)}"))
@@ -190,6 +191,8 @@ def _begins(
 def _goes_on(reading: Reading, replay: Replay, row: Row, life: Life) -> list[str]:
     is_hold = reading.header.steps[row.step].kind == "hold"
     allowed = {**NEXT, **(OF_HOLDS if is_hold and life.started else {})}
+    if row.attempt and row.constraint < 0:
+        allowed |= {(IDLE, Kind.TaskAbandoned): GAVE_UP}
     if row.constraint >= 0 and reading.rule_of(row.constraint, "charge") == "as_produced":
         allowed |= {(at, Kind.ResourceReleased): at for at in (RUNNING, LENT, BLOCKED)}
     if len(reading.stages(row.task)) > 1 and not life.started:

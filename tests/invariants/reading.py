@@ -163,7 +163,9 @@ class Reading:
             task = task and self.header.steps[row.step].fleet == self._places[row.agent][0]
         # Who is caught in a deadlock waits for a constraint, or for others while it holds something.
         waits = row.kind == Kind.DeadlockDetected and row.constraint != -1
-        about_constraint = waits or row.kind in CONSTRAINT_KINDS
+        # Who is called off while it backs off before an attempt waits for no constraint.
+        backed_off = row.kind == Kind.TaskAbandoned and row.attempt > 0 and row.constraint == -1
+        about_constraint = waits or (row.kind in CONSTRAINT_KINDS and not backed_off)
         known = row.constraint in range(len(self.header.constraints)) if about_constraint else row.constraint == -1
         return bool(agent and task and known)
 

@@ -4,7 +4,7 @@ Rules:
 
 1. Those of a fleet who arrive at one instant arrive together, then the next are scheduled.
 2. An agent is gone after its life, at the rank of deadlines. It crashes, and is up again, at that of control; then it asks
-   at the rank of requests.
+   at the rank of requests. What those give back who crash at one instant others get when all of them have.
 3. The run has stalled when nothing is to come, no more agents come later, and somebody waits.
 4. An agent of which the steps are over is finished at once; whoever waits for it goes on at the rank of requests.
 """
@@ -117,11 +117,18 @@ class Agent:
     def _crash(self) -> None:
         assert self.fleet.repair is not None
         self._down = True
-        self._call_off()
+        self.world.desk.put_off()
+        self._root.call_off()
         repair = self.draws.of_visit(self.fleet.repair, self._crashes)
         self._crashes += 1
         self.world.row(Kind.AgentCrashed, self.number, value=repair)
         self._turn = self.world.clock.at(self.world.clock.now + repair, CONTROL, self._restart)
+        self._let_others()
+
+    def _let_others(self) -> None:
+        """Try others when nobody else crashes, or is up again, at this instant."""
+        if not self.world.clock.comes_next(CONTROL):
+            self.world.desk.make_up()
 
     def _restart(self) -> None:
         self._down = False
@@ -130,6 +137,7 @@ class Agent:
         self._go_up()
         root = self._root
         self.world.clock.at(self.world.clock.now, REQUEST, lambda: None if root.over else root.go_on())
+        self._let_others()
 
     def visit(self, step: int) -> int:
         """Count a visit, over all strands; return how many there were before."""

@@ -39,6 +39,10 @@ class Clock:
         insort(self._pending, entry, key=lambda entry: entry.key)
         return entry
 
+    def comes_next(self, rank: int) -> bool:
+        """Whether something is to happen at this instant and this rank."""
+        return any(not entry.off and entry.key[:2] == (self.now, rank) for entry in self._pending)
+
     @property
     def is_pending(self) -> bool:
         """Whether anything is still to happen."""

@@ -8,7 +8,8 @@ Rules:
    asked first is tried. That is repeated until nobody is put forward.
 3. A limit with preemption does not refuse where the slots of less important tasks that run suffice, and all the others
    admit.
-4. Who acquires in order and is admitted while those who wait are tried asks for the next thing when all have been.
+4. Who acquires in order and is admitted while those who wait are tried asks for the next thing when all have been. What
+   changes while they are tried is tried with the rest.
 5. While an agent stops, crashes or dies, or branches are called off, nobody is tried until all that has ended.
 6. Changes of one instant are made first, then whoever can never be admitted is refused, by age, then others are tried.
    What time brings at one instant likewise: first to all limits, then those who wait for any of them are tried.
@@ -66,6 +67,7 @@ class Desk:
         self._alarm: Entry | None = None
         self._starts = 0
         self.trying = False  # whether those who wait are being tried
+        self._changed: set[int] | None = None  # what they wait for
         self._later: list[Entry] = []
         self._ages = 0
         self._joined: set[int] = set()  # the limits that somebody began to wait for since time was last looked at
@@ -146,18 +148,24 @@ class Desk:
         if self._put_off is not None:
             self._put_off |= set(changed)
             return
-        changed = sorted(set(changed))
-        outermost, self.trying = not self.trying, True
-        while (request := self._next(changed)) is not None:
-            answer = self._try(request)
-            if answer != WAITS:
-                request.answer(answer)
-        if outermost:
+        if self._changed is not None:  # those are being tried who wait for other things that have changed
+            self._changed |= set(changed)
+            return
+        self._changed = set(changed)
+        while True:
+            self.trying = True
+            while (request := self._next(sorted(self._changed))) is not None:
+                answer = self._try(request)
+                if answer != WAITS:
+                    request.answer(answer)
             self.trying = False
-            later, self._later = self._later, []
-            for entry in later:
-                if not entry.off:
-                    entry.act()
+            self._changed = set()
+            if not self._later:
+                break
+            entry = self._later.pop(0)
+            if not entry.off:
+                entry.act()
+        self._changed = None
 
     def _next(self, changed: list[int]) -> Request | None:
         options = [self._queues.options(self.limits[number], self._fits_there) for number in changed]

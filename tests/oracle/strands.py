@@ -176,6 +176,7 @@ class Strand:
                 wait = task.back_off(attempt)
                 self._desk.write(Kind.TaskRetrying, attempt.request, -1, wait)
                 task.draw_attempt()
+                attempt.backs_off_since = self._clock.now
                 yield from self.pause(self._clock.now + wait, REQUEST)
             except CalledOff:
                 attempt.call_off(Status.cancelled)

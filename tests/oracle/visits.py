@@ -175,6 +175,7 @@ class Attempt:
         self.next_is_paid: bool | None = None  # out of the budget of retries, once that was asked
         self.is_last = False  # whether no other follows, whatever becomes of it
         self.working = False
+        self.backs_off_since: int | None = None
         self.began = clock.now
         self._go_on = go_on
         self._work: tuple[Shared, Work] | tuple[Slowing, SlowedWork] | None = None
@@ -336,7 +337,13 @@ class Attempt:
         Those who wait for that are tried together with those in the lists that it has left.
         """
         acquired, self.request.holds = self.request.holds, []
-        freed = self._tell(Status.cancelled, [constraint for constraint, _ in acquired], 0)
+        if self.rejected and isinstance(self.desk.limits[self.request.rejected_by], Incident):
+            asked = [constraint for constraint, _ in self.visit.amounts]  # the provider was asked, and has failed
+            for constraint in set(asked) - {constraint for constraint, _ in acquired}:
+                self._taken_at[constraint] = self.clock.now
+            freed = self._tell(Status.failed, asked, 0)
+        else:
+            freed = self._tell(Status.cancelled, [constraint for constraint, _ in acquired], 0)
         for constraint, amount in acquired:
             limit = self.desk.limits[constraint]
             if limit.settles:
@@ -428,6 +435,10 @@ class Attempt:
             self.abandon()
         elif self.working:
             self.end(status)
+        elif self.backs_off_since is not None:  # what was to come next is over before it asks
+            self.request.attempt = self.visit.attempts
+            self.desk.write(Kind.TaskAbandoned, self.request, -1, self.clock.now - self.backs_off_since)
+            self.desk.write(Kind.TaskFinished, self.request, -1, int(status))
         self.over()
 
     def _preempt(self) -> set[int]:

@@ -1,0 +1,152 @@
+"""How long tasks wait, work and are in the system, by step; feed it every batch of a log.
+
+Rules:
+
+1. A wait is that of an attempt that starts, as `TaskStarted` states it. A service time is from there to the end of the
+   attempt. A sojourn is that of a visit, from when it first asks to the end of its last attempt: waits, service and
+   back-offs. What is still open is in none of the samples.
+2. A visit is over with a `TaskFinished` that no other row of it follows at that instant.
+3. For Little's law the times that visits to tasks spent in the system are summed up visit by visit, and the times for which
+   they worked from the counts of those that started and ended alone, without looking who did. (A `hold` waits while it is
+   served, where it asks for what it gave back; it is left out of both.)
+4. What is kept are the visits that are open, and the samples.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.events import Batch, Kind, Status
+from model.header import Header
+from sim.analysis.sample import Sample, total
+from sim.analysis.takes import Ended
+from sim.analysis.waits import Integers, flags
+
+_OF_VISITS = flags(
+    *(Kind.TaskBlocked, Kind.ResourceAcquired, Kind.TaskStarted, Kind.TaskRejected, Kind.TaskAbandoned),
+    *(Kind.TaskFinished, Kind.TaskRetrying),
+)
+_NOT_WORKING = -1
+
+_OPEN = np.dtype(
+    [
+        ("visit", np.int64),  # agent and visit in one number
+        ("step", np.int16),
+        ("kind", np.int8),  # of its last row
+        ("time", np.int64),  # of that row
+        ("began_ns", np.int64),
+        ("started_ns", np.int64),  # of the attempt that works, else _NOT_WORKING
+    ]
+)
+
+
+@dataclass(slots=True)
+class Times:
+    """What tasks did, in ns."""
+
+    wait: Sample = field(default_factory=Sample)
+    service: Sample = field(default_factory=Sample)
+    sojourn: Sample = field(default_factory=Sample)
+    succeeded: int = 0
+
+    def merge(self, other: "Times") -> None:
+        """Take in what others did."""
+        self.wait.merge(other.wait)
+        self.service.merge(other.service)
+        self.sojourn.merge(other.sojourn)
+        self.succeeded += other.succeeded
+
+
+class Visits:
+    """The visits to all steps."""
+
+    def __init__(self, header: Header) -> None:
+        self.steps = [Times() for _ in header.steps]
+        self.succeeded = np.zeros(header.agents, np.int64)  # visits, by agent
+        self._is_task = np.array([*(step.kind == "task" for step in header.steps), False])
+        self._open = np.zeros(0, _OPEN)
+        self._ended = Ended()
+        self._working = 0  # how many tasks work
+        self._worked_ns = 0  # the times at which attempts ended, less those at which they started
+        self._sojourns_ns = 0  # of the visits to tasks that are over
+        self._now_ns = 0
+
+    def feed(self, batch: Batch) -> None:
+        """Take in the next rows."""
+        if not len(batch):
+            return
+        self._now_ns = int(batch.time[-1])
+        ended = self._ended.feed(batch)
+        started = batch.kind == Kind.TaskStarted
+        self._add("wait", batch.step[started], batch.value[started])
+        for rows, sign in ((started, -1), (ended, 1)):
+            times = batch.time[rows & self._is_task[batch.step]]
+            self._worked_ns += sign * total(times)
+            self._working -= sign * len(times)
+        self._count(batch, np.flatnonzero((batch.kind == Kind.TaskFinished) & (batch.value == Status.succeeded)))
+        self._follow(batch, np.flatnonzero(_OF_VISITS[batch.kind]))
+
+    def in_system_ns(self) -> int:
+        """Return the sum of the times that visits to tasks have been in the system so far."""
+        still = self._open[(self._open["kind"] != Kind.TaskFinished) & self._is_task[self._open["step"]]]
+        over = self._open[(self._open["kind"] == Kind.TaskFinished) & self._is_task[self._open["step"]]]
+        open_ns = len(still) * self._now_ns - total(still["began_ns"])
+        return self._sojourns_ns + open_ns + total(over["time"] - over["began_ns"])
+
+    def worked_ns(self) -> int:
+        """Return the sum of the times for which tasks have worked so far."""
+        return self._worked_ns + self._working * self._now_ns
+
+    def times(self) -> list[Times]:
+        """Return what the tasks of each step did; what has ended at this very instant is over."""
+        over = self._open[self._open["kind"] == Kind.TaskFinished]
+        self._open = self._open[self._open["kind"] != Kind.TaskFinished]
+        self._take_out(over)
+        return self.steps
+
+    def _follow(self, batch: Batch, rows: NDArray[np.intp]) -> None:
+        """Pair the rows of each visit."""
+        fresh = np.zeros(len(rows), _OPEN)
+        fresh["visit"] = (batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows]
+        fresh["step"], fresh["kind"] = batch.step[rows], batch.kind[rows]
+        fresh["time"] = fresh["began_ns"] = batch.time[rows]
+        fresh["started_ns"] = np.where(fresh["kind"] == Kind.TaskStarted, fresh["time"], _NOT_WORKING)
+        table = np.concatenate([self._open, fresh])
+        if not len(table):
+            return
+        table = table[np.lexsort((table["step"], table["visit"]))]  # visit by visit, in the order of the log
+        same = (table["visit"][1:] == table["visit"][:-1]) & (table["step"][1:] == table["step"][:-1])
+        first = np.append(True, ~same)
+        table["began_ns"] = table["began_ns"][np.maximum.accumulate(np.where(first, np.arange(len(table)), 0))]
+        # What works is what has started and not ended since.
+        marks = np.flatnonzero((table["started_ns"] >= 0) | (table["kind"] == Kind.TaskFinished) | first)
+        latest = marks[np.searchsorted(marks, np.arange(len(table)), side="right") - 1]
+        before = marks[np.maximum(np.searchsorted(marks, np.arange(len(table))) - 1, 0)]
+        ends = np.flatnonzero((table["kind"] == Kind.TaskFinished) & ~first & (table["started_ns"][before] >= 0))
+        self._add("service", table["step"][ends], table["time"][ends] - table["started_ns"][before[ends]])
+        last = np.append(~same, True)
+        started_ns = np.where(table["kind"] == Kind.TaskFinished, _NOT_WORKING, table["started_ns"][latest])
+        table["started_ns"] = started_ns
+        left = table[last]
+        is_over = (left["kind"] == Kind.TaskFinished) & (left["time"] < self._now_ns)
+        self._take_out(left[is_over])
+        self._open = left[~is_over]
+
+    def _take_out(self, over: NDArray[np.void]) -> None:
+        """Take in the sojourns of visits that are over."""
+        sojourns = over["time"] - over["began_ns"]
+        self._add("sojourn", over["step"], sojourns)
+        self._sojourns_ns += total(sojourns[self._is_task[over["step"]]])
+
+    def _count(self, batch: Batch, done: NDArray[np.intp]) -> None:
+        most = int(batch.agent[done].max(initial=-1)) + 1 - len(self.succeeded)
+        if most > 0:
+            self.succeeded = np.append(self.succeeded, np.zeros(most, np.int64))
+        self.succeeded += np.bincount(batch.agent[done], minlength=len(self.succeeded))
+        for step, count in enumerate(np.bincount(batch.step[done], minlength=len(self.steps)).tolist()):
+            self.steps[step].succeeded += count
+
+    def _add(self, what: str, steps: NDArray[np.int16], values: Integers) -> None:
+        for step in np.unique(steps).tolist():
+            getattr(self.steps[step], what).add(values[steps == step])

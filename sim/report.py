@@ -1,0 +1,133 @@
+"""The page of a report: what `sim.analysis.report` found, in words and tables.
+
+Rules:
+
+1. What was waited comes first, by cause; then the rest from the whole to its parts. A table with nothing in it is left out.
+2. Times are said as people say them; the exact numbers are in `--json`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from model.log import ConstraintEntry, Header
+from sim.display import limit
+from sim.pages import Grid, Page, share, short
+
+_TIMES = ("mean", "p50", "p95", "p99", "max")
+
+
+def page(result: dict[str, Any], header: Header) -> Page:
+    """Return the page."""
+    agents = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
+    about = f"seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time, {result['events']:,} events"
+    told = Page(result["scenario"], about + (", cut" if result["cut"] else ""))
+    told.blocks += [_tasks(result["tasks"]), *_verdicts(result)]
+    told.blocks.append(_ledger(result["ledger"]))
+    told.blocks.append(_longest(result["ledger"]))
+    for heading, key, first in (("all and by fleet", "fleets", True), ("by tenant", "tenants", False)):
+        rows = ([("all", result["all"])] if first else []) + list(result[key].items())
+        told.blocks.append(_times(heading, rows))
+    told.blocks.append(_times("by step", list(result["steps"].items())))
+    told.blocks.append(_constraints(result["constraints"], header.constraints))
+    told.blocks += _trust(result)
+    return told
+
+
+def _tasks(tasks: dict[str, int]) -> str:
+    said = [f"{count:,} {name.replace('_', ' ')}" for name, count in tasks.items() if count or name == "finished"]
+    return f"tasks: {', '.join(said)}"
+
+
+def _verdicts(result: dict[str, Any]) -> Iterator[str]:
+    for each in result["deadlocks"]:
+        yield f"deadlock at {short(each['time_ns'])} (event {each['event']:,}): {each['agents']:,} agents"
+    if result["stalled"] is not None:
+        stalled = result["stalled"]
+        yield f"stalled since {short(stalled['since_ns'])} (event {stalled['event']:,}): {stalled['tasks']:,} tasks wait"
+    for each in result["storms"] or []:
+        yield f"{' and '.join(each['incidents'])} at {short(each['from_ns'])}: {each['verdict']}"
+    for each in result["starvation"]:
+        name = each.get("fleet", each.get("tenant"))
+        yield f"{name}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
+    inverted = result["priority_inversions"]
+    if inverted["episodes"]:
+        yield f"priority inversions: {inverted['episodes']:,}, {short(inverted['inverted_ns'])} in all"
+
+
+def _ledger(ledger: dict[str, Any]) -> Grid:
+    rows = [
+        (cause, short(each["ns"]), share(each["ns"], ledger["ns"]), short(each["overtaken_ns"]))
+        for cause, each in ledger["causes"].items()
+    ]
+    heading = f"what was waited for: {short(ledger['ns'])} in all"
+    return Grid(heading, ("cause", "waited", "share", "of that since overtaken"), rows)
+
+
+def _longest(ledger: dict[str, Any]) -> Grid:
+    rows = [
+        (
+            each["task"],
+            short(each["ns"]),
+            ", ".join(f"{cause} {short(of['ns'])}" for cause, of in each["causes"].items()),
+        )
+        for each in ledger["longest"]
+    ]
+    return Grid("who waited longest in all", ("task", "waited", "for"), rows)
+
+
+def _times(heading: str, rows: list[tuple[str, dict[str, Any]]]) -> Grid:
+    columns = ("", "succeeded", "a second", *(f"wait {name}" for name in _TIMES), "service mean", "sojourn mean", "p95")
+    cells = [
+        (
+            name,
+            f"{each['succeeded']:,}",
+            f"{each['throughput_per_s']:,.4g}",
+            *(_time(each["wait_ns"][name]) for name in _TIMES),
+            _time(each["service_ns"]["mean"]),
+            _time(each["sojourn_ns"]["mean"]),
+            _time(each["sojourn_ns"]["p95"]),
+        )
+        for name, each in rows
+    ]
+    return Grid(heading, columns, cells)
+
+
+def _constraints(constraints: dict[str, Any], entries: tuple[ConstraintEntry, ...]) -> Grid:
+    rows = [
+        (
+            entry.id,
+            limit(entry),
+            f"{100 * each['utilisation']:.1f}%",
+            f"{each['mean_waiting']:,.4g}",
+            f"{each['peak_waiting']:,}",
+            f"{each['blocked_episodes']:,}",
+            _time(each["wait_ns"]["mean"]),
+            _time(each["wait_ns"]["p95"]),
+            f"{each['rejected']:,}",
+        )
+        for entry, each in zip(entries, constraints.values(), strict=True)
+    ]
+    columns = ("constraint", "limit", "used", "mean queue", "peak", "episodes", "wait mean", "wait p95", "rejected")
+    return Grid("constraints", columns, rows, left=2)
+
+
+def _trust(result: dict[str, Any]) -> Iterator[str]:
+    """Yield how fair it was, how sure the mean is, and whether the log keeps the laws."""
+    fair = result["fairness"]
+    parts = [f"{name} {fair[name]:.3f}" for name in ("agents", "tenants") if fair[name] is not None]
+    if parts:
+        yield f"fairness (Jain's index of successes, 1 is even): {', '.join(parts)}"
+    mean = result["wait_mean"]
+    if mean["half_width"] is not None:
+        interval = f"{short(mean['mean'])} ± {short(mean['half_width'])}"
+        batches = f"95 %, {mean['batches']} batch means"
+        yield f"mean wait after a warm-up of {mean['warm_up']:,} of {mean['observations']:,} tasks: {interval} ({batches})"
+    if mean["doubt"] is not None:
+        yield f"too short to say: {mean['doubt']}"
+    checks = result["checks"]
+    for name, each in (("Little's law", checks["little"]), ("work conservation", checks["work_conservation"])):
+        yield f"{name}: {'holds' if each['holds'] else 'DOES NOT HOLD'}"
+
+
+def _time(ns: float | None) -> str:
+    return "" if ns is None else short(ns)

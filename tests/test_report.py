@@ -1,0 +1,161 @@
+"""Reports: by hand on small runs, and their laws and sums over generated ones."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import simulate
+from vocabulary import rich
+
+from model.events import Batch, Kind, Status
+from model.log import Log
+from sim.analysis.conservation import Conservation
+from sim.analysis.report import Report, jain, report
+from sim.analysis.sample import QUANTILES
+from sim.analysis.visits import Visits
+from tests.runs import run, scenario
+from tests.test_ledger import rows_of
+
+S = 10**9
+SLOT = {"id": "slot", "type": "concurrency", "limit": 1}
+
+
+def sample(*values: float) -> dict[str, Any]:
+    """Mean, nearest-rank quantiles and maximum of seconds, in ns."""
+    ns = sorted(round(value * S) for value in values)
+    ranks = {name: ns[int(np.ceil(share * len(ns))) - 1] for name, share in QUANTILES.items()}
+    return {"mean": sum(ns) / len(ns), **ranks, "max": ns[-1]}
+
+
+def test_waits_service_and_sojourns_are_told_by_step_fleet_and_tenant() -> None:
+    """a_0 works 0-2 and fails, backs off to 5, works 6-8; a_1 works 2-4 and fails, backs off to 7, works 8-10. b_0: 4-6."""
+    work = {"task": "t", "duration": "2s", "fail": [1.0, 0.0], "retry": {"max_attempts": 2, "delay": "3s"}}
+    fleets = [
+        {"name": "a", "count": 2, "tenant": "red", "steps": [work]},
+        {"name": "b", "tenant": "red", "arrivals": {"at": ["1s"]}, "steps": [{"task": "t", "duration": "2s"}]},
+    ]
+    found, _ = report(run(scenario(until="20s", constraints=[SLOT], fleets=fleets)))
+
+    waits_a = (0, 2, 1, 1)
+    assert found["fleets"]["a"]["wait_ns"] == sample(*waits_a)
+    assert found["fleets"]["a"]["service_ns"] == sample(2, 2, 2, 2)
+    assert found["fleets"]["a"]["sojourn_ns"] == sample(8, 10)
+    assert found["steps"]["b.t"]["sojourn_ns"] == sample(5)
+    assert found["tenants"]["red"]["wait_ns"] == found["all"]["wait_ns"] == sample(*waits_a, 3)
+    assert found["all"]["succeeded"] == 3
+    assert found["all"]["throughput_per_s"] == 3 / 20
+    assert found["all"]["waited_ns"] == 13 * S
+    assert found["all"]["causes"] == {
+        "slot": {"ns": 7 * S, "overtaken_ns": 0},
+        "back-off": {"ns": 6 * S, "overtaken_ns": 0},
+    }
+    assert found["constraints"]["slot"]["wait_ns"] == sample(2, 3, 1, 1)
+    assert found["constraints"]["slot"]["mean_waiting"] == 7 / 20
+    assert found["ledger"]["longest"][0] == {
+        "task": "a_1_t",
+        "ns": 6 * S,
+        "causes": {"slot": {"ns": 3 * S, "overtaken_ns": 0}, "back-off": {"ns": 3 * S, "overtaken_ns": 0}},
+    }
+    assert found["fairness"] == {
+        "agents": 1.0,
+        "tenants": 1.0,
+        "fleets": {"a": 1.0, "b": 1.0},
+    }
+
+
+def test_jains_index_is_that_of_the_paper() -> None:
+    """Ten users of whom two share all: 0.2."""
+    assert jain(np.array([1, 1, 0, 0, 0, 0, 0, 0, 0, 0])) == pytest.approx(0.2)
+    assert jain(np.array([3, 3, 3])) == 1.0
+    assert jain(np.array([0, 0])) is None
+
+
+@given(rich())
+def test_the_laws_hold_and_the_parts_sum_to_the_whole(drawn: dict[str, Any]) -> None:
+    log = simulate(drawn)
+    found, charges = report(log)
+    assert found["checks"]["little"]["holds"], found["checks"]["little"]
+    assert found["checks"]["work_conservation"]["holds"], found["checks"]["work_conservation"]
+    waited = sum(charges.ns.tolist())
+    assert waited == found["ledger"]["ns"] == found["all"]["waited_ns"]
+    assert waited == sum(each["waited_ns"] for each in found["fleets"].values())
+    assert waited == sum(each["ns"] for each in found["ledger"]["causes"].values())
+    assert found["all"]["succeeded"] == found["tasks"]["finished"]
+    by_constraint = {name: each["blocked_ns"] for name, each in found["constraints"].items() if each["blocked_ns"]}
+    causes = {name: each["ns"] for name, each in found["ledger"]["causes"].items() if name in found["constraints"]}
+    assert by_constraint == causes
+
+
+@given(rich())
+def test_it_does_not_hang_on_the_batches(drawn: dict[str, Any]) -> None:
+    log = simulate(drawn)
+    whole, parts = Report(log.header), Report(log.header)
+    for batch in log.batches():
+        whole.feed(batch)
+        for start in range(0, len(batch), 7):
+            parts.feed(batch.rows(start, min(start + 7, len(batch))))
+    assert parts.result(log) == whole.result(log)
+
+
+@given(rich())
+def test_the_times_are_those_of_reading_row_by_row(drawn: dict[str, Any]) -> None:
+    log = simulate(drawn)
+    visits = Visits(log.header)
+    for batch in log.batches():
+        for start in range(0, len(batch), 5):
+            visits.feed(batch.rows(start, min(start + 5, len(batch))))
+    began: dict[tuple[int, int, int], int] = {}
+    started: dict[tuple[int, int, int], int] = {}
+    over: dict[tuple[int, int, int], int] = {}
+    service: dict[int, list[int]] = {}
+    for time, kind, agent, step, visit, _, _, _ in rows_of(log):
+        if step < 0 or kind in (Kind.AgentStarted, Kind.TaskSkipped, Kind.DeadlockDetected, Kind.ResourceReleased):
+            continue
+        key = agent, step, visit
+        began.setdefault(key, time)
+        over.pop(key, None)
+        if kind == Kind.TaskStarted:
+            started[key] = time
+        elif kind == Kind.TaskFinished:
+            over[key] = time
+            if key in started:
+                service.setdefault(step, []).append(time - started.pop(key))
+    sojourn: dict[int, list[int]] = {}
+    for key, time in over.items():
+        sojourn.setdefault(key[1], []).append(time - began[key])
+    for step, times in enumerate(visits.times()):
+        assert (times.service.count, times.service.sum) == (len(service.get(step, [])), sum(service.get(step, [])))
+        assert (times.sojourn.count, times.sojourn.sum) == (len(sojourn.get(step, [])), sum(sojourn.get(step, [])))
+        assert times.service.max == max(service.get(step, []), default=None)
+        assert times.sojourn.max == max(sojourn.get(step, []), default=None)
+
+
+def changed(log: Log, kind: Kind, **values: int) -> list[Batch]:
+    """The rows of a log, with values of the first row of a kind that are others."""
+    [batch] = log.batches()
+    columns = {name: np.array(column) for name, column in zip(Batch.__dataclass_fields__, batch.columns(), strict=True)}
+    row = int(np.flatnonzero(columns["kind"] == kind)[0])
+    for name, value in values.items():
+        columns[name][row] = value
+    return [Batch(**columns)]
+
+
+def test_a_log_in_which_somebody_waits_in_spite_of_room_is_told() -> None:
+    log = run(scenario(until=None, constraints=[SLOT], count=2, steps=[{"task": "t", "duration": "1s"}]))
+    for batches, first in ((list(log.batches()), None), (changed(log, Kind.TaskFinished, time=S // 2), 5)):
+        fold = Conservation(log.header)
+        for batch in batches:
+            fold.feed(batch)
+        told = fold.result()
+        assert told["holds"] is (first is None), told
+        assert list(told["first_events"].values()) == ([] if first is None else [first])
+
+
+def test_a_log_in_which_times_do_not_sum_up_is_told() -> None:
+    """An end is another task's: the counts are the same, the visits are not."""
+    log = run(scenario(until=None, constraints=[SLOT], count=2, steps=[{"task": "t", "duration": "1s"}]))
+    fold = Report(log.header)
+    for batch in changed(log, Kind.TaskFinished, agent=1, value=int(Status.succeeded)):
+        fold.feed(batch)
+    assert not fold.result(None)["checks"]["little"]["holds"]
