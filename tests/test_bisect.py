@@ -127,6 +127,8 @@ def test_the_first_difference_is_found_and_the_fleet_there_is_what_the_rows_say(
                 doing[key] = each.constraint
             case Kind.TaskRetrying:
                 doing[key] = BACK_OFF
+            case Kind.TaskAbandoned if each.constraint < 0:
+                assert doing[key] == BACK_OFF
             case Kind.TaskResumed | Kind.TaskStarted | Kind.TaskRejected | Kind.TaskAbandoned:
                 doing[key] = WORK
             case Kind.TaskFinished | Kind.TaskSkipped:

@@ -140,7 +140,8 @@ class Visits:
 
 
 def _fresh(batch: Batch) -> NDArray[np.void]:
-    rows = np.flatnonzero(_TELLS[batch.kind])
+    backed_off = (batch.kind == Kind.TaskAbandoned) & (batch.constraint < 0)  # called off: its `TaskFinished` says so
+    rows = np.flatnonzero(_TELLS[batch.kind] & ~backed_off)
     fresh = np.zeros(len(rows), _ROW)
     kinds = batch.kind[rows]
     fresh["key"] = (batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows]

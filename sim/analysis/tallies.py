@@ -42,7 +42,8 @@ class Tallies:
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
         fleets = self._fleet_of_step[batch.step]
-        np.add.at(self._kinds, (fleets, batch.kind), 1)
+        counted = (batch.kind != Kind.TaskAbandoned) | (batch.constraint >= 0)  # the others backed off
+        np.add.at(self._kinds, (fleets[counted], batch.kind[counted]), 1)
         ended = self._ended.feed(batch)
         np.add.at(self._statuses, (fleets[ended], batch.value[ended]), 1)
         started = batch.kind == Kind.TaskStarted
