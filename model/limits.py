@@ -62,7 +62,8 @@ class _Constraint(Model):
     choice, `fair` the tenant (or fleet) that had least by its weight. Under `admission: strict` nobody passes the first
     in the queue. At most `room` wait; then `overflow` says who is refused: the `newest`, the `oldest`, or `all`.
 
-    The changes come again `every` so often. Amounts are kept in whole numbers, `scale` to the unit.
+    The changes come again `every` so often. Those that are `unforeseen` come once, after what changes at the same instant;
+    nobody reckons with them before. Amounts are kept in whole numbers, `scale` to the unit.
 
     `retry_after` is what a refusal says: `exact`, after how long there would have been room if nothing else had
     happened; `seconds`, the same in whole seconds, rounded up, as a header says it; `none`; or always the same time.
@@ -76,6 +77,7 @@ class _Constraint(Model):
     from_: Annotated[Duration, Field(alias="from")] = 0
     expires: Duration | None = None
     changes: Sequence[_Change] = ()
+    unforeseen: Sequence[_Change] | None = None
     on_limit: Literal["block", "reject"] = "block"
     queue: Literal["fifo", "lifo", "priority", "edf", "sjf", "random", "fair", "processor_sharing"] = "fifo"
     fair_by: Literal["tenant", "fleet"] = "tenant"
@@ -91,6 +93,7 @@ class _Constraint(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         times = [change.at for change in self.changes]
+        surprises = [change.at for change in self.unforeseen or ()]
         problem = None
         if self.expires is not None and self.expires <= self.from_:
             problem = "it expires before it begins; allowed: expires after from"
@@ -104,6 +107,12 @@ class _Constraint(Model):
             )
         elif times and self.expires is not None and times[-1] >= self.expires:
             problem = "the last change comes after the constraint expires; allowed: at before expires"
+        elif any(b <= a for a, b in pairwise(surprises)):
+            problem = "the unforeseen changes are not in order; allowed: each change after the one before"
+        elif surprises and surprises[0] < self.from_:
+            problem = "an unforeseen change comes before the constraint begins; allowed: at of from or later"
+        elif surprises and self.expires is not None and surprises[-1] >= self.expires:
+            problem = "an unforeseen change comes after the constraint expires; allowed: at before expires"
         if problem is not None:
             raise PydanticCustomError("timeline", "{message}", {"message": problem})
         return self
@@ -159,7 +168,7 @@ class _Constraint(Model):
 
     @abstractmethod
     def settings(self) -> list[tuple[int, Settings]]:
-        """Return (time in ns, whole numbers in force from then on) from the beginning through every change."""
+        """Return (time in ns, whole numbers in force from then on) from the beginning through each of the `changes`."""
 
 
 class ConcurrencyChange(_Change):
@@ -180,6 +189,7 @@ class Concurrency(_Constraint):
     type: Literal["concurrency"]
     limit: Count
     changes: Annotated[list[ConcurrencyChange], Field(max_length=10_000)] = []
+    unforeseen: Annotated[list[ConcurrencyChange], Field(max_length=1000)] | None = None
     preempt: Literal["resume", "restart", "resample", "fail"] | None = None
 
     @model_validator(mode="after")
@@ -288,17 +298,19 @@ class RateLimit(_Counting):
     slice: Annotated[Duration, Field(gt=0)] | None = None
     growth: Annotated[Positive, Field(ge=1, le=1000)] | None = None
     changes: Annotated[list[RateLimitChange], Field(max_length=10_000)] = []
+    unforeseen: Annotated[list[RateLimitChange], Field(max_length=1000)] | None = None
 
     @model_validator(mode="after")
     def _check_window(self) -> Self:
-        bursts = [self.burst, *(change.burst for change in self.changes)]
+        changes = [*self.changes, *(self.unforeseen or ())]
+        bursts = [self.burst, *(change.burst for change in changes)]
         if self.algorithm != "token_bucket" and any(burst is not None for burst in bursts):
             message = f"a burst with {self.algorithm}; allowed: burst with algorithm: token_bucket"
             raise PydanticCustomError("burst", "{message}", {"message": message})
         self._refuse_unless(self.algorithm == "fixed_window", "slice", "algorithm: fixed_window")
         self._refuse_unless(self.algorithm == "fixed_window", "begins", "algorithm: fixed_window")
         self._refuse_unless(self.algorithm == "ramp", "growth", "algorithm: ramp")
-        for rate in [self.rate, *(change.rate for change in self.changes if change.rate is not None)]:
+        for rate in [self.rate, *(change.rate for change in changes if change.rate is not None)]:
             if self.slice is not None and (rate.period_ns % self.slice or not self._in_a_window(rate)[0]):
                 message = (
                     f"a slice of {format_duration(self.slice)} of {rate}; "
@@ -360,6 +372,7 @@ class Resource(_Constraint):
     type: Literal["resource"]
     capacity: Level
     changes: Annotated[list[ResourceChange], Field(max_length=10_000)] = []
+    unforeseen: Annotated[list[ResourceChange], Field(max_length=1000)] | None = None
 
     def largest(self, numbers: Settings) -> int:
         """The capacity."""
@@ -385,6 +398,7 @@ class Quota(_Counting):
     total: Level
     period: Duration | None = None
     changes: Annotated[list[QuotaChange], Field(max_length=10_000)] = []
+    unforeseen: Annotated[list[QuotaChange], Field(max_length=1000)] | None = None
 
     @model_validator(mode="after")
     def _check_period(self) -> Self:
@@ -427,6 +441,7 @@ class Adaptive(_Constraint):
     latency: Duration | None = None
     cooldown: Duration = 0
     changes: Annotated[list[_Change], Field(max_length=0)] = []
+    unforeseen: Annotated[list[_Change], Field(max_length=0)] | None = None
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
@@ -469,6 +484,7 @@ class CircuitBreaker(_Constraint):
     open_for: Duration
     probes: Count = 1
     changes: Annotated[list[_Change], Field(max_length=0)] = []
+    unforeseen: Annotated[list[_Change], Field(max_length=0)] | None = None
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
@@ -501,6 +517,7 @@ class Pause(_Constraint):
     type: Literal["pause"]
     paused: Flag = True
     changes: Annotated[list[PauseChange], Field(max_length=10_000)] = []
+    unforeseen: Annotated[list[PauseChange], Field(max_length=1000)] | None = None
 
     def settings(self) -> list[tuple[int, Settings]]:
         """`paused`: 1 or 0."""

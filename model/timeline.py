@@ -6,12 +6,16 @@ Rules:
    force and replaces it for good. Later means a later `from`, or the same and further down the list.
 2. Changes that come again are written out for as long as the run lasts, and once more: what comes after its end is still
    to come, so that nobody who waits for it then waits for good.
-3. When an incident comes, and for how long, are variables of their own, `incidents/ID/between` and `incidents/ID/lasts`:
+3. A change that is unforeseen counts for the largest amount that can ever be admitted only when it has come: until then
+   everybody is told and judged as if it were not to be.
+4. When an incident comes, and for how long, are variables of their own, `incidents/ID/between` and `incidents/ID/lasts`:
    the k-th of each is for the k-th time. What comes again before it is over, or as it ends, is one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from operator import attrgetter
+from typing import Any
 
 from model import distributions, streams
 from model.incidents import Incident
@@ -19,6 +23,9 @@ from model.limits import Constraint
 from model.plan import PlanError, Setting
 from model.tables import Table
 from model.units import TIME_MAX_NS
+
+AnyChange = Any
+"""A change of a constraint, of the class that its type has for that."""
 
 CHANGES_MAX = 100_000
 """Most changes of a constraint that a run may have."""
@@ -42,42 +49,58 @@ def _replaced_at(constraints: Sequence[Constraint]) -> list[int | None]:
     return replaced
 
 
-def _timeline(row: Constraint, until: int | None) -> list[tuple[int, dict[str, int]]]:
-    """Return a constraint's numbers from each time on, those that come again written out (rule 2)."""
-    if row.every is None:
-        return row.settings()
-    assert until is not None
-    rounds = max(0, until - row.from_) // row.every + 1
-    if rounds * len(row.changes) > CHANGES_MAX:
-        raise PlanError(
-            f"constraints.{row.id}.every: {rounds * len(row.changes):,} changes before the run ends; "
-            f"allowed: at most {CHANGES_MAX:,}"
-        )
-    again = [
-        change.model_copy(update={"at": change.at + lap * row.every})
-        for lap in range(rounds + 1)
-        for change in row.changes
-    ]
-    return row.model_copy(update={"changes": again}).settings()
+def changes_of(row: Constraint, until: int | None) -> list[AnyChange]:
+    """Return a constraint's changes in order, those that come again written out (rule 2), and those that are unforeseen."""
+    changes: list[AnyChange] = list(row.changes)
+    if row.every is not None:
+        assert until is not None
+        rounds = max(0, until - row.from_) // row.every + 1
+        if rounds * len(row.changes) > CHANGES_MAX:
+            raise PlanError(
+                f"constraints.{row.id}.every: {rounds * len(row.changes):,} changes before the run ends; "
+                f"allowed: at most {CHANGES_MAX:,}"
+            )
+        changes = [
+            change.model_copy(update={"at": change.at + lap * row.every})
+            for lap in range(rounds + 1)
+            for change in row.changes
+        ]
+    return _in_order(changes, row.unforeseen or ())
+
+
+def _in_order(changes: Iterable[AnyChange], unforeseen: Iterable[AnyChange]) -> list[AnyChange]:
+    return sorted([*changes, *unforeseen], key=attrgetter("at"))  # stable: what is unforeseen comes last of an instant
 
 
 def settings_of(constraints: Sequence[Constraint], until: int | None) -> list[tuple[Setting, ...]]:
     """Return each constraint's numbers over time, cut where it expires or is replaced."""
     result = []
     for row, replaced in zip(constraints, _replaced_at(constraints), strict=True):
-        ends = [time for time in (row.expires, replaced) if time is not None]
-        timeline: list[tuple[int, dict[str, int] | None]] = [] if row.from_ == 0 else [(0, None)]
-        timeline += [(time, numbers) for time, numbers in _timeline(row, until) if not ends or time < min(ends)]
-        if ends:
-            timeline = [*timeline, (min(ends), None)] if timeline else [(0, None)]
-        ceiling: int | None = 0
-        settings = []
-        for time, numbers in reversed(timeline):
-            largest = None if numbers is None else row.largest(numbers)
-            ceiling = None if largest is None or ceiling is None else max(ceiling, largest)
-            settings.append(Setting(time, numbers, ceiling))
-        result.append(tuple(reversed(settings)))
+        ends = min((time for time in (row.expires, replaced) if time is not None), default=None)
+        foreseen = changes_of(row.model_copy(update={"unforeseen": None}), until)
+        settings = _settings(row, foreseen, ends)
+        for known, change in enumerate(row.unforeseen or (), 1):  # rule 3
+            later = _settings(row, _in_order(foreseen, (row.unforeseen or ())[:known]), ends)
+            settings = [each for each in settings if each.time_ns < change.at]
+            settings += [each for each in later if each.time_ns >= change.at]
+        result.append(tuple(settings))
     return result
+
+
+def _settings(row: Constraint, changes: Sequence[AnyChange], ends: int | None) -> list[Setting]:
+    """Return a constraint's numbers from each time on, if it has these changes and no others; cut where it `ends`."""
+    timeline: dict[int, dict[str, int] | None] = {} if row.from_ == 0 else {0: None}
+    told = row.model_copy(update={"changes": changes}).settings()
+    timeline |= {time: numbers for time, numbers in told if ends is None or time < ends}  # the last of each instant
+    if ends is not None:
+        timeline[ends if timeline else 0] = None
+    ceiling: int | None = 0
+    settings = []
+    for time, numbers in reversed(timeline.items()):
+        largest = None if numbers is None else row.largest(numbers)
+        ceiling = None if largest is None or ceiling is None else max(ceiling, largest)
+        settings.append(Setting(time, numbers, ceiling))
+    return settings[::-1]
 
 
 def incident_settings(

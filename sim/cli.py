@@ -17,7 +17,10 @@ import typer
 
 from model import program
 from model.faults import BadInput, did_you_mean
+from sim.commands.bisect import bisect
+from sim.commands.diff import diff
 from sim.commands.explain import explain
+from sim.commands.fork import fork
 from sim.commands.logs import export, verify
 from sim.commands.report import report
 from sim.commands.run import run
@@ -30,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Simulate a fleet of agents that share limits. `python -m sim FILE` is short for `python -m sim run FILE`.",
 )
-for _command in (run, report, explain, check, storm, verify, export, schema, presets):
+for _command in (run, report, explain, diff, fork, bisect, check, storm, verify, export, schema, presets):
     app.command()(_command)
 
 _COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined] # it is a group

@@ -420,13 +420,18 @@ def test_verify_compares_the_header(rows, tmp_path):
     assert sim("verify", rewritten(tmp_path / "x.arrows", log, every, versions=versions), cwd=tmp_path).returncode == 0
 
 
-def test_a_damaged_log_is_one_line_for_everyone_and_leaves_nothing_behind(rows, tmp_path):
+def test_a_damaged_log_is_one_line_for_everyone_and_leaves_nothing_behind(rows, seed, tmp_path):
     log, every = rows
     whole = rewritten(tmp_path / "x.arrows", log, every).read_bytes()
     (tmp_path / "x.arrows").write_bytes(whole[:-3000] + bytes(64) + whole[-2936:])
     for command in (
         "$SIM verify x.arrows",
         *(f"$SIM export x.arrows --to {to} --out out" for to in ("jsonl", "csv", "parquet", "telemetry")),
+        f"$SIM diff {seed[0]} x.arrows --out out",
+        f"$SIM diff x.arrows {seed[0]} --out out",
+        "$SIM fork x.arrows --at 1s --set constraints.funnel.limit=30 --log out",
+        "$SIM bisect x.arrows",
+        f"$SIM bisect {seed[0]} x.arrows",
         "$RENDER x.arrows",
         "$RENDER x.arrows --at 1s",
     ):
@@ -512,6 +517,8 @@ PRINTING = [
     f"$SIM {SCENARIOS / 'seed.yaml'} --until 1s --log out",
     f"$SIM {SCENARIOS / 'seed.yaml'} --until 1s --log out --json",
     "$SIM verify {log}",
+    "$SIM bisect {log}",
+    "$SIM fork {log} --at 1s --set constraints.funnel.limit=30 --log out",
     *(f"$SIM export {{log}} --to {to} --out -" for to in ("jsonl", "csv", "parquet", "telemetry")),
     "$RENDER --help",
     "$RENDER {log}",
@@ -623,7 +630,7 @@ def test_telemetry_tells_of_failures(tmp_path):
 
 def test_a_word_that_is_no_command(tmp_path):
     one_line(
-        sim("verfy", "x.arrows", cwd=tmp_path), "unknown command 'verfy' (did you mean 'verify'?); allowed: check, "
+        sim("verfy", "x.arrows", cwd=tmp_path), "unknown command 'verfy' (did you mean 'verify'?); allowed: bisect, "
     )
     one_line(sim("bottleneck", cwd=tmp_path), "unknown command 'bottleneck'; allowed: ", "or a scenario file")
     one_line(sim("verfy.yaml", cwd=tmp_path), "verfy.yaml: no such file")

@@ -7,7 +7,8 @@ Rules:
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,10 +37,15 @@ Require = Annotated[
 ]
 
 
-def answer(result: Mapping[str, Any], page: "Page", as_json: bool, as_markdown: bool) -> None:
-    """Print what was found out, in the way that was asked for; raises BadInput for two ways at once."""
+def one_way(as_json: bool, as_markdown: bool) -> None:
+    """Raise BadInput for two ways at once: before the work, where that is long."""
     if as_json and as_markdown:
         raise BadInput("--json and --markdown: one of them at a time")
+
+
+def answer(result: Mapping[str, Any], page: "Page", as_json: bool, as_markdown: bool) -> None:
+    """Print what was found out, in the way that was asked for; raises BadInput for two ways at once."""
+    one_way(as_json, as_markdown)
     if as_json:
         print(json.dumps(result))
     elif as_markdown:
@@ -60,3 +66,13 @@ def write_rows(out: Path, rows: "pa.Table", inputs: dict[Path, str]) -> None:
     keep(out, "--out", inputs)
     with output(out, whole=True) as file:
         pq.write_table(rows, file)
+
+
+@contextmanager
+def row_file(out: Path, schema: "pa.Schema", inputs: dict[Path, str]) -> "Iterator[Callable[[pa.RecordBatch], None]]":
+    """Write rows as Parquet block by block; raises BadInput where `write_rows` does."""
+    import pyarrow.parquet as pq
+
+    keep(out, "--out", inputs)
+    with output(out, whole=True) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        yield writer.write_batch

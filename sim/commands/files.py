@@ -91,6 +91,27 @@ def keep(path: Path, option: str, inputs: dict[Path, str]) -> None:
                 raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
 
 
+def another(path: Path, name: str, other: Path, what: str) -> None:
+    """Refuse a file that is the `other` one itself."""
+    with suppress(OSError, ValueError):  # what cannot be found is told of where it is read
+        if path.samefile(other):
+            raise BadInput(f"{name}: {path} is {what} itself; allowed: another log")
+
+
+@contextmanager
+def run_again(log: Path) -> Iterator[None]:
+    """Tell in one line that the scenario inside a log cannot be run by this version."""
+    from model.faults import ScenarioError
+    from model.plan import PlanError
+
+    try:
+        yield
+    except (ScenarioError, PlanError) as error:
+        first, *more = str(error).splitlines()
+        others = f" ({len(more)} more)" if more else ""
+        raise BadInput(f"{log}: the scenario inside it is not valid for this version: {first}{others}") from None
+
+
 @contextmanager
 def output(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
     """Open a file to write; that it cannot be opened, written or closed is bad input.

@@ -1,0 +1,88 @@
+"""`python -m sim fork`: a run that goes on otherwise from a time on, beside the run as it was."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from model.faults import BadInput
+from model.program import DONE
+from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
+from sim.commands.files import AsJson, LogFile, keep, output, run_again
+
+
+def fork(
+    log: LogFile,
+    at: Annotated[str, Option(help="Virtual time of the change: 30s, 5m.", show_default=False)],
+    set_: Annotated[
+        list[str],
+        Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="What changes then: constraints.funnel.limit=120, or +20%, -10%, *2, +5 of what it is. May be repeated.",
+            show_default=False,
+        ),
+    ],
+    new_log: Annotated[
+        Path | None, Option("--log", help="Where to write the new log; NAME-fork.arrows by default.", readable=False)
+    ] = None,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    out: Out = None,
+) -> int:
+    """Run the scenario inside a log again with a limit changed at a time: the same past, another future, and the diff."""
+    from model.log import Log
+    from model.state import extent_of
+    from sim import display
+    from sim import fork as forking
+    from sim.analysis.diff import diff
+    from sim.analysis.pairs import SCHEMA
+    from sim.analysis.sides import batches
+    from sim.diff_pages import fork_page
+    from sim.environment import Endless
+    from sim.execution import execute, prepare
+
+    one_way(as_json, as_markdown)
+    first = Log.open(log)
+    at_ns = _time(at, extent_of(first).end_ns, first.cut)
+    path = new_log or Path(f"{first.header.name}-fork.arrows")
+    keep(path, "--log", {log: "the log that is forked"})
+    if path.exists() and not path.is_file():
+        raise BadInput(f"--log: {path} is no file that can be read again; allowed: a file")
+    with run_again(log):
+        forked = forking.fork(first.header, at_ns, set_)
+        ready = prepare(forked.loaded.scenario, forked.loaded.tables, forked.loaded.inputs)
+    with ExitStack() as stack:
+        inputs = {log: "the log that is forked", path: "the new log"}
+        file = stack.enter_context(output(path, whole=True))
+        keep_rows = None if out is None else stack.enter_context(row_file(out, SCHEMA, inputs))
+        with display.progress(first.header.name, ready.plan.until_ns) as observer:
+            try:
+                execute(ready, file, observer)
+            except Endless as error:
+                raise BadInput(f"{log}: {error}") from None
+        found = diff(first, Log.open(path), keep_rows)
+        if found["parting"] is not None and found["parting"]["time_ns"] < at_ns:
+            raise BadInput(
+                f"{log}: this version does not make the same run: event {found['parting']['event']:,} differs, before "
+                f"anything changes; allowed: a log that python -m sim verify agrees with"
+            )
+    before = sum(map(len, batches(first, at_ns)))
+    result = {"forked": str(log), "log": str(path), "at_ns": at_ns, "changes": forked.changes, "events_before": before}
+    answer({**result, **found}, fork_page({**result, **found}), as_json, as_markdown)
+    return DONE
+
+
+def _time(at: str, end_ns: int, is_cut: bool) -> int:
+    from model.units import UnitError, format_duration, parse_duration
+
+    try:
+        at_ns = parse_duration(at)
+    except UnitError as error:
+        raise BadInput(f"--at: {error}") from None
+    if at_ns > end_ns:
+        ends = "is cut" if is_cut else "ends"
+        end = format_duration(end_ns)
+        raise BadInput(f"--at: {at} is past the end of the log, which {ends} at {end}; allowed: 0s to {end}")
+    return at_ns
