@@ -106,6 +106,10 @@ class Checks:
         self._tables += [self._trace(fleet, number) for number, fleet in enumerate(self._scenario.fleets)]
         incidents: list[Path] = [("incidents", number, "id") for number in range(len(self._scenario.incidents))]
         self._check_once(incidents, "an incident", dict.fromkeys(self._ids or (), "a constraint"))
+        for unit in self._scenario.prices or {}:
+            if self._units is not None and unit not in self._units:
+                problem = f"no rate limit or quota counts {shown(unit)}{did_you_mean(unit, self._units)}"
+                self._found.report(("prices", unit), problem, listed(self._units, "no prices"), key=True)
         for number, incident in enumerate(self._scenario.incidents):
             self._check_incident(incident, ("incidents", number))
         for number, fleet in enumerate(self._scenario.fleets):

@@ -18,7 +18,19 @@ from model.distributions import DISTRIBUTION_TAGS, AmountDistribution, DurationD
 from model.incidents import Crash, Incident
 from model.limits import Constraint
 from model.providers import Provider, expand
-from model.schema import Count, Duration, Flag, Model, Name, Positive, Probability, RateField, WholeNumber, tag_of
+from model.schema import (
+    Count,
+    Duration,
+    Flag,
+    Model,
+    Name,
+    Positive,
+    Price,
+    Probability,
+    RateField,
+    WholeNumber,
+    tag_of,
+)
 
 AGENTS_MAX = 20_000_000
 """Most agents that one fleet may have, so that a slip of the pen does not fill the memory."""
@@ -386,6 +398,8 @@ def _called_apart(providers: list[Provider]) -> list[Provider]:
 class Scenario(Model):
     """A whole scenario: limits, what goes wrong, fleets, and how long to watch them.
 
+    `prices` are those of one of what a rate limit or a quota counts; they change nothing in a run.
+
     `constraints` holds those that its `providers` stand for as well, after those that are listed.
     """
 
@@ -398,6 +412,7 @@ class Scenario(Model):
     providers: Annotated[list[Provider], Field(max_length=1000), AfterValidator(_called_apart)] = []
     incidents: Annotated[list[Incident], Field(max_length=1000)] = []
     tenants: dict[Name, Tenant] = {}
+    prices: dict[Name, Price] | None = None
     fleets: Annotated[list[Fleet], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="before")

@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from model.units import (
     AMOUNT_HINT,
     DURATION_HINT,
+    PRICE_HINT,
     RATE_HINT,
     TIME_MAX_NS,
     Rate,
@@ -33,6 +34,7 @@ from model.units import (
     parse_amount,
     parse_count,
     parse_duration,
+    parse_price,
     parse_rate,
 )
 
@@ -95,6 +97,13 @@ Amount = Annotated[
     WithJsonSchema({**_QUANTITY_SCHEMA, "description": "a number: 500, 2k, 1.5M"}),
 ]
 """A number of tokens, as a parameter of a distribution; what is drawn is rounded to a whole number."""
+
+Price = Annotated[
+    float,
+    BeforeValidator(Reader(parse_price, PRICE_HINT)),
+    WithJsonSchema({**_QUANTITY_SCHEMA, "description": "the price of one, or 3/1M: of a million"}),
+]
+"""What one of something costs."""
 
 Level = Annotated[Amount, Field(le=_LEVEL_MAX)]
 """What there is of a resource or a quota. It is kept in millionths, which have to fit into a row of the log."""

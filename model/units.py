@@ -39,6 +39,7 @@ _RATE = re.compile(rf"\s*({_NUMBER})\s*([a-zA-Z]*)\s*/\s*([0-9.]*)\s*([a-zA-Zµ]
 DURATION_HINT = "a time such as 300ms, 1.5s, 2m, 1h or 7d; a bare number is seconds"
 RATE_HINT = "a rate such as 10/s, 600/m, 40k/h or 5/200ms"
 AMOUNT_HINT = "a number such as 500, 2k or 1.5M"
+PRICE_HINT = "a price such as 0.02, or 3/1M for 3 for a million"
 
 
 class UnitError(ValueError):
@@ -92,6 +93,21 @@ def parse_amount(value: object) -> float:
     if amount < 0:
         raise UnitError(f"{value!r} is negative; allowed: 0 or a positive number")
     return float(amount)
+
+
+def parse_price(value: object) -> float:
+    """Return the price of one of something: a number, or `3/1M` for 3 for a million of them.
+
+    Raises UnitError when `value` is neither, or is negative.
+    """
+    price, slash, many = value.partition("/") if isinstance(value, str) else (value, "", "")
+    divisor = _amount(many, PRICE_HINT) if slash else Decimal(1)
+    if divisor <= 0:
+        raise UnitError(f"{value!r} is the price of nothing; allowed: {PRICE_HINT}")
+    quotient = _amount(price, PRICE_HINT) / divisor
+    if quotient < 0:
+        raise UnitError(f"{value!r} is negative; allowed: {PRICE_HINT}")
+    return float(quotient)
 
 
 def parse_count(value: object) -> int:

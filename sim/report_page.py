@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.log import ConstraintEntry, Header
+from sim.analysis.visits import COUNTED
 from sim.display import limit
 from sim.pages import Grid, Page, share, short
 
@@ -28,6 +29,9 @@ def page(result: dict[str, Any], header: Header) -> Page:
         rows = ([("all", result["all"])] if first else []) + list(result[key].items())
         told.blocks.append(_times(heading, rows))
     told.blocks.append(_times("by step", list(result["steps"].items())))
+    told.blocks.append(_ends([("all", result["all"]), *result["fleets"].items(), *result["steps"].items()]))
+    if result["cost"] is not None:
+        told.blocks.append(_cost(result["cost"]))
     told.blocks.append(_constraints(result["constraints"], header.constraints))
     told.blocks += _trust(result)
     return told
@@ -90,6 +94,20 @@ def _times(heading: str, rows: list[tuple[str, dict[str, Any]]]) -> Grid:
         for name, each in rows
     ]
     return Grid(heading, columns, cells)
+
+
+def _ends(rows: list[tuple[str, dict[str, Any]]]) -> Grid:
+    """Tell how attempts ended that did not succeed; what has not happened has no column."""
+    names = [name for name in COUNTED if name != "started" and any(each[name] for _, each in rows)]
+    cells = [(name, *(f"{each[count]:,}" for count in names)) for name, each in rows] if names else []
+    return Grid("what did not succeed", ("", *(name.replace("_", " ") for name in names)), cells)
+
+
+def _cost(cost: dict[str, Any]) -> Grid:
+    rows = [(f"{unit}, {each['amount']:,.6g}", f"{each['cost']:,.6g}") for unit, each in cost["units"].items()]
+    rows += [(f"fleet {name}", f"{each:,.6g}") for name, each in cost["fleets"].items()]
+    rows += [(f"tenant {name}", f"{each:,.6g}") for name, each in cost["tenants"].items()]
+    return Grid(f"cost: {cost['total']:,.6g}", ("of", "cost"), rows)
 
 
 def _constraints(constraints: dict[str, Any], entries: tuple[ConstraintEntry, ...]) -> Grid:

@@ -389,7 +389,7 @@ def test_bad_input_is_one_clear_line(arguments: tuple[str, ...], said: str, fold
 
 
 def test_what_is_no_log_is_bad_input(folder: Path) -> None:
-    done = explain(ROOT / "scenarios/starvation.yaml", "--worst", 1, cwd=folder)
+    done = explain(ROOT / "README.md", "--worst", 1, cwd=folder)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "not a fleetsim log" in done.stderr
 

@@ -18,6 +18,7 @@ from model.log import BATCH_ROWS, Log
 from model.roster import Roster
 from model.units import NS_PER_SECOND
 from sim.analysis.conservation import Conservation
+from sim.analysis.costs import Costs
 from sim.analysis.findings import Findings
 from sim.analysis.ledger import BACK_OFF, JOIN, NAMES, NO_STEP, Charges, Ledger
 from sim.analysis.sample import Sample, total
@@ -41,6 +42,7 @@ class Report:
         self._ledger = Ledger(header)
         self._visits = Visits(header)
         self._conservation = Conservation(header)
+        self._costs = Costs(header)
         self._series = Series()
         self._waits = Waits()
         self._episodes = [Sample() for _ in header.constraints]
@@ -48,7 +50,7 @@ class Report:
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
         self._roster.feed(batch)
-        for fold in (self._findings, self._ledger, self._visits, self._conservation):
+        for fold in (self._findings, self._ledger, self._visits, self._conservation, self._costs):
             fold.feed(batch)
         self._series.add(batch.value[batch.kind == Kind.TaskStarted])
         stretches = self._waits.feed(batch)
@@ -85,6 +87,7 @@ class Report:
             "tenants": groups.by("tenant"),
             "steps": groups.by("step"),
             "constraints": constraints,
+            "cost": self._costs.result(),
             "fairness": self._fairness(),
             "wait_mean": self._series.result(),
             "checks": self._checks(charges),
@@ -180,6 +183,7 @@ class _Groups:
         seconds = self._end_ns / NS_PER_SECOND
         return {
             "succeeded": times.succeeded,
+            **times.counts,
             "throughput_per_s": times.succeeded / seconds if seconds else 0.0,
             "wait_ns": times.wait.result(),
             "service_ns": times.service.result(),

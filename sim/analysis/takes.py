@@ -16,7 +16,7 @@ from model.header import Header
 from model.scenario import Hold, Scenario, Task, walk
 from sim.analysis.waits import Flags, Integers
 
-_DEFERRED = ("on_finish", "as_produced")
+DEFERRED = ("on_finish", "as_produced")
 
 
 def asking(header: Header, scenario: Scenario) -> dict[int, Task | Hold]:
@@ -33,7 +33,7 @@ class Takes:
         self._constraint = constraint
         self._states_all = np.array([*(step.states_all for step in header.steps), False], np.bool_)
         limits = scenario.constraints[constraint : constraint + 1]  # none where it is an incident
-        defers = any(getattr(limit, "charge", None) in _DEFERRED for limit in limits)
+        defers = any(getattr(limit, "charge", None) in DEFERRED for limit in limits)
         self._at_start = np.zeros(len(header.steps) + 1, np.bool_)
         self._grouped: list[tuple[int, Integers, Flags]] = []
         for number, step in enumerate(header.steps):

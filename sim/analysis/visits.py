@@ -28,6 +28,14 @@ _OF_VISITS = flags(
     *(Kind.TaskFinished, Kind.TaskRetrying),
 )
 _NOT_WORKING = -1
+_STATUSES = {
+    "failed": Status.failed,
+    "timed_out": Status.timed_out,
+    "preempted": Status.preempted,
+    "cancelled": Status.cancelled,
+}
+COUNTED = ("started", *_STATUSES, "rejected", "gave_up", "retries", "skipped")
+"""Attempts that start, how those end that do not succeed, who is refused or gives up, back-offs, and visits skipped."""
 
 _OPEN = np.dtype(
     [
@@ -49,6 +57,7 @@ class Times:
     service: Sample = field(default_factory=Sample)
     sojourn: Sample = field(default_factory=Sample)
     succeeded: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
     def merge(self, other: "Times") -> None:
         """Take in what others did."""
@@ -56,6 +65,8 @@ class Times:
         self.service.merge(other.service)
         self.sojourn.merge(other.sojourn)
         self.succeeded += other.succeeded
+        for name in COUNTED:
+            self.counts[name] += other.counts[name]
 
 
 class Visits:
@@ -84,6 +95,17 @@ class Visits:
             times = batch.time[rows & self._is_task[batch.step]]
             self._worked_ns += sign * total(times)
             self._working -= sign * len(times)
+        self._tally("started", batch.step[started])
+        for name, status in _STATUSES.items():
+            self._tally(name, batch.step[ended & (batch.value == status)])
+        gave_up = (batch.kind == Kind.TaskAbandoned) & (batch.constraint >= 0)
+        for name, rows in (
+            ("rejected", batch.kind == Kind.TaskRejected),
+            ("gave_up", gave_up),
+            ("retries", batch.kind == Kind.TaskRetrying),
+            ("skipped", batch.kind == Kind.TaskSkipped),
+        ):
+            self._tally(name, batch.step[rows])
         self._count(batch, np.flatnonzero((batch.kind == Kind.TaskFinished) & (batch.value == Status.succeeded)))
         self._follow(batch, np.flatnonzero(_OF_VISITS[batch.kind]))
 
@@ -146,6 +168,10 @@ class Visits:
         self.succeeded += np.bincount(batch.agent[done], minlength=len(self.succeeded))
         for step, count in enumerate(np.bincount(batch.step[done], minlength=len(self.steps)).tolist()):
             self.steps[step].succeeded += count
+
+    def _tally(self, name: str, steps: NDArray[np.int16]) -> None:
+        for step, count in enumerate(np.bincount(steps, minlength=len(self.steps)).tolist()):
+            self.steps[step].counts[name] += count
 
     def _add(self, what: str, steps: NDArray[np.int16], values: Integers) -> None:
         for step in np.unique(steps).tolist():

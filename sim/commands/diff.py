@@ -8,24 +8,23 @@ from typer import Argument
 
 from model.program import DONE, NO
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogFile, another
+from sim.commands.files import AsJson, LogOrScenario, another, opened
 
-OtherLog = Annotated[Path, Argument(help="Another log.", show_default=False, readable=False)]
+OtherLog = Annotated[Path, Argument(help="Another log, or scenario.", show_default=False, readable=False)]
 
 
 def diff(
-    log_a: LogFile, log_b: OtherLog, as_json: AsJson = False, as_markdown: AsMarkdown = False, out: Out = None
+    log_a: LogOrScenario, log_b: OtherLog, as_json: AsJson = False, as_markdown: AsMarkdown = False, out: Out = None
 ) -> int:
     """Compare two logs: where they part and what follows in numbers. 0 when no event differs, else 1."""
-    from model.log import Log
     from sim.analysis import diff as differing
     from sim.analysis.pairs import SCHEMA
     from sim.diff_pages import diff_page
 
     one_way(as_json, as_markdown)
     another(log_b, "LOG_B", log_a, "LOG_A")
-    first, second = Log.open(log_a), Log.open(log_b)
     with ExitStack() as stack:
+        first, second = (stack.enter_context(opened(path)) for path in (log_a, log_b))
         keep = None if out is None else stack.enter_context(row_file(out, SCHEMA, {log_a: "LOG_A", log_b: "LOG_B"}))
         found = differing.diff(first, second, keep)
     result = {"log_a": str(log_a), "log_b": str(log_b), **found}

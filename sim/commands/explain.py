@@ -9,7 +9,7 @@ from typer import Option
 from model.faults import BadInput, did_you_mean, listed, shown
 from model.program import DONE
 from sim.commands.answers import AsMarkdown, Out, answer, write_rows
-from sim.commands.files import AsJson, LogFile
+from sim.commands.files import AsJson, LogOrScenario, opened
 
 if TYPE_CHECKING:
     from sim.analysis.explain import Explanation
@@ -20,7 +20,7 @@ _DIGITS_MAX = 12
 
 
 def explain(
-    log: LogFile,
+    log: LogOrScenario,
     agent: Annotated[
         str | None, Option(help="What took this agent so long: its name, or its number in the run.", show_default=False)
     ] = None,
@@ -41,28 +41,27 @@ def explain(
 ) -> int:
     """Say what something in a run waited for, who was in the way, and how it came to that, with the events that say so."""
     _check(agent, at, task, visit, worst, constraint)
-    from model.log import Log
     from sim.analysis.record import Record
 
-    opened = Log.open(log)
-    record = Record.of(opened)
-    if not len(record.rows):
-        raise BadInput(f"{log}: the log is cut before its first event; allowed: a log with events")
-    try:
-        if agent is not None:
-            found, title = _of_agent(record, agent, at)
-        elif task is not None:
-            found, title = _of_task(record, task, visit)
-        elif worst is not None:
-            found, title = _worst(record, worst)
-        else:
-            found, title = _of_constraint(record, str(constraint))
-    except (LookupError, ValueError, StopIteration, RuntimeError):
-        # Rows that one by one are as they have to be, and do not follow each other as in any run.
-        raise BadInput(
-            f"{log}: its rows do not fit together; allowed: a log that python -m sim verify agrees with"
-        ) from None
-    return _answer(log, record, found, title, as_json, as_markdown, out)
+    with opened(log) as read:
+        record = Record.of(read)
+        if not len(record.rows):
+            raise BadInput(f"{log}: the log is cut before its first event; allowed: a log with events")
+        try:
+            if agent is not None:
+                found, title = _of_agent(record, agent, at)
+            elif task is not None:
+                found, title = _of_task(record, task, visit)
+            elif worst is not None:
+                found, title = _worst(record, worst)
+            else:
+                found, title = _of_constraint(record, str(constraint))
+        except (LookupError, ValueError, StopIteration, RuntimeError):
+            # Rows that one by one are as they have to be, and do not follow each other as in any run.
+            raise BadInput(
+                f"{log}: its rows do not fit together; allowed: a log that python -m sim verify agrees with"
+            ) from None
+        return _answer(log, record, found, title, as_json, as_markdown, out)
 
 
 def _check(

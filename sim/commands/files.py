@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 # What cannot be read is told where it is read.
 Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
 LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
+LogOrScenario = Annotated[
+    Path,
+    Argument(
+        metavar="LOG",
+        help="A log that a run has written, or a scenario to run first.",
+        show_default=False,
+        readable=False,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     Option("--set", metavar="PATH=VALUE", help="Change a value: constraints.funnel.limit=50. May be repeated."),

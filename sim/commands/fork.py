@@ -9,11 +9,11 @@ from typer import Option
 from model.faults import BadInput
 from model.program import DONE
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogFile, keep, output, run_again
+from sim.commands.files import AsJson, LogOrScenario, keep, opened, output, run_again
 
 
 def fork(
-    log: LogFile,
+    log: LogOrScenario,
     at: Annotated[str, Option(help="Virtual time of the change: 30s, 5m.", show_default=False)],
     set_: Annotated[
         list[str],
@@ -44,16 +44,16 @@ def fork(
     from sim.execution import execute, prepare
 
     one_way(as_json, as_markdown)
-    first = Log.open(log)
-    at_ns = _time(at, extent_of(first).end_ns, first.cut)
-    path = new_log or Path(f"{first.header.name}-fork.arrows")
-    keep(path, "--log", {log: "the log that is forked"})
-    if path.exists() and not path.is_file():
-        raise BadInput(f"--log: {path} is no file that can be read again; allowed: a file")
-    with run_again(log):
-        forked = forking.fork(first.header, at_ns, set_)
-        ready = prepare(forked.loaded.scenario, forked.loaded.tables, forked.loaded.inputs)
     with ExitStack() as stack:
+        first = stack.enter_context(opened(log))
+        at_ns = _time(at, extent_of(first).end_ns, first.cut)
+        path = new_log or Path(f"{first.header.name}-fork.arrows")
+        keep(path, "--log", {log: "the log that is forked"})
+        if path.exists() and not path.is_file():
+            raise BadInput(f"--log: {path} is no file that can be read again; allowed: a file")
+        with run_again(log):
+            forked = forking.fork(first.header, at_ns, set_)
+            ready = prepare(forked.loaded.scenario, forked.loaded.tables, forked.loaded.inputs)
         inputs = {log: "the log that is forked", path: "the new log"}
         file = stack.enter_context(output(path, whole=True))
         keep_rows = None if out is None else stack.enter_context(row_file(out, SCHEMA, inputs))
@@ -68,10 +68,16 @@ def fork(
                 f"{log}: this version does not make the same run: event {found['parting']['event']:,} differs, before "
                 f"anything changes; allowed: a log that python -m sim verify agrees with"
             )
-    before = sum(map(len, batches(first, at_ns)))
-    result = {"forked": str(log), "log": str(path), "at_ns": at_ns, "changes": forked.changes, "events_before": before}
-    answer({**result, **found}, fork_page({**result, **found}), as_json, as_markdown)
-    return DONE
+        before = sum(map(len, batches(first, at_ns)))
+        result = {
+            "forked": str(log),
+            "log": str(path),
+            "at_ns": at_ns,
+            "changes": forked.changes,
+            "events_before": before,
+        }
+        answer({**result, **found}, fork_page({**result, **found}), as_json, as_markdown)
+        return DONE
 
 
 def _time(at: str, end_ns: int, is_cut: bool) -> int:

@@ -1,13 +1,10 @@
 """`python -m sim report`: all that a log says about its run."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from typer import Argument
+from typing import TYPE_CHECKING
 
 from model.program import DONE, NO, say
 from sim.commands.answers import AsMarkdown, Out, Require, answer, write_rows
-from sim.commands.files import AsJson, opened
+from sim.commands.files import AsJson, LogOrScenario, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,14 +12,9 @@ if TYPE_CHECKING:
     from model.log import Log
     from sim.analysis.ledger import Charges
 
-_LogOrScenario = Annotated[
-    Path,
-    Argument(metavar="LOG", help="A log, or a scenario to run first.", show_default=False, readable=False),
-]
-
 
 def report(
-    log: _LogOrScenario,
+    log: LogOrScenario,
     require: Require = None,
     as_json: AsJson = False,
     markdown: AsMarkdown = False,
