@@ -180,9 +180,8 @@ def _changed(random: Random, data: Any) -> Any:
                 wrapped = [wrapped] if random.random() < 0.5 else {"steps": wrapped}
             around[key] = wrapped
         case 6 if isinstance(around[key], (int, float)) and not isinstance(around[key], bool):
-            around[key] = random.choice(
-                (-around[key], around[key] * 1000, around[key] / 3, str(around[key]), around[key] + 1)
-            )
+            third = around[key] / 3 if abs(around[key]) < 10**300 else around[key] // 3  # else there is no such float
+            around[key] = random.choice((-around[key], around[key] * 1000, third, str(around[key]), around[key] + 1))
         case 7 if isinstance(around[key], str):
             around[key] = random.choice(
                 (around[key] + "x", around[key][1:], around[key].upper(), f"-{around[key]}", f"1{around[key]}")
