@@ -80,7 +80,15 @@ def _longest(ledger: dict[str, Any]) -> Grid:
 
 
 def _times(heading: str, rows: list[tuple[str, dict[str, Any]]]) -> Grid:
-    columns = ("", "succeeded", "a second", *(f"wait {name}" for name in _TIMES), "service mean", "sojourn mean", "p95")
+    columns = (
+        "",
+        "succeeded",
+        "a second",
+        *(f"wait {name}" for name in _TIMES),
+        "service mean",
+        "sojourn mean",
+        "sojourn p95",
+    )
     cells = [
         (
             name,
