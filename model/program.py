@@ -7,15 +7,16 @@ Rules:
 2. `BadInput` ends the program with 2 and its text on standard error. No traceback reaches a user for what a user can
    bring about: bad input, a full disk, too little memory, Ctrl-C.
 3. What a program printed has arrived when it says that it is done: standard output is flushed before the exit code is
-   known. A reader that has seen enough and goes away is no error.
+   known. A reader that has seen enough and goes away is no error, and changes no exit code. A letter that its encoding
+   does not have is replaced.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from io import RawIOBase
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import RawIOBase, TextIOWrapper
 from typing import Any, NoReturn, TextIO
 
 import typer
@@ -59,6 +60,19 @@ def run(app: typer.Typer, arguments: Arguments, name: str, full: Callable[[Argum
     return _flushed(code)
 
 
+@contextmanager
+def printing() -> Iterator[None]:
+    """Print an answer: whether its reader stays to the end makes no difference to what it is."""
+    try:
+        yield
+        if isinstance(error := _flush_only(sys.stdout), BrokenPipeError):  # any other comes up again at the end
+            raise error
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def say(text: str) -> None:
     """Print a line on standard error, if that takes it."""
     with suppress(OSError):
@@ -84,11 +98,17 @@ def _flushed(code: int) -> int:
 
 
 def _flush(stream: TextIO) -> OSError | None:
+    error = _flush_only(stream)
+    if error is not None:
+        # Python would try again at exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return error
+
+
+def _flush_only(stream: TextIO) -> OSError | None:
     try:
         stream.flush()
     except OSError as error:
-        # Python would try again at exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return error
     return None
 
@@ -113,6 +133,9 @@ def _open_streams() -> None:
             with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_RDONLY), number)
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - as Python's own
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     if isinstance(getattr(sys.stdout, "buffer", None), RawIOBase):
         number, encoding, errors = sys.stdout.fileno(), sys.stdout.encoding, sys.stdout.errors
         sys.stdout = open(number, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115

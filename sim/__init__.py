@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["Log", "report", "run"]
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

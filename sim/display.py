@@ -8,6 +8,7 @@ Rules:
    table gives each constraint two lines.
 """
 
+import os
 import textwrap
 import time
 from collections import Counter
@@ -43,7 +44,8 @@ _UNBROKEN = "\xa0"
 
 def console() -> Console:
     """Return the console of standard output."""
-    return Console(highlight=False)
+    unknown = os.environ.get("COLUMNS", "").strip() == "0"  # what some programs say of a terminal that they do not know
+    return Console(highlight=False, width=80 if unknown else None)
 
 
 @contextmanager

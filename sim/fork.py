@@ -49,6 +49,8 @@ def fork(header: Header, at_ns: int, settings: Sequence[str]) -> Fork:
     set_by: dict[tuple[str, str], str] = {}
     for text in settings:
         name, key, value = _read(text, scenario)
+        if (name, key) in set_by:
+            raise BadInput(f"--set {text}: constraints.{name}.{key} is set twice; allowed: each value once")
         number = next(number for number, row in enumerate(scenario.constraints) if row.id == name)
         row, entry = scenario.constraints[number], header.constraints[number]
         before = _before(row, entry, key, at_ns, scenario.until, text)
@@ -66,8 +68,8 @@ def _read(text: str, scenario: Scenario) -> tuple[str, str, str]:
     """Return the constraint, the key and the value that a setting names; raises BadInput."""
     path, equals, value = text.partition("=")
     words = path.strip().split(".")
-    if not equals:
-        raise BadInput(f"--set {text}: no = in it; allowed: {_SYNTAX}")
+    if not equals or not value.strip():
+        raise BadInput(f"--set {text}: no {'value' if equals else '='} in it; allowed: {_SYNTAX}")
     known = {row.id: row for row in scenario.constraints}
     open_to_change = [name for name, row in known.items() if _keys(row)]
     if words[0] != "constraints" or len(words) != len(("constraints", "id", "key")):

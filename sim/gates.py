@@ -4,8 +4,9 @@ Rules:
 
 1. A gate is a name, one of `<`, `<=`, `>`, `>=`, `==`, `!=`, and a value: a number, a time (`2s`) or a share (`90%`).
 2. A name goes through the report with dots, without the unit at the end of its keys: `fleets.writer.wait.p95`,
-   `constraints.rpm.utilisation`, `deadlocks` (how many), `tasks.rejected`. What is said of all tasks needs no prefix:
-   `wait.p95`, `sojourn.mean`, `throughput`.
+   `constraints.rpm.utilisation`, `tasks.rejected`. What is said of all tasks needs no prefix: `wait.p95`, `sojourn.mean`,
+   `throughput`. Counted are `deadlocks`, `stalled` (0 or 1), `starvation` (waits above their bound), `storms` (from which
+   the fleet does not recover) and `priority_inversions`.
 3. A time is compared with a time; a bare number that is compared with one is seconds. A gate on a number that the run
    does not have (no task has started) does not hold.
 """
@@ -13,11 +14,13 @@ Rules:
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from model.faults import BadInput, did_you_mean
-from model.units import UnitError, parse_duration
+from model.units import UnitError, format_duration, parse_amount, parse_duration
+from sim.analysis.ledger import NAMES
 from sim.pages import short
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -32,6 +35,8 @@ _EXPRESSION = re.compile(r"^\s*(?P<name>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
 _ALLOWED = "allowed: such as 'wait.p95 < 2s', 'deadlocks == 0' or 'constraints.rpm.utilisation <= 90%'"
 _UNITS = ("_ns", "_per_s")
+_COUNTED = ("deadlocks", "stalled", "starvation", "storms", "priority_inversions", "require", "ledger")
+"""What is told in full, and counted here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Gate:
     name: str
     operator: str
     value: float
-    is_time: bool
+    unit: str  # of the value: "number", "time" or "share"
 
     def judge(self, report: dict[str, Any]) -> Outcome:
         """Hold a report against it; raises BadInput where the report has no such number."""
@@ -66,15 +71,19 @@ class Gate:
         if found is None:
             return Outcome(self.expression, False, "not known: nothing of it has happened")
         of_time = key.endswith("_ns")
-        if self.is_time and not of_time:
+        if self.unit == "time" and not of_time:
             raise BadInput(f"--require: {self.expression}: {self.name} is no time; allowed: a number")
-        bound = self.value * 10**9 if of_time and not self.is_time else self.value
-        number = len(found) if isinstance(found, (list, tuple)) else found
-        holds = _OPERATORS[self.operator](float(number), float(bound))
-        return Outcome(self.expression, holds, short(number) if of_time else f"{number:,.6g}")
+        if self.unit == "share" and key != "utilisation":
+            raise BadInput(f"--require: {self.expression}: {self.name} is no share; allowed: a number or a time")
+        bound = self.value * 10**9 if of_time and self.unit == "number" else self.value
+        holds = _OPERATORS[self.operator](float(found), float(bound))
+        exact = self.operator in ("==", "!=")
+        if of_time:
+            return Outcome(self.expression, holds, format_duration(round(found)) if exact else short(found))
+        return Outcome(self.expression, holds, f"{found:,.15g}" if exact else f"{found:,.6g}")
 
     def _find(self, report: dict[str, Any]) -> tuple[str, Any]:
-        names = dict(_names(report))
+        names = _names(report)
         if self.name not in names:
             near = did_you_mean(self.name, list(names))
             raise BadInput(f"--require: {self.expression}: nothing is called {self.name!r}{near}; {_ALLOWED}")
@@ -92,31 +101,51 @@ def _parse(expression: str) -> Gate:
         raise BadInput(f"--require: {expression!r} is no comparison; {_ALLOWED}")
     name, sign, written = match["name"], match["operator"], match["value"]
     number, of_hundred = written.removesuffix("%").strip(), written.endswith("%")
-    if _NUMBER.match(number):
-        return Gate(expression.strip(), name, sign, float(number) / (100 if of_hundred else 1), is_time=False)
+    with suppress(UnitError):
+        value = parse_amount(float(number) if _NUMBER.match(number) else number)
+        gate = Gate(
+            expression.strip(), name, sign, value / (100 if of_hundred else 1), "share" if of_hundred else "number"
+        )
+        return gate
     try:
-        return Gate(expression.strip(), name, sign, parse_duration(written), is_time=True)
+        return Gate(expression.strip(), name, sign, parse_duration(written), "time")
     except UnitError:
         raise BadInput(
             f"--require: {expression!r}: {written!r} is neither a number, a time nor a share; {_ALLOWED}"
         ) from None
 
 
-def _names(report: dict[str, Any]) -> Iterator[tuple[str, tuple[str, Any]]]:
-    """Yield what can be named, with the key of the time or number and what it is; names without a prefix last."""
-    yield from _walk("", "", {key: value for key, value in report.items() if key != "require"})
-    yield from _walk("", "", report["all"])
+def _names(report: dict[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Return what can be named, with the key of the time or number and what it is."""
+    causes = [*report["constraints"], *NAMES.values()]
+    names = dict(_walk("", "", {key: value for key, value in report.items() if key not in _COUNTED}, causes))
+    names.update(_walk("", "", report["all"], causes))
+    storms, inversions = report["storms"] or (), report["priority_inversions"]
+    counts = {
+        "deadlocks": len(report["deadlocks"]),
+        "stalled": int(report["stalled"] is not None),
+        "starvation": sum(each["exceeded"] for each in report["starvation"]),
+        "storms": sum(each["verdict"] in ("metastable", "collapsed") for each in storms),
+        "priority_inversions": inversions["episodes"],
+    }
+    return {**names, **{name: ("", count) for name, count in counts.items()}}
 
 
-def _walk(prefix: str, unit_of: str, value: Any) -> Iterator[tuple[str, tuple[str, Any]]]:
-    if isinstance(value, dict):
-        for key, each in value.items():
-            name = key
-            for unit in _UNITS:
-                name = name.removesuffix(unit)
-            if key == "ns":
-                yield prefix, ("_ns", each)
-            else:
-                yield from _walk(f"{prefix}.{name}" if prefix else name, key if key.endswith(_UNITS) else unit_of, each)
-    elif prefix and not isinstance(value, str):
-        yield prefix, (unit_of, value)
+def _walk(prefix: str, of: str, value: Any, causes: Sequence[str]) -> Iterator[tuple[str, tuple[str, Any]]]:
+    """Yield what can be named below a prefix; `of` is the key that says the unit."""
+    if not isinstance(value, dict):
+        if isinstance(value, (int, float)) or value is None:
+            never = value is None and prefix.startswith("constraints.")  # nobody waited there: for no time
+            yield prefix, (of, 0 if never else value)
+        return
+    for key, each in value.items():
+        if key == "ns":
+            yield prefix, ("_ns", each)
+            continue
+        name = key
+        for unit in _UNITS:
+            name = name.removesuffix(unit)
+        name = f"{prefix}.{name}" if prefix else name
+        if key == "causes":
+            each = {**{cause: {"ns": 0, "overtaken_ns": 0} for cause in causes}, **each}
+        yield from _walk(name, key if key.endswith((*_UNITS, "utilisation")) else of, each, causes)

@@ -106,16 +106,16 @@ def _times(heading: str, rows: list[tuple[str, dict[str, Any]]]) -> Grid:
 
 def _ends(rows: list[tuple[str, dict[str, Any]]]) -> Grid:
     """Tell how attempts ended that did not succeed; what has not happened has no column."""
-    names = [name for name in COUNTED if name != "started" and any(each[name] for _, each in rows)]
+    names = [name for name in ("lost", *COUNTED) if name != "started" and any(each[name] for _, each in rows)]
     cells = [(name, *(f"{each[count]:,}" for count in names)) for name, each in rows] if names else []
     return Grid("what did not succeed", ("", *(name.replace("_", " ") for name in names)), cells)
 
 
 def _cost(cost: dict[str, Any]) -> Grid:
-    rows = [(f"{unit}, {each['amount']:,.6g}", f"{each['cost']:,.6g}") for unit, each in cost["units"].items()]
-    rows += [(f"fleet {name}", f"{each:,.6g}") for name, each in cost["fleets"].items()]
-    rows += [(f"tenant {name}", f"{each:,.6g}") for name, each in cost["tenants"].items()]
-    return Grid(f"cost: {cost['total']:,.6g}", ("of", "cost"), rows)
+    rows = [(f"{each['amount']:,.12g} {unit}", f"{each['cost']:,.2f}") for unit, each in cost["units"].items()]
+    rows += [(f"fleet {name}", f"{each:,.2f}") for name, each in cost["fleets"].items()]
+    rows += [(f"tenant {name}", f"{each:,.2f}") for name, each in cost["tenants"].items()]
+    return Grid(f"cost: {cost['total']:,.2f}", ("of", "cost"), rows)
 
 
 def _constraints(constraints: dict[str, Any], entries: tuple[ConstraintEntry, ...]) -> Grid:
@@ -126,23 +126,24 @@ def _constraints(constraints: dict[str, Any], entries: tuple[ConstraintEntry, ..
             f"{100 * each['utilisation']:.1f}%",
             f"{each['mean_waiting']:,.4g}",
             f"{each['peak_waiting']:,}",
-            f"{each['blocked_episodes']:,}",
+            f"{each['blocked_episodes'] + each['rebounds']:,}",
             _time(each["wait_ns"]["mean"]),
             _time(each["wait_ns"]["p95"]),
             f"{each['rejected']:,}",
         )
         for entry, each in zip(entries, constraints.values(), strict=True)
     ]
-    columns = ("constraint", "limit", "used", "mean queue", "peak", "episodes", "wait mean", "wait p95", "rejected")
+    columns = ("constraint", "limit", "used", "mean queue", "peak", "waits", "wait mean", "wait p95", "rejected")
     return Grid("constraints", columns, rows, left=2)
 
 
 def _trust(result: dict[str, Any]) -> Iterator[str]:
     """Yield how fair it was, how sure the mean is, and whether the log keeps the laws."""
     fair = result["fairness"]
-    parts = [f"{name} {fair[name]:.3f}" for name in ("agents", "tenants") if fair[name] is not None]
+    parts = [f"{name} {index:.3f}" for name, index in fair["fleets"].items() if index is not None]
+    parts += [] if fair["tenants"] is None else [f"tenants {fair['tenants']:.3f}"]
     if parts:
-        yield f"fairness (Jain's index of successes, 1 is even): {', '.join(parts)}"
+        yield f"fairness (Jain's index of the successes of agents, 1 is even): {', '.join(parts)}"
     mean = result["wait_mean"]
     if mean["half_width"] is not None:
         interval = f"{short(mean['mean'])} ± {short(mean['half_width'])}"

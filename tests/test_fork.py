@@ -333,6 +333,8 @@ def test_bad_input_is_one_line_and_leaves_no_log(folder: Path, tmp_path: Path) -
     says("1m", "fleets.chat.count=3", "only a value of a constraint can change while a run goes on")
     says("1m", "seed=3", "only a value of a constraint can change while a run goes on")
     says("1m", "constraints.tpm.rate", "no = in it")
+    says("1m", "constraints.tpm.rate=", "no value in it")
+    says("1m", change, "constraints.tpm.rate is set twice", rest=("--set", "constraints.tpm.rate=-20%"))
     says("1m", change, "one of them at a time", rest=("--json", "--markdown"))
     says("1m", change, "is the log that is forked itself", rest=("--log", str(log)))
     says("1m", change, "/dev/null is no file that can be read again", rest=("--log", "/dev/null"))

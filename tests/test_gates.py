@@ -15,7 +15,10 @@ SLOT = {"id": "slot", "type": "concurrency", "limit": 1}
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
     """Two agents work for a second each, one after the other."""
-    return report(run(scenario(until="4s", constraints=[SLOT], count=2, steps=[{"task": "t", "duration": "1s"}])))[0]
+    idle = {**SLOT, "id": "idle", "limit": 9, "scope": "fleet:a"}
+    return report(
+        run(scenario(until="4s", constraints=[SLOT, idle], count=2, steps=[{"task": "t", "duration": "1s"}]))
+    )[0]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,7 @@ def found() -> dict[str, Any]:
         ("wait.p95 < 1s", False, "1 s"),
         ("wait.p95 <= 1", True, "1 s"),
         ("wait.p95<=999ms", False, "1 s"),
-        ("wait.mean == 500ms", True, "500 ms"),
+        ("wait.mean == 500ms", True, "500ms"),
         ("deadlocks == 0", True, "0"),
         ("tasks.finished >= 2", True, "2"),
         ("constraints.slot.utilisation <= 50%", True, "0.5"),
@@ -34,6 +37,15 @@ def found() -> dict[str, Any]:
         ("steps.a.t.throughput != 0.5", False, "0.5"),
         ("causes.slot <= 1s", True, "1 s"),
         ("checks.little.holds == 1", True, "1"),
+        ("stalled == 0", True, "0"),
+        ("starvation == 0", True, "0"),
+        ("storms == 0", True, "0"),
+        ("priority_inversions == 0", True, "0"),
+        ("lost == 0", True, "0"),
+        ("tasks.finished < 1k", True, "2"),
+        ("causes.back-off < 1s", True, "0 s"),
+        ("constraints.idle.wait.p95 < 1s", True, "0 s"),
+        ("fleets.a.causes.idle == 0", True, "0s"),
     ],
 )
 def test_a_gate_is_held_against_the_report(expression: str, holds: bool, told: str, found: dict[str, Any]) -> None:
@@ -57,6 +69,8 @@ def test_what_has_not_happened_does_not_hold() -> None:
         ("wait.p95 < soon", "'soon' is neither a number, a time nor a share"),
         ("waits.p95 < 2s", "nothing is called 'waits.p95' (did you mean 'wait.p95'?)"),
         ("deadlocks < 2s", "deadlocks is no time"),
+        ("tasks.rejected < 5%", "tasks.rejected is no share"),
+        ("wait.p95 < 50%", "wait.p95 is no share"),
         ("< 2s", "is no comparison"),
         ("a < 1 < 2", "is no comparison"),
         ("", "is no comparison"),
@@ -67,3 +81,26 @@ def test_what_is_no_gate_is_told(expression: str, problem: str, found: dict[str,
         gates([expression])[0].judge(found)
     assert problem in str(error.value)
     assert "; allowed: " in str(error.value)
+
+
+def test_what_went_wrong_is_counted() -> None:
+    """Two agents hold what the other wants; a fleet bounds its waits."""
+    holds = [
+        {
+            "name": name,
+            "count": 1,
+            "starvation": "1s",
+            "steps": [
+                {
+                    "hold": "h",
+                    "needs": {mine: 1},
+                    "steps": [{"think": "1s"}, {"task": "t", "duration": "1s", "needs": {other: 1}}],
+                }
+            ],
+        }
+        for name, mine, other in (("a", "one", "two"), ("b", "two", "one"))
+    ]
+    limits = [{"id": name, "type": "concurrency", "limit": 1, "scope": None} for name in ("one", "two")]
+    found, _ = report(run(scenario(until="60s", constraints=limits, fleets=holds)))
+    counts = {"deadlocks": 1, "stalled": 1, "starvation": 2}
+    assert all(gate.judge(found).holds for gate in gates([f"{name} == {count}" for name, count in counts.items()]))

@@ -216,7 +216,10 @@ def test_the_ledger_is_written_as_parquet(tmp_path: Path) -> None:
 def test_a_cut_log_is_reported_as_far_as_it_goes(tmp_path: Path) -> None:
     log = tmp_path / "x.arrows"
     sim.run(ROOT / "scenarios/bottleneck.yaml", log=log)
-    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    log.write_bytes(log.read_bytes()[: log.stat().st_size * 9 // 10])
+    gated = reported(log, "--require", "deadlocks == 0", cwd=tmp_path)
+    assert gated.returncode == 1
+    assert b"FAILED: a whole log (it is cut)" in gated.stdout
     done = reported(log, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith(b"bottleneck  seed 1, 1,000 agents, ")
@@ -260,3 +263,28 @@ def test_a_run_may_have_gates(tmp_path: Path) -> None:
         capture_output=True,
     )
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+
+
+def test_a_reader_that_goes_away_changes_no_exit_code(tmp_path: Path) -> None:
+    sim.run(ROOT / "scenarios/two_locks.yaml", log=tmp_path / "x.arrows")
+    for options in ("", "--json", "--markdown"):
+        gate = "--require 'deadlocks == 0'"
+        command = f"{sys.executable} -m sim report x.arrows {gate} {options} | true; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+        assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_letter_that_the_encoding_does_not_have_is_replaced(tmp_path: Path) -> None:
+    sim.run(ROOT / "scenarios/bottleneck.yaml", ["until=3s"], log=tmp_path / "x.arrows")
+    command = [sys.executable, "-m", "sim", "report", "x.arrows"]
+    ascii_only = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=ascii_only, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"work conservation: holds" in done.stdout
+
+
+def test_a_terminal_of_unknown_width_shows_everything(tmp_path: Path) -> None:
+    sim.run(ROOT / "scenarios/two_locks.yaml", log=tmp_path / "x.arrows")
+    command = [sys.executable, "-m", "sim", "report", "x.arrows"]
+    done = subprocess.run(command, cwd=tmp_path, env={**ENVIRONMENT, "COLUMNS": "0"}, capture_output=True)
+    assert b"work conservation: holds" in done.stdout

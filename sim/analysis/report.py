@@ -183,6 +183,7 @@ class _Groups:
         seconds = self._end_ns / NS_PER_SECOND
         return {
             "succeeded": times.succeeded,
+            "lost": times.sojourn.count - times.succeeded,
             **times.counts,
             "throughput_per_s": times.succeeded / seconds if seconds else 0.0,
             "wait_ns": times.wait.result(),

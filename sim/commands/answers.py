@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from model.faults import BadInput
+from model.program import printing
 from sim.commands.files import keep, output
 
 if TYPE_CHECKING:
@@ -46,17 +47,16 @@ def one_way(as_json: bool, as_markdown: bool) -> None:
 def answer(result: Mapping[str, Any], page: "Page", as_json: bool, as_markdown: bool) -> None:
     """Print what was found out, in the way that was asked for; raises BadInput for two ways at once."""
     one_way(as_json, as_markdown)
-    if as_json:
-        print(json.dumps(result))
-    elif as_markdown:
-        from sim.pages import markdown
+    from sim.display import console
+    from sim.pages import markdown, show
 
-        print(markdown(page), end="")
-    else:
-        from sim.display import console
-        from sim.pages import show
-
-        show(console(), page)
+    with printing():
+        if as_json:
+            print(json.dumps(result))
+        elif as_markdown:
+            print(markdown(page), end="")
+        else:
+            show(console(), page)
 
 
 def write_rows(out: Path, rows: "pa.Table", inputs: dict[Path, str]) -> None:

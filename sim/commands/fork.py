@@ -55,19 +55,20 @@ def fork(
             forked = forking.fork(first.header, at_ns, set_)
             ready = prepare(forked.loaded.scenario, forked.loaded.tables, forked.loaded.inputs)
         inputs = {log: "the log that is forked", path: "the new log"}
-        file = stack.enter_context(output(path, whole=True))
-        keep_rows = None if out is None else stack.enter_context(row_file(out, SCHEMA, inputs))
-        with display.progress(first.header.name, ready.plan.until_ns) as observer:
-            try:
-                execute(ready, file, observer)
-            except Endless as error:
-                raise BadInput(f"{log}: {error}") from None
-        found = diff(first, Log.open(path), keep_rows)
-        if found["parting"] is not None and found["parting"]["time_ns"] < at_ns:
-            raise BadInput(
-                f"{log}: this version does not make the same run: event {found['parting']['event']:,} differs, before "
-                f"anything changes; allowed: a log that python -m sim verify agrees with"
-            )
+        with ExitStack() as writing:
+            file = writing.enter_context(output(path, whole=True))
+            keep_rows = None if out is None else writing.enter_context(row_file(out, SCHEMA, inputs))
+            with display.progress(first.header.name, ready.plan.until_ns) as observer:
+                try:
+                    execute(ready, file, observer)
+                except Endless as error:
+                    raise BadInput(f"{log}: {error}") from None
+            found = diff(first, Log.open(path), keep_rows)
+            if found["parting"] is not None and found["parting"]["time_ns"] < at_ns:
+                raise BadInput(
+                    f"{log}: this version does not make the same run: event {found['parting']['event']:,} differs, before "
+                    f"anything changes; allowed: a log that python -m sim verify agrees with"
+                )
         before = sum(map(len, batches(first, at_ns)))
         result = {
             "forked": str(log),

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from model.faults import BadInput
 from model.program import DONE, NO, say
 from sim.commands.answers import AsMarkdown, Out, Require, answer, write_rows
 from sim.commands.files import AsJson, LogOrScenario, opened
@@ -22,18 +23,22 @@ def report(
 ) -> int:
     """Report what was waited for, throughput, waits, use of the limits, fairness and verdicts."""
     from sim.analysis.report import report as reported
-    from sim.gates import gates
+    from sim.gates import Outcome, gates
     from sim.report_page import page
 
     checks = gates(require or [])
     with opened(log) as written:
         result, charges = reported(written)
+        if not result["events"]:
+            raise BadInput(f"{log}: the log is cut before its first event; allowed: a log with events")
         outcomes = [gate.judge(result) for gate in checks]
         if outcomes:
             result["require"] = [outcome.as_json() for outcome in outcomes]
         if out is not None:
             write_rows(out, _rows(written, charges), {log: "the log"})
         told = page(result, written.header)
+        if outcomes and written.cut:
+            outcomes.append(Outcome("a whole log", False, "cut"))
         told.blocks[:0] = [str(outcome) for outcome in outcomes]
         answer(result, told, as_json, markdown)
         if written.cut:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from model.faults import BadInput
-from model.program import DEADLOCK, DONE, INTERRUPTED, NO
+from model.program import DEADLOCK, DONE, INTERRUPTED, NO, printing
 from sim.commands.answers import Require
 from sim.commands.files import AsJson, Overrides, Scenario, keep, load, output
 
@@ -89,15 +89,17 @@ def run(
             raise BadInput("--require: the log cannot be read again; allowed: with --log, a file")
         judged = _judged(checks, written)
         result["require"] = [each.as_json() for each in judged]
-    if as_json:
-        print(json.dumps(result))
-    else:
-        console = display.console()
-        display.summary(console, result, ready.header)
-        for each in judged:
-            console.print(f"  {each}", style=None if each.holds else "bold red", markup=False, soft_wrap=True)
-        if written is not None and console.is_terminal and not no_animation and not outcome.interrupted:
-            _replay(written, console)
+    console = display.console()
+    with printing():
+        if as_json:
+            print(json.dumps(result))
+        else:
+            display.summary(console, result, ready.header)
+            for each in judged:
+                console.print(f"  {each}", style=None if each.holds else "bold red", markup=False, soft_wrap=True)
+    is_watched = console.is_terminal and not as_json and not no_animation
+    if written is not None and is_watched and not outcome.interrupted:
+        _replay(written, console)
     if outcome.interrupted:
         return INTERRUPTED
     if found["deadlocks"] and not loaded.scenario.expect_deadlock:
