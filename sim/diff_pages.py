@@ -186,6 +186,9 @@ def _matched(visits: Data) -> Iterator[str]:
         f"visits over in both: {visits['matched']:,}, of which {visits['won']:,} are won (sooner over in B, "
         f"{short(visits['won_ns'])} in all) and {visits['lost']:,} lost ({short(visits['lost_ns'])})"
     )
+    ends = [f"{each['visits']:,} {each['a']} in A and {each['b']} in B" for each in visits["otherwise"]]
+    if ends:
+        yield f"of these ended otherwise, however soon: {', '.join(ends).replace('_', ' ')}"
     alone = [
         f"{visits[name]:,} in {where}"
         for name, where in (

@@ -51,6 +51,19 @@ def compared(one: Log, two: Log) -> tuple[Dict, list[Dict]]:
     return found, [row for each in rows for row in each.to_pylist()]
 
 
+def test_who_ends_otherwise_is_told_however_soon():
+    """Of three, all are served in A, and two are refused at once in B: sooner over, and not for the better."""
+    limit = {"id": "x", "type": "concurrency", "limit": 3, "on_limit": "reject"}
+    logs = [
+        run(scenario(until="9s", constraints=[{**limit, "limit": n}], count=3, steps=[{"task": "t", "duration": "1s"}]))
+        for n in (3, 1)
+    ]
+    found, rows = compared(*logs)
+    assert found["visits"]["otherwise"] == [{"a": "finished", "b": "rejected", "visits": 2}]
+    assert [(row["outcome_a"], row["outcome_b"]) for row in rows].count(("finished", "rejected")) == 2
+    assert compared(logs[0], logs[0])[0]["visits"]["otherwise"] == []
+
+
 def test_who_won_who_lost_and_why_by_hand():
     # With one slot of x they come to the check one by one, and nobody waits there. With three they come all at once.
     found, rows = compared(run(two_stages(1)), run(two_stages(3)))

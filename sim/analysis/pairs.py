@@ -102,6 +102,7 @@ class Pairs:
         self._totals: Counter[str] = Counter()
         self._causes: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
         self._of_fleet: dict[str, Counter[str]] = {name: Counter() for name in shared.fleets}
+        self._otherwise: Counter[tuple[str, str]] = Counter()  # how visits ended in either run that ended otherwise
         # The most won and the most lost, each after what it is ranked by.
         self._extremes: list[list[tuple[tuple[int, ...], dict[str, Any]]]] = [[], []]
 
@@ -182,6 +183,10 @@ class Pairs:
             for fleet, name in enumerate(names):
                 self._of_fleet[name][what] += int(counts[fleet])
                 self._of_fleet[name][f"{what}_ns"] += lasted.get(fleet, 0)
+        one, two = (each["outcome"] for each in pairs.runs)
+        ends, counts = np.unique(np.stack([one, two])[:, one != two], axis=1, return_counts=True)
+        for (before, after), count in zip(ends.T.tolist(), counts.tolist(), strict=True):
+            self._otherwise[_OUTCOMES[before], _OUTCOMES[after]] += count
         everybody = np.zeros(len(change), np.int64)
         for side, sojourn in zip("ab", (first, second), strict=True):
             self._totals[f"sojourn_{side}_ns"] += sums(everybody, sojourn).get(0, 0)
@@ -233,6 +238,10 @@ class Pairs:
             "matched": self._matched,
             "even": self._matched - summed["won"] - summed["lost"],
             **summed,
+            "otherwise": [
+                {"a": before, "b": after, "visits": count}
+                for (before, after), count in sorted(self._otherwise.items(), key=lambda item: (-item[1], item[0]))
+            ],
             "sojourn_ns": dict(zip("ab", sojourns, strict=True)),
             "waiting_ns": {name: {"a": by_cause[0][name], "b": by_cause[1][name]} for name in self._shared.constraints},
             "back_off_ns": {"a": by_cause[0]["back-off"], "b": by_cause[1]["back-off"]},
