@@ -413,6 +413,14 @@ def _waited_for(facts: Facts) -> str:
     return f"{name} waited for it {waits}; the longest wait is {short(facts['longest_ns'])}{_events_between(facts)}."
 
 
+def _refused_by(facts: Facts) -> str:
+    name, count = f"{facts['fleet']}/{facts['step']}", _times(facts["refusals"], "time")
+    first = f"{clock(facts['from_ns'])}{_event(facts['from_event'])}"
+    last = f"{clock(facts['to_ns'])}{_event(facts['to_event'])}"
+    when = f"at {first}" if facts["from_event"] == facts["to_event"] else f"from {first} to {last}"
+    return f"{name} was refused by {facts['constraint']} {count}, {when}."
+
+
 def _simple(text: str) -> Callable[[Facts], str]:
     return lambda facts: text.format(who=_who(facts), at=_at(facts), by=facts.get("by"))
 
@@ -472,6 +480,7 @@ _SAID: dict[str, Callable[[Facts], str]] = {
         f"Left out here: {_times(facts['count'], 'step')}, for {share(facts['charged_ns'], facts['waited_ns'])} of that."
     ),
     "waited_for": _waited_for,
+    "refused_by": _refused_by,
     "never_bound": lambda facts: f"Nobody waited for {facts['constraint']} up to {clock(facts['to_ns'])}.",
     "cut": lambda facts: f"The log is cut: it ends at {moment(facts, 'to')}, and so does what is said here.",
     "nobody_waited": lambda facts: f"Nobody waited for any time up to {clock(facts['to_ns'])}.",

@@ -819,6 +819,18 @@ def _waited_for(truth: Truth, facts: Dict) -> Iterator[str]:
         yield f"it waited {mine}"
 
 
+def _refused_by(truth: Truth, facts: Dict) -> Iterator[str]:
+    number = truth.ids.index(facts["constraint"])
+    mine = [
+        row
+        for row in truth.rows
+        if row.kind == Kind.TaskRejected and row.constraint == number and _named(truth, row.step, facts)
+    ]
+    edges = (mine[0].time, mine[0].number, mine[-1].time, mine[-1].number)
+    if (len(mine), *edges) != tuple(facts[key] for key in ("refusals", "from_ns", "from_event", "to_ns", "to_event")):
+        yield f"it was refused in {mine}"
+
+
 def _never_bound(truth: Truth, facts: Dict) -> Iterator[str]:
     if _stretches(truth, truth.ids.index(facts["constraint"])) or facts["to_ns"] != truth.until:
         yield "somebody waited"
@@ -877,6 +889,7 @@ CHECKS: dict[str, Callable[[Truth, Dict], Iterator[str]]] = {
     "had": _had,
     "had_left_out": _nothing,
     "waited_for": _waited_for,
+    "refused_by": _refused_by,
     "never_bound": _never_bound,
 }
 

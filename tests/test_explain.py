@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from strategies import scenarios, simulate
 from vocabulary import rich
 
+import sim
 from model.events import Batch, Kind, concatenate
 from model.log import Log, LogWriter
 from sim.analysis.binding import of_constraint
@@ -386,6 +387,15 @@ def test_bad_input_is_one_clear_line(arguments: tuple[str, ...], said: str, fold
     done = explain("starvation.arrows", *arguments, cwd=folder)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert said in done.stderr
+
+
+def test_whom_a_limit_refused_is_told(tmp_path: Path) -> None:
+    sim.run(ROOT / "scenarios/herd.yaml", log=tmp_path / "herd.arrows")
+    done = explain(tmp_path / "herd.arrows", "--constraint", "api", cwd=tmp_path)
+    assert done.stdout.splitlines()[1:] == [
+        "  Nobody waited for api up to 9.05 s.",
+        "  client/call was refused by api 450 times, from 0 s (event 22) to 8 s (event 1,689).",
+    ]
 
 
 def test_what_is_no_log_is_bad_input(folder: Path) -> None:

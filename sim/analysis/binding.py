@@ -27,7 +27,7 @@ from sim.analysis.waits import GOES_ON, Integers, Waits
 PERIODS = 5
 """Of how many times in which it bound is told."""
 GROUPS = 5
-"""How many steps are told that had it, or waited for it."""
+"""How many steps are told that had it, waited for it, or were refused."""
 AGENTS = 3
 """How many agents of each are named."""
 _COMES = (Kind.TaskBlocked, Kind.TaskRebound)
@@ -63,7 +63,10 @@ def of_constraint(record: Record, constraint: int) -> Explanation:
     found = Explanation({"constraint": entry.id, "from_ns": 0, "to_ns": record.end_ns})
     facts: Facts = {"constraint": entry.id, "type": entry.type}
     if not len(waiting.agent):
-        found.statements.append(Statement("never_bound", {**facts, "to_ns": record.end_ns}))
+        found.statements += [
+            Statement("never_bound", {**facts, "to_ns": record.end_ns}),
+            *_refusals(record, constraint),
+        ]
         return found
     periods = _periods(waiting)
     lengths = periods.to_ns - periods.from_ns
@@ -87,6 +90,7 @@ def of_constraint(record: Record, constraint: int) -> Explanation:
         found.statements.append(Statement("used", {**facts, "ns": bound_ns, **used, **edges}))
         found.statements += _users(record, constraint, had, waiting)
     found.statements += _waiters(record, constraint, waiting)
+    found.statements += _refusals(record, constraint)
     return found
 
 
@@ -239,6 +243,29 @@ def _users(record: Record, constraint: int, had: Holdings, waiting: _Waiting) ->
     if len(by_step) > GROUPS:
         left = {"count": len(by_step) - GROUPS, "charged_ns": sum(ns for ns, _ in by_step[GROUPS:])}
         yield Statement("had_left_out", {"constraint": entry.id, **left, "waited_ns": waited_ns})
+
+
+def _refusals(record: Record, constraint: int) -> Iterator[Statement]:
+    """Tell by step how many requests it refused."""
+    events = record.events_of(Kind.TaskRejected, constraint)
+    steps = record.rows.step[events]
+    counts = sorted((-int((steps == step).sum()), step) for step in np.unique(steps).tolist())
+    for less, step in counts[:GROUPS]:
+        mine, entry = events[steps == step], record.header.steps[step]
+        first, last = int(mine[0]), int(mine[-1])
+        yield Statement(
+            "refused_by",
+            {
+                "constraint": record.header.constraints[constraint].id,
+                "fleet": record.header.fleets[entry.fleet].name,
+                "step": entry.name,
+                "refusals": -less,
+                "from_ns": int(record.rows.time[first]),
+                "from_event": first,
+                "to_ns": int(record.rows.time[last]),
+                "to_event": last,
+            },
+        )
 
 
 def _waiters(record: Record, constraint: int, waiting: _Waiting) -> Iterator[Statement]:
