@@ -23,7 +23,7 @@ from sim.analysis.binding import of_constraint
 from sim.analysis.explain import Explanation, of_agent, of_task, worst
 from sim.analysis.record import Record
 from sim.sentences import told
-from tests import explained
+from tests import explained, truth
 from tests.runs import run, scenario
 
 ROOT = Path(__file__).parent.parent
@@ -318,7 +318,9 @@ def every(log: Log, share: float) -> None:
         last = record.end_ns if end is None else end.time
         moment = first + int((last - first) * share)
         assert explained.wrong(log, claims(of_agent(record.until(moment), agent)), moment) == []
-    visits = {(row.agent, row.step, row.visit) for row in explained.read(log).rows if row.attempt >= 0}
+    visits = {
+        (row.agent, row.step, row.visit) for row in truth.Truth(log, record.end_ns).reading.rows if row.attempt >= 0
+    }
     for visit in sorted(visits):
         assert explained.wrong(log, claims(of_task(record, *visit)), record.end_ns) == []
     assert explained.wrong(log, claims(worst(record, 5)), record.end_ns) == []

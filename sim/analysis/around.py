@@ -16,7 +16,7 @@ from model.roster import Roster
 from model.state import FleetState, Phase
 from model.units import MICRO
 from sim.analysis.rows import told
-from sim.analysis.sojourns import BACK_OFF, WORK, Doing, Visits
+from sim.analysis.sojourns import BACK_OFF, WORK, Doing, Sojourns
 
 LISTED_MAX = 10
 """How many of those who work, and of those who wait for a constraint, are named."""
@@ -30,7 +30,7 @@ def around(header: Header, batches: Iterable[Batch], event: int, agents: Iterabl
 
     Of the `agents` it has the last rows as well.
     """
-    state, visits, roster = FleetState(header), Visits(), Roster(header)
+    state, visits, roster = FleetState(header), Sojourns(), Roster(header)
     last: deque[str] = deque(maxlen=_ROWS)
     of_agents: dict[int, deque[str]] = {agent: deque(maxlen=_ROWS) for agent in agents if agent >= 0}
     left = event

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from model.events import Batch
 from sim.analysis.sides import Integers, Shared, Side
-from sim.analysis.sojourns import BACK_OFF, Outcome, Over, Spells, Visits
+from sim.analysis.sojourns import BACK_OFF, Outcome, Over, Sojourns, Spells
 
 LISTED_MAX = 10
 """How many of the most won and of the most lost visits are named, and how many of those that are in one run only."""
@@ -69,7 +69,7 @@ class _Run:
     """What is kept of one of the two runs."""
 
     side: Side
-    visits: Visits
+    visits: Sojourns
     kept: NDArray[np.void]
     spells: Spells
     fresh: list[NDArray[np.void]]
@@ -96,7 +96,7 @@ class Pairs:
     def __init__(self, shared: Shared, keep: Keep | None = None) -> None:
         self._shared = shared
         self._keep = keep
-        self._runs = tuple(_Run(side, Visits(), np.zeros(0, _KEPT), _no_spells(), [], []) for side in shared.sides)
+        self._runs = tuple(_Run(side, Sojourns(), np.zeros(0, _KEPT), _no_spells(), [], []) for side in shared.sides)
         self._fresh = 0
         self._matched = 0
         self._totals: Counter[str] = Counter()

@@ -91,7 +91,7 @@ class Doing:
     since_ns: Integers
 
 
-class Visits:
+class Sojourns:
     """Feed it every batch of a log: it returns the visits that are over, and the spells that ended."""
 
     def __init__(self) -> None:
