@@ -2,7 +2,7 @@
 
 from rich.segment import Segment
 
-from model.state import FleetState
+from model.state import Moment
 from render.grid import grid
 from render.line import Line
 from render.palette import Theme
@@ -13,7 +13,7 @@ _ROOMY_LINES = 16
 _ROOMY_COLUMNS = 40
 
 
-def frame(state: FleetState, reel: Reel, width: int, height: int, theme: Theme) -> list[Line]:
+def frame(state: Moment, reel: Reel, width: int, height: int, theme: Theme) -> list[Line]:
     """Return `height` lines, each `width` wide: the title, the picture, the legend, the constraints.
 
     On a low screen the constraints go first, then the margins and the bar, then the picture.

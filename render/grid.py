@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 
-from model.state import FleetState, Phase
+from model.state import Moment, Phase
 from render.line import Line, LineWriter
 from render.palette import LEGEND, Theme
 
@@ -57,7 +57,7 @@ class _Layout:
     down: _Axis
 
 
-def grid(state: FleetState, width: int, height: int, theme: Theme) -> list[Line]:
+def grid(state: Moment, width: int, height: int, theme: Theme) -> list[Line]:
     """Return the picture: `height` lines, each `width` wide."""
     if height < 1:
         return []
@@ -128,7 +128,7 @@ def _share(lines: int, counts: list[int]) -> list[int]:
     return shares
 
 
-def _canvas(block: _Block, plan: _Layout, state: FleetState, width: int, theme: Theme) -> NDArray[np.int64]:
+def _canvas(block: _Block, plan: _Layout, state: Moment, width: int, theme: Theme) -> NDArray[np.int64]:
     """Return the look of each cell that a character holds, those between the agents' cells included."""
     phases = state.phase[block.first : block.first + block.agents]
     if block.cells < block.agents:
@@ -176,7 +176,7 @@ def _run(upper: int, lower: int, length: int, theme: Theme) -> Segment:
     return Segment("▀" * length, theme.pair(upper, lower))
 
 
-def _label(name: str, block: _Block, state: FleetState, width: int, theme: Theme) -> Line:
+def _label(name: str, block: _Block, state: Moment, width: int, theme: Theme) -> Line:
     """Return the line above a fleet: its name, and what its agents do, as far as there is room."""
     counts = state.counts(block.first, block.first + block.agents)
     digits = len(f"{len(state.phase):,}")

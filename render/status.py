@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from model.log import ConstraintEntry
-from model.state import FleetState, Phase
+from model.state import Moment, Phase
 from model.units import MICRO, NS_PER_SECOND, format_duration
 from render.line import Line, LineWriter
 from render.palette import LEGEND, Theme
@@ -35,7 +35,7 @@ class Reel:
     agents: int | None = None
 
 
-def title(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:
+def title(state: Moment, reel: Reel, width: int, theme: Theme) -> Line:
     """Return the line with the scenario's name, the virtual time and the speed."""
     name = theme.clean(state.header.name)
     cut = "  cut log" if reel.cut else ""
@@ -54,7 +54,7 @@ def title(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:
     return line.done()
 
 
-def progress(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:
+def progress(state: Moment, reel: Reel, width: int, theme: Theme) -> Line:
     """Return a bar that grows with virtual time."""
     done = width * state.time_ns // reel.end_ns if reel.end_ns else width
     heavy, light = ("=", "-") if theme.letters else ("━", "─")
@@ -64,7 +64,7 @@ def progress(state: FleetState, reel: Reel, width: int, theme: Theme) -> Line:
     return line.done()
 
 
-def legend(state: FleetState, width: int, theme: Theme) -> Line:
+def legend(state: Moment, width: int, theme: Theme) -> Line:
     """Return the line that counts the agents in each phase and says how each phase looks.
 
     Those that crashed and those that have not come yet are counted only where there are any.
@@ -120,7 +120,7 @@ class _Shape:
         return self.name + (self.bar + self.gap) * bool(self.bar) + self.gap + self.value + self.gap + self.waiting
 
 
-def constraints(state: FleetState, width: int, lines_max: int, theme: Theme) -> list[Line]:
+def constraints(state: Moment, width: int, lines_max: int, theme: Theme) -> list[Line]:
     """Return lines that say for each constraint what limit is in force, how much of it is used, and who waits."""
     entries = _entries(state, theme)
     if not entries or lines_max < 1:
@@ -142,10 +142,8 @@ def constraints(state: FleetState, width: int, lines_max: int, theme: Theme) -> 
     return [line.done() for line in writers]
 
 
-def _entries(state: FleetState, theme: Theme) -> list[_Entry]:
-    rows = zip(
-        state.header.constraints, state.limit.tolist(), state.used().tolist(), state.waiting().tolist(), strict=True
-    )
+def _entries(state: Moment, theme: Theme) -> list[_Entry]:
+    rows = zip(state.header.constraints, state.limit.tolist(), state.used.tolist(), state.waiting.tolist(), strict=True)
     return [
         _Entry(
             theme.clean(entry.id),
@@ -184,7 +182,7 @@ def _rate(numbers: dict[str, int]) -> str:
     return f"{numbers['tokens']:,}/{period.removeprefix('1') if period[1:].isalpha() else period}"
 
 
-def _shape(state: FleetState, entries: list[_Entry], width: int) -> _Shape:
+def _shape(state: Moment, entries: list[_Entry], width: int) -> _Shape:
     """Choose what fits: all of it, without the bars, without the word, with cut names."""
     value = max(map(len, [*(entry.value for entry in entries), *map(_widest, state.header.constraints)]))
     name = min(_NAME_MAX, max(cell_len(entry.name) for entry in entries))

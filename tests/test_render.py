@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fleet_logs import S, batch, concurrency, content, header, log, loop, pause, rate_limit, row
+from fleet_logs import Row, S, batch, concurrency, content, header, log, loop, pause, rate_limit, row
 from rich.cells import cell_len
 from rich.color import Color, ColorSystem
 from rich.console import Console
 
 from model.events import Kind
 from model.log import Header, Log
-from model.state import Cursor, FleetState, Phase, extent_of, state_at
+from model.state import Cursor, FleetState, Moment, Phase, extent_of, state_at
 from render import __main__ as command
 from render.frame import frame
 from render.grid import grid
@@ -65,13 +65,24 @@ def plain(lines) -> list[str]:
     return ["".join(segment.text for segment in line) for line in lines]
 
 
-def state_of(phases: list[int] | np.ndarray, head: Header | None = None) -> FleetState:
+_BY_PHASE = {
+    Phase.THINKING: Kind.AgentStarted,
+    Phase.BLOCKED: Kind.TaskBlocked,
+    Phase.RUNNING: Kind.TaskStarted,
+    Phase.FINISHED: Kind.AgentFinished,
+    Phase.DOWN: Kind.AgentCrashed,
+}
+
+
+def state_of(phases: list[int] | np.ndarray, head: Header | None = None, *more: Row) -> Moment:
     """A state in which the agents are in these phases; the blocked ones wait for the first constraint, if any."""
-    state = FleetState(head or header({"a": len(phases)}))
-    state.phase[:] = phases
-    state.step[:] = 0
-    state.constraint[state.phase == Phase.BLOCKED] = 0 if len(state.limit) else -1
-    return state
+    head = head or header({"a": len(phases)})
+    kinds = [(agent, _BY_PHASE.get(Phase(int(phase)))) for agent, phase in enumerate(phases)]
+    first = 0 if head.constraints else -1
+    rows = [row(0, kind, agent, step=0, constraint=first) for agent, kind in kinds if kind is not None]
+    state = FleetState(head)
+    state.apply(batch([*rows, *more]))
+    return state.moment()
 
 
 # Scenes: a log, a moment of it, and the size of the console.
@@ -337,8 +348,8 @@ def test_the_state_of_a_constraint_in_words():
         pause("stop", True),
         pause("go", False),
     ]
-    state = state_of([Phase.RUNNING] * 100 + [Phase.BLOCKED] * 412, header({"a": 512}, limits))
-    state.apply(batch([row(0, Kind.ConstraintChanged, constraint=1, value=-1)]))
+    gone = row(0, Kind.ConstraintChanged, constraint=1, value=-1)
+    state = state_of([Phase.RUNNING] * 100 + [Phase.BLOCKED] * 412, header({"a": 512}, limits), gone)
     words = plain(constraints(state, 50, 9, LETTERS))
     assert [re.sub(r" +", " ", line.strip()) for line in words] == [
         "funnel ########## 100/100 412 waiting",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.events import Batch, Kind
 from model.log import DemandEntry, Header, Log, StepEntry
-from model.state import Cursor, FleetState, Phase, extent_of, state_at
+from model.state import Cursor, FleetState, Moment, Phase, extent_of, limits_of, state_at
 
 HEAD = header({"a": 3, "b": 2}, [concurrency("c", 2), rate_limit("r", 5, S), pause("p", False)])
 PHASES = {
@@ -45,7 +45,7 @@ any_rows = st.lists(any_row, max_size=60).map(lambda rows: sorted(rows, key=lamb
 def obvious(rows, head: Header) -> list[object]:
     """The state by one row after another, in plain Python."""
     phase, bound, step = [0] * head.agents, [-1] * head.agents, [-1] * head.agents
-    limit = FleetState(head).limit.tolist()
+    limit = limits_of(head).tolist()
     for _, kind, agent, of_step, _, _, constraint, value in rows:
         if kind == Kind.ConstraintChanged:
             limit[constraint] = value
@@ -56,15 +56,15 @@ def obvious(rows, head: Header) -> list[object]:
     return [phase, bound, step, limit]
 
 
-def listed(state: FleetState) -> list[object]:
+def listed(state: Moment) -> list[object]:
     return [column.tolist() for column in (state.phase, state.constraint, state.step, state.limit)]
 
 
-def fold(batches: list[Batch], head: Header = HEAD) -> FleetState:
+def fold(batches: list[Batch], head: Header = HEAD) -> Moment:
     state = FleetState(head)
     for each in batches:
         state.apply(each)
-    return state
+    return state.moment()
 
 
 @given(any_rows)
@@ -73,7 +73,7 @@ def test_the_fold_of_any_rows_is_the_obvious_one(rows):
     assert listed(state) == obvious(rows, HEAD)
     assert state.counts().tolist() == [state.phase.tolist().count(phase) for phase in Phase]
     assert state.counts(1, 3).tolist() == [state.phase.tolist()[1:3].count(phase) for phase in Phase]
-    assert state.waiting().tolist() == [state.constraint.tolist().count(number) for number in range(3)]
+    assert state.waiting.tolist() == [state.constraint.tolist().count(number) for number in range(3)]
 
 
 @given(any_rows, st.lists(st.integers(0, 60), max_size=5))
@@ -94,8 +94,8 @@ def test_a_loop_at_every_moment(batch_rows):
         assert listed(state) == obvious([each for each in rows if each[0] <= moment], head)
         assert state.time_ns == moment
         busy = np.flatnonzero(state.phase == Phase.RUNNING)
-        assert state.used().tolist() == [np.count_nonzero(busy < 12), np.count_nonzero(busy >= 12)]
-        assert (state.used() <= state.limit).all()
+        assert state.used.tolist() == [np.count_nonzero(busy < 12), np.count_nonzero(busy >= 12)]
+        assert (state.used <= state.limit).all()
         seen |= set(state.phase.tolist())
     assert seen == set(Phase) - {Phase.DOWN}, (
         "the loop did not bring about every phase, so this test shows less than it says"
@@ -149,14 +149,14 @@ def test_what_is_used_depends_on_the_step_and_the_group():
         row(2, Kind.TaskBlocked, 0, step=1, constraint=0),
     ]
     written = log(head, rows)
-    assert state_at(written, 0).used().tolist() == [2 + 3, 1 + 1, -1]
-    assert state_at(written, 1).used().tolist() == [2 + 3, 1, -1]
-    assert state_at(written, 2).used().tolist() == [3, 1, -1]
+    assert state_at(written, 0).used.tolist() == [2 + 3, 1 + 1, -1]
+    assert state_at(written, 1).used.tolist() == [2 + 3, 1, -1]
+    assert state_at(written, 2).used.tolist() == [3, 1, -1]
 
 
 def test_a_drawn_amount_leaves_open_how_much_is_used():
     head = header({"a": 1}, [concurrency("c", 9)], [StepEntry(0, "work", "task", ((DemandEntry(0, None),),), ())])
-    assert fold([batch([row(0, Kind.TaskStarted, 0)])], head).used().tolist() == [-1]
+    assert fold([batch([row(0, Kind.TaskStarted, 0)])], head).used.tolist() == [-1]
 
 
 def test_the_end_and_whether_there_is_one():
@@ -186,11 +186,92 @@ def test_an_agent_of_several_open_tasks_does_what_the_busiest_does():
     # One slot is held by the plan. The three copies follow each other: at 2 s two are done.
     at_1 = state_at(written, 1_500_000_000)
     assert at_1.phase.tolist() == [Phase.RUNNING]
-    assert at_1.waiting().tolist() == [1]
-    assert at_1.used().tolist() == [2]
+    assert at_1.waiting.tolist() == [1]
+    assert at_1.used.tolist() == [2]
     over = state_at(written, 3_000_000_000)
     assert over.phase.tolist() == [Phase.FINISHED]
-    assert (over.waiting().tolist(), over.used().tolist()) == ([0], [0])
+    assert (over.waiting.tolist(), over.used.tolist()) == ([0], [0])
+
+
+OPENED = {Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskStarted}
+ENDED = {Kind.TaskResumed, Kind.TaskFinished, Kind.TaskRejected, Kind.TaskSkipped, Kind.TaskAbandoned}
+SEVERAL = header(
+    {"a": 2, "b": 1},
+    [concurrency("c", 2), concurrency("d", 2)],
+    [
+        StepEntry(0, "fan", "fork", (), ()),
+        StepEntry(
+            0, "work", "task", ((DemandEntry(0, 2), DemandEntry(1, 1)), (DemandEntry(1, 3),)), ((0, 0, 0), (1, 1, 1))
+        ),
+        StepEntry(0, "keep", "hold", ((DemandEntry(0, 1),),), (), states_all=True),
+        StepEntry(1, "work", "task", ((DemandEntry(0, 1),),), ()),
+    ],
+)
+
+
+@st.composite
+def rows_of_several(draw):
+    """Rows of three agents with several visits at a time, each begun and ended as the draws come, by the rules of a log."""
+    rows, open_, moment = [], {}, 0
+    for _ in range(draw(st.integers(0, 60))):
+        moment += draw(st.integers(0, 2))
+        agent = draw(st.integers(0, 2))
+        step = 3 if agent == 2 else draw(st.integers(1, 2))
+        task = agent, step, draw(st.integers(0, 3))
+        state = open_.get(task)
+        if state is None:
+            kind = draw(st.sampled_from([Kind.TaskBlocked, Kind.TaskStarted, Kind.AgentCrashed, Kind.TaskSkipped]))
+        elif state == Kind.TaskStarted:
+            kind = Kind.TaskFinished
+        else:
+            kind = draw(st.sampled_from([Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned]))
+        if kind == Kind.AgentCrashed and any(each[0] == agent for each in open_):
+            continue
+        bound = draw(st.integers(0, 1)) if kind in OPENED - {Kind.TaskStarted} else -1
+        rows.append(row(moment, kind, agent, step, bound, visit=task[2]))
+        if kind in OPENED:
+            open_[task] = kind
+        else:
+            open_.pop(task, None)
+    return rows
+
+
+def obvious_of_several(rows, head: Header) -> list[object]:
+    """The same by one row after another: phase, constraint, waiting and used."""
+    phase, tasks = [Phase.ABSENT] * head.agents, {}
+    for order, (_, kind, agent, step, visit, _, bound, _) in enumerate(rows):
+        tasks.pop((agent, step, visit), None)
+        is_hold = head.steps[step].kind == "hold"
+        if kind in OPENED and not (kind == Kind.TaskStarted and is_hold):
+            tasks[agent, step, visit] = (Phase.RUNNING if kind == Kind.TaskStarted else Phase.BLOCKED, bound, order)
+        own = {each[0] for task, each in tasks.items() if task[0] == agent}
+        busiest = next((each for each in (Phase.RUNNING, Phase.BLOCKED) if each in own), Phase.THINKING)
+        phase[agent] = Phase.DOWN if kind == Kind.AgentCrashed else busiest
+    waits = [(order, task[0], bound) for task, (state, bound, order) in tasks.items() if state == Phase.BLOCKED]
+    oldest = {agent: bound for _, agent, bound in sorted(waits, reverse=True)}
+    used = [0, 0]
+    for (agent, step, _), (state, _, _) in tasks.items():
+        if state == Phase.RUNNING and step != 2:
+            group = 1 if (agent, step) == (1, 1) else 0
+            for demand in head.steps[step].demands[group]:
+                used[demand.constraint] += demand.amount
+    return [
+        [int(each) for each in phase],
+        [oldest.get(agent, -1) if phase[agent] == Phase.BLOCKED else -1 for agent in range(head.agents)],
+        [sum(bound == number for _, _, bound in waits) for number in (0, 1)],
+        used,
+    ]
+
+
+@given(rows_of_several(), st.lists(st.integers(0, 60), max_size=4))
+def test_several_open_tasks_are_followed_as_the_obvious_fold_does(rows, cuts):
+    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    state = FleetState(SEVERAL)
+    for a, b in pairwise(edges):
+        state.apply(batch(rows[a:b]))
+        now = state.moment()
+        columns = (now.phase, now.constraint, now.waiting, now.used)
+        assert [column.tolist() for column in columns] == obvious_of_several(rows[:b], SEVERAL)
 
 
 def test_agents_that_were_spawned_have_a_state():

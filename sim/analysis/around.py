@@ -13,7 +13,7 @@ import numpy as np
 from model.events import Batch
 from model.log import Header
 from model.roster import Roster
-from model.state import FleetState, Phase
+from model.state import FleetState, Moment, Phase
 from model.units import MICRO
 from sim.analysis.rows import told
 from sim.analysis.sojourns import BACK_OFF, WORK, Doing, Sojourns
@@ -45,20 +45,20 @@ def around(header: Header, batches: Iterable[Batch], event: int, agents: Iterabl
         last.extend(told(batch, row, roster) for row in range(max(0, len(batch) - _ROWS), len(batch)))
         for agent, rows in of_agents.items():
             rows.extend(told(batch, row, roster) for row in np.flatnonzero(batch.agent == agent)[-_ROWS:].tolist())
-    doing = visits.doing()
-    counts, used = state.counts(), state.used().tolist()
+    doing, now = visits.doing(), state.moment()
+    counts, used = now.counts(), now.used.tolist()
     return {
-        "time_ns": state.time_ns,
+        "time_ns": now.time_ns,
         "agents": {phase.name.lower(): int(counts[phase]) for phase in Phase if counts[phase]},
         "working": _who(doing, WORK, roster),
         "backing_off": _who(doing, BACK_OFF, roster),
-        "constraints": [_usage(number, held, state, doing, roster) for number, held in enumerate(used)],
+        "constraints": [_usage(number, held, now, doing, roster) for number, held in enumerate(used)],
         "events": list(last),
         "of_agents": {roster.name(agent): list(rows) for agent, rows in of_agents.items() if agent < roster.agents},
     }
 
 
-def _usage(number: int, used: int, state: FleetState, doing: Doing, roster: Roster) -> dict[str, Any]:
+def _usage(number: int, used: int, state: Moment, doing: Doing, roster: Roster) -> dict[str, Any]:
     entry, limit = roster.header.constraints[number], int(state.limit[number])
     scale = MICRO if entry.type in _SCALED else 1
     return {
