@@ -85,48 +85,68 @@ class Moves:
         return len(self.row)
 
 
-class Mover:
-    """Feed it every batch of a log: it returns the moves in it, and knows what each agent does.
+@dataclass(slots=True)
+class Agents:
+    """What each agent does: its `phase`, and when it came into that.
 
-    `phase`, `constraint` (what a blocked agent waits for, else -1) and `step` (of the row that moved it last, else -1) have
-    an entry for each agent.
+    `constraint` is what a blocked agent waits for, else -1; `step` is that of the row that moved it last, else -1.
     """
+
+    phase: Phases
+    since_ns: NDArray[np.int64]
+    constraint: Numbers
+    step: Numbers
+
+    @classmethod
+    def absent(cls, agents: int) -> "Agents":
+        """Return so many that have not started."""
+        nothing = np.full(agents, _NONE)
+        return cls(np.full(agents, Phase.ABSENT, np.uint8), np.zeros(agents, np.int64), nothing, nothing.copy())
+
+    def copy(self) -> "Agents":
+        """Return the same, to be changed apart."""
+        return Agents(self.phase.copy(), self.since_ns.copy(), self.constraint.copy(), self.step.copy())
+
+    def grow(self, agents: int) -> None:
+        """Make room for agents that were spawned, where there are not so many yet."""
+        more = Agents.absent(max(0, agents - len(self.phase)))
+        if len(more.phase):
+            self.phase = np.append(self.phase, more.phase)
+            self.since_ns = np.append(self.since_ns, more.since_ns)
+            self.constraint = np.append(self.constraint, more.constraint)
+            self.step = np.append(self.step, more.step)
+
+
+class Mover:
+    """Feed it every batch of a log: it returns the moves in it, and knows what each of the `agents` does."""
 
     def __init__(self, header: Header, agents: int) -> None:
         """Begin before the first row. `agents` counts those too that are spawned; if not, their room is made later."""
-        self.phase = np.full(agents, Phase.ABSENT, np.uint8)
-        self.constraint = np.full(agents, -1, np.int16)
-        self.step = np.full(agents, -1, np.int16)
+        self.agents = Agents.absent(agents)
         several = any(step.kind in _SEVERAL for step in header.steps)
         self._tasks = _OpenTasks(header) if several else None
 
     def feed(self, batch: Batch) -> Moves:
         """Take in the next rows of a log that was held against its header when it was read."""
         rows = np.flatnonzero(_PHASE_AFTER[batch.kind] != _UNMOVED)
-        agents, steps = batch.agent[rows], batch.step[rows]
-        self._grow(int(agents.max(initial=-1)) + 1)
-        by_agent = _Runs(agents)
+        who, steps, now = batch.agent[rows], batch.step[rows], self.agents
+        now.grow(int(who.max(initial=-1)) + 1)
+        by_agent = _Runs(who)
         if self._tasks is None:
             phases = _PHASE_AFTER[batch.kind[rows]]
             constraints = np.where(phases == Phase.BLOCKED, batch.constraint[rows], _NONE)
         else:
             phases, constraints, *of_tasks = self._tasks.follow(batch, rows, by_agent)
-        before = by_agent.before(phases, self.phase[agents])
+        before = by_agent.before(phases, now.phase[who])
         if self._tasks is None:
             began = np.where(phases == Phase.RUNNING, steps, _NONE)
-            stopped = np.where(before == Phase.RUNNING, by_agent.before(steps, self.step[agents]), _NONE)
-            of_tasks = [began, stopped, constraints, by_agent.before(constraints, self.constraint[agents])]
+            stopped = np.where(before == Phase.RUNNING, by_agent.before(steps, now.step[who]), _NONE)
+            of_tasks = [began, stopped, constraints, by_agent.before(constraints, now.constraint[who])]
         # NumPy lets the last of several assignments to one element win.
-        self.phase[agents], self.constraint[agents], self.step[agents] = phases, constraints, steps
-        return Moves(rows, agents, phases, constraints, steps, before, *of_tasks)
-
-    def _grow(self, agents: int) -> None:
-        """Make room for agents that were spawned."""
-        more = agents - len(self.phase)
-        if more > 0:
-            self.phase = np.append(self.phase, np.full(more, Phase.ABSENT, np.uint8))
-            self.constraint = np.append(self.constraint, np.full(more, -1, np.int16))
-            self.step = np.append(self.step, np.full(more, -1, np.int16))
+        now.phase[who], now.constraint[who], now.step[who] = phases, constraints, steps
+        turned = phases != before
+        now.since_ns[who[turned]] = batch.time[rows[turned]]
+        return Moves(rows, who, phases, constraints, steps, before, *of_tasks)
 
 
 class _Runs:

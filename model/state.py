@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.events import Batch, Kind
 from model.header import HELD
 from model.log import Header, Log
-from model.moves import Mover, Moves, Phase
+from model.moves import Agents, Mover, Moves, Phase
 from model.roster import Roster
 from model.units import MICRO, NS_PER_SECOND
 
@@ -29,19 +29,21 @@ _LIMIT_MAX = 2**63 - 1
 class Moment:
     """All agents and constraints at `time_ns`.
 
-    `phase`, `constraint` (what a blocked agent waits for, else -1) and `step` (of the row that moved it last, else -1)
-    have an entry for each agent. Of each constraint there is the `limit`, as `ConstraintChanged` states it, how many tasks
-    are `waiting`, and how much is `used`: held by those who run, or -1 where it is nothing that is held.
+    Of each constraint there is the `limit`, as `ConstraintChanged` states it, how many tasks are `waiting`, and how much is
+    `used`: held by those who run, or -1 where it is nothing that is held.
     """
 
     header: Header
     time_ns: int
-    phase: NDArray[np.uint8]
-    constraint: NDArray[np.int16]
-    step: NDArray[np.int16]
+    agents: Agents
     limit: NDArray[np.int64]
     waiting: NDArray[np.int64]
     used: NDArray[np.int64]
+
+    @property
+    def phase(self) -> NDArray[np.uint8]:
+        """The phase of each agent."""
+        return self.agents.phase
 
     def counts(self, first: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """Return how many agents are in each phase, of those from `first` up to `stop`."""
@@ -78,9 +80,7 @@ class FleetState:
     def moment(self) -> Moment:
         """Return the state now, good until the next rows are taken in."""
         used = np.where(self._amounts.held, self._used, -1)
-        agents = self._mover
-        state = agents.phase, agents.constraint, agents.step
-        return Moment(self.header, self.time_ns, *state, self._limit, self._waiting, used)
+        return Moment(self.header, self.time_ns, self._mover.agents, self._limit, self._waiting, used)
 
 
 class Amounts:

@@ -57,7 +57,7 @@ def obvious(rows, head: Header) -> list[object]:
 
 
 def listed(state: Moment) -> list[object]:
-    return [column.tolist() for column in (state.phase, state.constraint, state.step, state.limit)]
+    return [column.tolist() for column in (state.phase, state.agents.constraint, state.agents.step, state.limit)]
 
 
 def fold(batches: list[Batch], head: Header = HEAD) -> Moment:
@@ -73,7 +73,7 @@ def test_the_fold_of_any_rows_is_the_obvious_one(rows):
     assert listed(state) == obvious(rows, HEAD)
     assert state.counts().tolist() == [state.phase.tolist().count(phase) for phase in Phase]
     assert state.counts(1, 3).tolist() == [state.phase.tolist()[1:3].count(phase) for phase in Phase]
-    assert state.waiting.tolist() == [state.constraint.tolist().count(number) for number in range(3)]
+    assert state.waiting.tolist() == [state.agents.constraint.tolist().count(number) for number in range(3)]
 
 
 @given(any_rows, st.lists(st.integers(0, 60), max_size=5))
@@ -111,7 +111,7 @@ def test_events_at_the_moment_are_included():
         Phase.RUNNING,
         Phase.RUNNING,
     ]
-    assert state_at(written, 5).constraint.tolist() == [1, -1, -1, -1, -1]
+    assert state_at(written, 5).agents.constraint.tolist() == [1, -1, -1, -1, -1]
 
 
 def test_a_cursor_does_not_go_back():
@@ -227,7 +227,8 @@ def rows_of_several(draw):
             kind = draw(st.sampled_from([Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned]))
         if kind == Kind.AgentCrashed and any(each[0] == agent for each in open_):
             continue
-        bound = draw(st.integers(0, 1)) if kind in OPENED - {Kind.TaskStarted} else -1
+        names = (Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned)
+        bound = draw(st.integers(0, 1)) if kind in names else -1
         rows.append(row(moment, kind, agent, step, bound, visit=task[2]))
         if kind in OPENED:
             open_[task] = kind
@@ -270,7 +271,7 @@ def test_several_open_tasks_are_followed_as_the_obvious_fold_does(rows, cuts):
     for a, b in pairwise(edges):
         state.apply(batch(rows[a:b]))
         now = state.moment()
-        columns = (now.phase, now.constraint, now.waiting, now.used)
+        columns = (now.phase, now.agents.constraint, now.waiting, now.used)
         assert [column.tolist() for column in columns] == obvious_of_several(rows[:b], SEVERAL)
 
 

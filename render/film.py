@@ -1,0 +1,182 @@
+"""A log laid out in memory, so that any moment of it is there at once.
+
+Rules:
+
+1. The whole log is read once. Afterwards every question costs as much as it has to say, not as the log is long.
+2. A moment is that of `model.state`, events at its time included: the key frame before it, and the moves since.
+3. Key frames are at least `_STRIDE` moves apart, and as many as there are agents: so they take no more memory than the
+   moves themselves.
+4. What is counted over time is a step function, with one value for each instant at which it changes.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.events import COLUMNS, Batch, Kind, concatenate
+from model.log import Log
+from model.moves import Mover, Phase
+from model.roster import Roster
+from model.state import Amounts, Moment, limits_of
+
+_STRIDE = 65_536
+
+Integers = NDArray[np.int64]
+
+
+class Steps:
+    """A step function of time: `value[k]` from `time_ns[k]` on, where the first time is 0."""
+
+    def __init__(self, time_ns: Integers, value: Integers) -> None:
+        """Take values in time order; of several at one instant the last stands."""
+        stands = np.append(time_ns[1:] != time_ns[:-1], True)[: len(time_ns)]
+        time_ns, value = time_ns[stands], value[stands]
+        changes = np.append(True, value[1:] != value[:-1])[: len(value)]
+        self.time_ns, self.value = time_ns[changes], value[changes]
+        widths = np.diff(self.time_ns).astype(np.float64)
+        self._area = np.append(0.0, np.cumsum(self.value[:-1] * widths))
+
+    def at(self, time_ns: int) -> int:
+        """Return the value at a time."""
+        return int(self.value[np.searchsorted(self.time_ns, time_ns, side="right") - 1])
+
+    def means(self, edges_ns: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean over time between each edge and the next; edges increase."""
+        place = np.searchsorted(self.time_ns, edges_ns, side="right") - 1
+        area = self._area[place] + self.value[place] * (edges_ns - self.time_ns[place])
+        means: NDArray[np.float64] = np.diff(area) / np.diff(edges_ns)
+        return means
+
+    def rises(self) -> Integers:
+        """Return when it came from 0 or less to more."""
+        up = (self.value[1:] > 0) & (self.value[:-1] <= 0)
+        times = self.time_ns[1:][up]
+        return np.append(0, times) if self.value[0] > 0 else times
+
+
+class Film:
+    """A log that was read once: its `rows`, and the fleet at any time `at` which one asks.
+
+    `agents` counts those too that were spawned; `end_ns` is the time of the last row. `counts` has a step function for the
+    agents in each phase; of each constraint there is one for its `limit`, for how many tasks are `waiting`, and for how
+    much is `used`, or None where it is nothing that is held.
+    """
+
+    def __init__(self, log: Log, progress: Callable[[int], None] = lambda rows: None) -> None:
+        """Read through a log; `progress` is told how many rows were read. Raises LogError where the log is damaged."""
+        self.header = log.header
+        self.roster = Roster(log.header)
+        batches: list[Batch] = []
+        for batch in log.batches():
+            self.roster.feed(batch)
+            batches.append(batch)
+            progress(len(batch))
+        self.rows = concatenate(batches) if batches else _nothing()
+        self.cut = log.cut
+        self.agents = self.roster.agents
+        self.end_ns = int(self.rows.time[-1]) if batches else 0
+        self._lay_out(batches)
+
+    def at(self, time_ns: int) -> Moment:
+        """Return the fleet at a time, from 0 on."""
+        move = int(np.searchsorted(self._move_row, np.searchsorted(self.rows.time, time_ns, side="right")))
+        key = int(np.searchsorted(self._key_moves, move, side="right")) - 1
+        moved, agents = slice(self._key_moves[key], move), self._keys[key].copy()
+        rows = self._move_row[moved]
+        who = self.rows.agent[rows]
+        # NumPy lets the last of several assignments to one element win.
+        agents.phase[who], agents.constraint[who] = self._move_phase[moved], self._move_constraint[moved]
+        agents.step[who] = self.rows.step[rows]
+        turned = self._move_turned[moved]
+        agents.since_ns[who[turned]] = self.rows.time[rows[turned]]
+        limit, waiting = (
+            np.array([each.at(time_ns) for each in steps], np.int64) for steps in (self.limit, self.waiting)
+        )
+        used = np.array([-1 if each is None else each.at(time_ns) for each in self.used], np.int64)
+        return Moment(self.header, time_ns, agents, limit, waiting, used)
+
+    def of_agent(self, agent: int) -> NDArray[np.intp]:
+        """Return the places in `rows` of the events of an agent."""
+        return np.flatnonzero(self.rows.agent == agent)
+
+    def next_event(self, time_ns: int) -> int:
+        """Return the time of the next event after a time; the end where there is none."""
+        place = int(np.searchsorted(self.rows.time, time_ns, side="right"))
+        return int(self.rows.time[place]) if place < len(self.rows) else self.end_ns
+
+    def previous_event(self, time_ns: int) -> int:
+        """Return the time of the last event before a time; 0 where there is none."""
+        place = int(np.searchsorted(self.rows.time, time_ns, side="left")) - 1
+        return int(self.rows.time[place]) if place >= 0 else 0
+
+    def next_binding(self, time_ns: int) -> tuple[int, int] | None:
+        """Return when, after a time, a constraint next has somebody wait for it that had nobody, and which one."""
+        found = []
+        for number, times in enumerate(self._binds):
+            place = int(np.searchsorted(times, time_ns, side="right"))
+            if place < len(times):
+                found.append((int(times[place]), number))
+        return min(found, default=None)
+
+    def _lay_out(self, batches: list[Batch]) -> None:
+        """Follow the agents and the constraints through the log."""
+        mover, amounts = Mover(self.header, self.agents), Amounts(self.header)
+        stride, first, moved = max(_STRIDE, self.agents), 0, 0
+        keys, key_moves = [mover.agents.copy()], [0]
+        columns: list[tuple[NDArray[Any], ...]] = []
+        taken: list[tuple[NDArray[Any], ...]] = [(_NONE, _NONE, _NONE)]
+        queued: list[tuple[NDArray[Any], ...]] = [(_NONE, _NONE, _NONE)]
+        for batch in batches:
+            moves = mover.feed(batch)
+            columns.append((first + moves.row, moves.phase, moves.constraint, moves.before))
+            places, constraints, changes = amounts.changes(batch, moves)
+            taken.append((first + places, constraints, changes))
+            for queues, sign in ((moves.came, 1), (moves.left, -1)):
+                places = np.flatnonzero(queues >= 0)
+                queued.append((first + moves.row[places], queues[places], np.full(len(places), sign)))
+            first, moved = first + len(batch), moved + len(moves)
+            if moved - key_moves[-1] >= stride:
+                keys.append(mover.agents.copy())
+                key_moves.append(moved)
+        self._keys, self._key_moves = keys, np.array(key_moves)
+        joined = [np.concatenate(parts) for parts in zip(*columns, strict=True)] or [_NONE] * 4
+        self._move_row, self._move_phase, self._move_constraint, before = joined
+        self._move_turned = self._move_phase != before
+        self.counts = {phase: self._count(phase, before) for phase in Phase}
+        held, used, waiting = amounts.held.tolist(), self._per_constraint(taken), self._per_constraint(queued)
+        self.used = [steps if known else None for steps, known in zip(used, held, strict=True)]
+        self.waiting, self.limit = waiting, self._limits()
+        self._binds = [steps.rises() for steps in waiting]
+
+    def _count(self, phase: Phase, before: NDArray[np.uint8]) -> Steps:
+        """Return how many agents are in a phase."""
+        turned = self._move_turned & ((self._move_phase == phase) | (before == phase))
+        changes = np.where(self._move_phase[turned] == phase, 1, -1)
+        start = self.agents if phase == Phase.ABSENT else 0
+        return Steps(np.append(0, self.rows.time[self._move_row[turned]]), np.append(start, start + np.cumsum(changes)))
+
+    def _per_constraint(self, parts: list[tuple[NDArray[Any], ...]]) -> list[Steps]:
+        """Return the sum over time of what each constraint has, given as (row, constraint, change)."""
+        rows, constraints, changes = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.lexsort((rows, constraints))
+        edges = np.searchsorted(constraints[order], np.arange(len(self.header.constraints) + 1))
+        mine = [order[start:stop] for start, stop in pairwise(edges.tolist())]
+        return [Steps(np.append(0, self.rows.time[rows[own]]), np.append(0, np.cumsum(changes[own]))) for own in mine]
+
+    def _limits(self) -> list[Steps]:
+        changed = np.flatnonzero(self.rows.kind == Kind.ConstraintChanged)
+        steps = []
+        for number, start in enumerate(limits_of(self.header).tolist()):
+            own = changed[self.rows.constraint[changed] == number]
+            steps.append(Steps(np.append(0, self.rows.time[own]), np.append(start, self.rows.value[own])))
+        return steps
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+def _nothing() -> Batch:
+    return Batch(*(np.zeros(0, dtype) for dtype in COLUMNS.values()))

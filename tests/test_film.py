@@ -1,0 +1,76 @@
+"""A log laid out: every moment is that of the fold, every count over time too."""
+
+import numpy as np
+import pytest
+from fleet_logs import S, concurrency, content, header, log, loop, row
+from hypothesis import given
+from hypothesis import strategies as st
+from test_state import SEVERAL, rows_of_several
+
+from model.events import Kind
+from model.log import Log
+from model.state import Moment, Phase, state_at
+from render import film as module
+from render.film import Film, Steps
+
+
+def listed(moment: Moment) -> list[object]:
+    who = moment.agents
+    columns = (who.phase, who.since_ns, who.constraint, who.step, moment.limit, moment.waiting, moment.used)
+    return [moment.time_ns, *(column.tolist() for column in columns)]
+
+
+def like_the_fold(written: Log, moments: list[int]) -> Film:
+    film = Film(written)
+    for moment in moments:
+        folded = state_at(written, moment, film.agents)
+        assert listed(film.at(moment)) == listed(folded)
+        assert [film.counts[phase].at(moment) for phase in Phase] == folded.counts().tolist()
+    return film
+
+
+@given(rows_of_several(), st.integers(1, 20), st.lists(st.integers(0, 130), min_size=1, max_size=6))
+def test_every_moment_is_that_of_the_fold(rows, stride, moments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_STRIDE", stride)
+        like_the_fold(log(SEVERAL, rows, 7), moments)
+
+
+def test_moments_of_a_run_in_any_order():
+    head = header({"a": 12, "b": 30}, [concurrency("c", 2), concurrency("d", 5)])
+    rows = loop(head, 6 * S, stagger=S // 10, visits=3)
+    like_the_fold(log(head, rows, 100), [5 * S, 0, 3 * S + 1, S // 7, 6 * S, 10 * S])
+
+
+def test_a_step_function_has_values_means_and_rises():
+    steps = Steps(np.array([0, 2, 2, 5, 7]), np.array([0, 9, 1, 1, 0]))
+    assert steps.time_ns.tolist() == [0, 2, 7]  # of two at one instant the last stands, and no change is no step
+    assert [steps.at(moment) for moment in (0, 1, 2, 6, 7, 100)] == [0, 0, 1, 1, 0, 0]
+    assert steps.means(np.array([0, 4, 8])).tolist() == [2 / 4, 3 / 4]
+    assert steps.rises().tolist() == [2]
+    assert Steps(np.array([0]), np.array([3])).rises().tolist() == [0]
+
+
+def test_the_next_event_and_the_next_constraint_that_binds():
+    head = header({"a": 3}, [concurrency("c", 1), concurrency("d", 1)])
+    rows = [
+        row(2, Kind.AgentStarted, 0),
+        row(4, Kind.TaskBlocked, 0, constraint=1),
+        row(5, Kind.TaskBlocked, 1, constraint=1),  # somebody waited for it already
+        row(6, Kind.TaskBlocked, 2, constraint=0),
+        row(7, Kind.TaskResumed, 2, constraint=0),
+        row(7, Kind.TaskBlocked, 2, constraint=0),  # one instant: it bound all the time
+        row(9, Kind.TaskResumed, 2, constraint=0),
+        row(12, Kind.TaskBlocked, 2, constraint=0),
+    ]
+    film = Film(log(head, rows))
+    assert [film.next_event(moment) for moment in (0, 2, 3, 7, 12)] == [2, 4, 4, 9, 12]
+    assert [film.previous_event(moment) for moment in (0, 2, 3, 7, 12, 20)] == [0, 0, 2, 6, 9, 12]
+    assert [film.next_binding(moment) for moment in (0, 4, 6, 12)] == [(4, 1), (6, 0), (12, 0), None]
+    assert film.of_agent(1).tolist() == [2]
+
+
+def test_a_cut_log_and_one_without_rows_have_moments():
+    assert listed(Film(log(SEVERAL, [])).at(7)) == listed(state_at(log(SEVERAL, []), 7))
+    cut = Film(Log.from_bytes(content(SEVERAL, [row(3, Kind.AgentStarted, 0), row(9, Kind.RunFinished)], 1)[:-300]))
+    assert (cut.cut, cut.end_ns, cut.at(5).phase.tolist()) == (True, 3, [Phase.THINKING, Phase.ABSENT, Phase.ABSENT])
