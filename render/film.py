@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.events import COLUMNS, Batch, Kind, concatenate
-from model.log import Log
+from model.log import BATCH_ROWS, Log
 from model.moves import Mover, Phase
 from model.roster import Roster
 from model.state import Amounts, Moment, limits_of
@@ -69,16 +69,17 @@ class Film:
         """Read through a log; `progress` is told how many rows were read. Raises LogError where the log is damaged."""
         self.header = log.header
         self.roster = Roster(log.header)
-        batches: list[Batch] = []
+        batches = [_nothing()]
         for batch in log.batches():
             self.roster.feed(batch)
             batches.append(batch)
             progress(len(batch))
-        self.rows = concatenate(batches) if batches else _nothing()
+        self.rows = concatenate(batches)
+        del batches
         self.cut = log.cut
         self.agents = self.roster.agents
-        self.end_ns = int(self.rows.time[-1]) if batches else 0
-        self._lay_out(batches)
+        self.end_ns = int(self.rows.time[-1]) if len(self.rows) else 0
+        self._lay_out()
 
     def at(self, time_ns: int) -> Moment:
         """Return the fleet at a time, from 0 on."""
@@ -121,28 +122,29 @@ class Film:
                 found.append((int(times[place]), number))
         return min(found, default=None)
 
-    def _lay_out(self, batches: list[Batch]) -> None:
+    def _lay_out(self) -> None:
         """Follow the agents and the constraints through the log."""
         mover, amounts = Mover(self.header, self.agents), Amounts(self.header)
-        stride, first, moved = max(_STRIDE, self.agents), 0, 0
+        stride, moved = max(_STRIDE, self.agents), 0
         keys, key_moves = [mover.agents.copy()], [0]
         columns: list[tuple[NDArray[Any], ...]] = []
-        taken: list[tuple[NDArray[Any], ...]] = [(_NONE, _NONE, _NONE)]
-        queued: list[tuple[NDArray[Any], ...]] = [(_NONE, _NONE, _NONE)]
-        for batch in batches:
+        taken: list[tuple[NDArray[Any], ...]] = []
+        queued: list[tuple[NDArray[Any], ...]] = []
+        for first in range(0, max(1, len(self.rows)), BATCH_ROWS):
+            batch = self.rows.rows(first, first + BATCH_ROWS)
             moves = mover.feed(batch)
-            columns.append((first + moves.row, moves.phase, moves.constraint, moves.before))
+            columns.append(((first + moves.row).astype(np.int32), moves.phase, moves.constraint, moves.before))
             places, constraints, changes = amounts.changes(batch, moves)
             taken.append((first + places, constraints, changes))
             for queues, sign in ((moves.came, 1), (moves.left, -1)):
                 places = np.flatnonzero(queues >= 0)
                 queued.append((first + moves.row[places], queues[places], np.full(len(places), sign)))
-            first, moved = first + len(batch), moved + len(moves)
+            moved += len(moves)
             if moved - key_moves[-1] >= stride:
                 keys.append(mover.agents.copy())
                 key_moves.append(moved)
         self._keys, self._key_moves = keys, np.array(key_moves)
-        joined = [np.concatenate(parts) for parts in zip(*columns, strict=True)] or [_NONE] * 4
+        joined = [np.concatenate(parts) for parts in zip(*columns, strict=True)]
         self._move_row, self._move_phase, self._move_constraint, before = joined
         self._move_turned = self._move_phase != before
         self.counts = {phase: self._count(phase, before) for phase in Phase}
@@ -173,9 +175,6 @@ class Film:
             own = changed[self.rows.constraint[changed] == number]
             steps.append(Steps(np.append(0, self.rows.time[own]), np.append(start, self.rows.value[own])))
         return steps
-
-
-_NONE = np.zeros(0, np.int64)
 
 
 def _nothing() -> Batch:
