@@ -23,6 +23,7 @@ from model.roster import Roster
 from model.state import Amounts, Moment, limits_of
 
 _STRIDE = 65_536
+_COUNTED = frozenset({"rate_limit", "quota"})
 
 Integers = NDArray[np.int64]
 
@@ -62,7 +63,8 @@ class Film:
 
     `agents` counts those too that were spawned; `end_ns` is the time of the last row. `counts` has a step function for the
     agents in each phase; of each constraint there is one for its `limit`, for how many tasks are `waiting`, and for how
-    much is `used`, or None where it is nothing that is held.
+    much is `used`, or None where it is nothing that is held; `taken` is how many tokens of a rate limit or a quota were
+    charged so far, less what was given back, in the unit of the header, and None for all others.
     """
 
     def __init__(self, log: Log, progress: Callable[[int], None] = lambda rows: None) -> None:
@@ -128,6 +130,7 @@ class Film:
         stride, moved = max(_STRIDE, self.agents), 0
         keys, key_moves = [mover.agents.copy()], [0]
         columns: list[tuple[NDArray[Any], ...]] = []
+        held: list[tuple[NDArray[Any], ...]] = []
         taken: list[tuple[NDArray[Any], ...]] = []
         queued: list[tuple[NDArray[Any], ...]] = []
         for first in range(0, max(1, len(self.rows)), BATCH_ROWS):
@@ -135,7 +138,8 @@ class Film:
             moves = mover.feed(batch)
             columns.append(((first + moves.row).astype(np.int32), moves.phase, moves.constraint, moves.before))
             places, constraints, changes = amounts.changes(batch, moves)
-            taken.append((first + places, constraints, changes))
+            held.append((first + places, constraints, changes))
+            taken.append(self._charged(batch, first, places, constraints, changes))
             for queues, sign in ((moves.came, 1), (moves.left, -1)):
                 places = np.flatnonzero(queues >= 0)
                 queued.append((first + moves.row[places], queues[places], np.full(len(places), sign)))
@@ -148,10 +152,26 @@ class Film:
         self._move_row, self._move_phase, self._move_constraint, before = joined
         self._move_turned = self._move_phase != before
         self.counts = {phase: self._count(phase, before) for phase in Phase}
-        held, used, waiting = amounts.held.tolist(), self._per_constraint(taken), self._per_constraint(queued)
-        self.used = [steps if known else None for steps, known in zip(used, held, strict=True)]
-        self.waiting, self.limit = waiting, self._limits()
-        self._binds = [steps.rises() for steps in waiting]
+        known, used = amounts.held.tolist(), self._per_constraint(held)
+        self.used = [steps if is_known else None for steps, is_known in zip(used, known, strict=True)]
+        charged = zip(self._per_constraint(taken), self.header.constraints, strict=True)
+        self.taken = [steps if entry.type in _COUNTED else None for steps, entry in charged]
+        self.waiting, self.limit = self._per_constraint(queued), self._limits()
+        self._binds = [steps.rises() for steps in self.waiting]
+
+    def _charged(
+        self, batch: Batch, first: int, places: NDArray[np.intp], constraints: Integers, changes: Integers
+    ) -> tuple[NDArray[Any], ...]:
+        """Return what is charged: what the header says at each start, and every amount that has a row."""
+        starts = np.flatnonzero((changes > 0) & (batch.kind[places] == Kind.TaskStarted))
+        stated = np.flatnonzero((batch.kind == Kind.ResourceAcquired) | (batch.kind == Kind.ResourceReleased))
+        amounts = np.where(batch.kind[stated] == Kind.ResourceAcquired, 1, -1) * batch.value[stated]
+        rows = np.append(places[starts], stated)
+        return (
+            first + rows,
+            np.append(constraints[starts], batch.constraint[stated]),
+            np.append(changes[starts], amounts),
+        )
 
     def _count(self, phase: Phase, before: NDArray[np.uint8]) -> Steps:
         """Return how many agents are in a phase."""

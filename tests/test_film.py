@@ -12,6 +12,7 @@ from model.log import Log
 from model.state import Moment, Phase, state_at
 from render import film as module
 from render.film import Film, Steps
+from tests.runs import run, scenario
 
 
 def listed(moment: Moment) -> list[object]:
@@ -74,3 +75,27 @@ def test_a_cut_log_and_one_without_rows_have_moments():
     assert listed(Film(log(SEVERAL, [])).at(7)) == listed(state_at(log(SEVERAL, []), 7))
     cut = Film(Log.from_bytes(content(SEVERAL, [row(3, Kind.AgentStarted, 0), row(9, Kind.RunFinished)], 1)[:-300]))
     assert (cut.cut, cut.end_ns, cut.at(5).phase.tolist()) == (True, 3, [Phase.THINKING, Phase.ABSENT, Phase.ABSENT])
+
+
+def test_tokens_that_were_charged():
+    limits = [
+        {"id": "rpm", "type": "rate_limit", "rate": "10/s", "scope": "task:*"},
+        {
+            "id": "tpm",
+            "type": "rate_limit",
+            "rate": "100/s",
+            "cost": {"uniform": [1, 9]},
+            "counts": "tokens",
+            "scope": "task:*",
+        },
+        {"id": "slots", "type": "concurrency", "limit": 2, "scope": "task:*"},
+    ]
+    steps = [{"repeat": 3, "steps": [{"task": "work", "duration": "1s", "cost": {"tokens": {"uniform": [1, 9]}}}]}]
+    written = run(scenario(until=None, constraints=limits, count=2, steps=steps))
+    film, (whole,) = Film(written), list(written.batches())
+    rpm, tpm, slots = film.taken
+    assert slots is None
+    assert [rpm.at(second * S) for second in (0, 1, 2, 9)] == [2, 4, 6, 6]
+    drawn = whole.value[(whole.kind == Kind.ResourceAcquired) & (whole.constraint == 1)]
+    assert len(drawn) == 6
+    assert tpm.at(film.end_ns) == sum(drawn.tolist())
