@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from model.faults import BadInput, did_you_mean
+from model.faults import BadInput, listed, nearest, shown
 from model.units import UnitError, format_duration, parse_amount, parse_duration
 from sim.analysis.ledger import NAMES
 from sim.pages import short
@@ -35,6 +35,9 @@ _EXPRESSION = re.compile(r"^\s*(?P<name>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
 _ALLOWED = "allowed: such as 'wait.p95 < 2s', 'deadlocks == 0' or 'constraints.rpm.utilisation <= 90%'"
 _UNITS = ("_ns", "_per_s")
+_PARTS = ("all", "fleets", "tenants", "steps")
+_OF_EACH = ".sojourn.mean"
+"""What is told of each part."""
 _COUNTED = ("deadlocks", "stalled", "starvation", "storms", "priority_inversions", "require", "ledger")
 """What is told in full, and counted here."""
 
@@ -85,8 +88,10 @@ class Gate:
     def _find(self, report: dict[str, Any]) -> tuple[str, Any]:
         names = _names(report)
         if self.name not in names:
-            near = did_you_mean(self.name, list(names))
-            raise BadInput(f"--require: {self.expression}: nothing is called {self.name!r}{near}; {_ALLOWED}")
+            near = nearest(self.name, names) or next((name for name in names if name.endswith(f".{self.name}")), None)
+            meant = "" if near is None else f" (did you mean {near!r}?)"
+            problem = f"nothing is called {shown(self.name)}{meant}"
+            raise BadInput(f"--require: {self.expression}: {problem}; allowed: {_grouped(list(names))}")
         return names[self.name]
 
 
@@ -129,6 +134,45 @@ def _names(report: dict[str, Any]) -> dict[str, tuple[str, Any]]:
         "priority_inversions": inversions["episodes"],
     }
     return {**names, **{name: ("", count) for name, count in counts.items()}}
+
+
+def _grouped(names: Sequence[str]) -> str:
+    """List names shortly: `tasks.{started, open}` is two, `a[.b]` is `a` and `a.b`. What parts have is listed once."""
+    in_all = {name.removeprefix("all.") for name in names if name.startswith("all.")}
+    own = [name for name in names if name not in in_all and name.partition(".")[0] not in _PARTS]
+    parts = [name.removesuffix(_OF_EACH) for name in names if name.endswith(_OF_EACH) and not name.startswith("all.")]
+    shared = [name for name in names if name in in_all]
+    return f"{_folded(own)}; and of all, or after one of {_folded(parts)} and a dot, {_folded(shared)}"
+
+
+def _folded(names: Sequence[str]) -> str:
+    tree: dict[str, Any] = {}
+    for name in names:
+        inner = tree
+        for word in name.split("."):
+            inner = inner.setdefault(word, {})
+        inner[""] = {}
+    return ", ".join(_branches(tree))
+
+
+def _branches(tree: dict[str, Any]) -> list[str]:
+    """Return what is below a name, those together that go on alike."""
+    alike: dict[str, list[str]] = {}
+    for word, inner in tree.items():
+        if word:
+            alike.setdefault(_rest(inner), []).append(word)
+    told = []
+    for rest, words in alike.items():
+        told += [f"{{{listed(words)}}}{rest}"] if rest and len(words) > 1 else [f"{word}{rest}" for word in words]
+    return told
+
+
+def _rest(tree: dict[str, Any]) -> str:
+    branches = _branches(tree)
+    if not branches:
+        return ""
+    rest = f".{branches[0]}" if len(branches) == 1 else f".{{{', '.join(branches)}}}"
+    return f"[{rest}]" if "" in tree else rest
 
 
 def _walk(prefix: str, of: str, value: Any, causes: Sequence[str]) -> Iterator[tuple[str, tuple[str, Any]]]:

@@ -16,7 +16,7 @@ from typer import Option
 
 from model.faults import BadInput
 from model.program import printing
-from sim.commands.files import keep, output
+from sim.files import keep, output
 
 if TYPE_CHECKING:
     import pyarrow as pa

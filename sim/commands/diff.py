@@ -8,7 +8,7 @@ from typer import Argument
 
 from model.program import DONE, NO
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogOrScenario, another, opened
+from sim.commands.files import AsJson, LogOrScenario, another, opened, read_files
 
 OtherLog = Annotated[Path, Argument(help="Another log, or scenario.", show_default=False, readable=False)]
 
@@ -25,7 +25,8 @@ def diff(
     another(log_b, "LOG_B", log_a, "LOG_A")
     with ExitStack() as stack:
         first, second = (stack.enter_context(opened(path)) for path in (log_a, log_b))
-        keep = None if out is None else stack.enter_context(row_file(out, SCHEMA, {log_a: "LOG_A", log_b: "LOG_B"}))
+        inputs = {**read_files(log_a, first.header, "LOG_A"), **read_files(log_b, second.header, "LOG_B")}
+        keep = None if out is None else stack.enter_context(row_file(out, SCHEMA, inputs))
         found = differing.diff(first, second, keep)
     result = {"log_a": str(log_a), "log_b": str(log_b), **found}
     answer(result, diff_page(found, str(log_a), str(log_b)), as_json, as_markdown)

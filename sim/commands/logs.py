@@ -8,7 +8,8 @@ from typer import Option
 
 from model.faults import BadInput
 from model.program import DONE, NO, say
-from sim.commands.files import LogFile, keep, output, run_again
+from sim.commands.files import LogFile, run_again
+from sim.files import keep, output
 
 
 def verify(log: LogFile) -> int:
