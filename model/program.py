@@ -125,7 +125,8 @@ def _usage(error: Any) -> str:
     if hasattr(error, "possibilities"):  # no such option
         allowed = ", ".join(each.opts[0] for each in context.command.params if each.param_type_name == "option")
     else:
-        allowed = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+        words = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+        allowed = words.replace("{", "").replace("}", "")
     return f"{context.command_path}: {problem}; allowed: {allowed}"
 
 

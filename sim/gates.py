@@ -33,6 +33,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 _EXPRESSION = re.compile(r"^\s*(?P<name>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>[^<>=!]+?)\s*$")
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
+_BEGINS_AS_NUMBER = re.compile(r"[+-]?\.?\d")
 _ALLOWED = "allowed: such as 'wait.p95 < 2s', 'deadlocks == 0' or 'constraints.rpm.utilisation <= 90%'"
 _UNITS = ("_ns", "_per_s")
 _PARTS = ("all", "fleets", "tenants", "steps")
@@ -87,6 +88,9 @@ class Gate:
 
     def _find(self, report: dict[str, Any]) -> tuple[str, Any]:
         names = _names(report)
+        if report["cost"] is None and self.name.partition(".")[0] == "cost":
+            allowed = "a scenario with prices, or a gate on something else"
+            raise BadInput(f"--require: {self.expression}: nothing has a price in this scenario; allowed: {allowed}")
         if self.name not in names:
             near = nearest(self.name, names) or next((name for name in names if name.endswith(f".{self.name}")), None)
             meant = "" if near is None else f" (did you mean {near!r}?)"
@@ -114,16 +118,20 @@ def _parse(expression: str) -> Gate:
         return gate
     try:
         return Gate(expression.strip(), name, sign, parse_duration(written), "time")
-    except UnitError:
-        raise BadInput(
-            f"--require: {expression!r}: {written!r} is neither a number, a time nor a share; {_ALLOWED}"
-        ) from None
+    except UnitError as error:
+        problem = f"{shown(written)} is neither a number, a time nor a share; {_ALLOWED}"
+        if _NUMBER.match(number):
+            problem = f"{shown(written)} is negative, or too large; allowed: a number from 0 to 1e40"
+        elif _BEGINS_AS_NUMBER.match(written):
+            problem = str(error)
+        raise BadInput(f"--require: {shown(expression)}: {problem}") from None
 
 
 def _names(report: dict[str, Any]) -> dict[str, tuple[str, Any]]:
     """Return what can be named, with the key of the time or number and what it is."""
     causes = [*report["constraints"], *NAMES.values()]
-    names = dict(_walk("", "", {key: value for key, value in report.items() if key not in _COUNTED}, causes))
+    unknown = {*_COUNTED, *(["cost"] if report["cost"] is None else [])}
+    names = dict(_walk("", "", {key: value for key, value in report.items() if key not in unknown}, causes))
     names.update(_walk("", "", report["all"], causes))
     storms, inversions = report["storms"] or (), report["priority_inversions"]
     counts = {

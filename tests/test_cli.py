@@ -705,6 +705,13 @@ BAD = [
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["diff", "x.arrows"],
+            "python -m sim diff: Missing argument 'LOG_B'; allowed: python -m sim diff [OPTIONS] LOG_A",
+        ),
+        (["bisect"], "sim bisect: Missing argument 'LOG'; allowed: python -m sim bisect [OPTIONS] LOG [OTHER]\n"),
+        (["bisect", "x", "--out", "y"], "python -m sim bisect: No such option: --out; allowed: --json, --markdown"),
+        (["fork", "x", "--at", "1s"], "python -m sim fork: Missing option '--set'; allowed: python -m sim fork"),
         (["report"], "python -m sim report: Missing argument 'LOG'; allowed: python -m sim report [OPTIONS]"),
         (
             ["export", "x.arrows"],

@@ -381,6 +381,10 @@ BAD = [
     (("--agent", "batch_1_work"), "no agent is called 'batch_1_work' (did you mean 'batch_1'?)"),
     (("--agent", "batches"), "no agent is called 'batches' (did you mean 'batch_0'?)"),
     (("--task", "batch_1_wrok"), "no task is called 'batch_1_wrok' (did you mean 'batch_1_work'?)"),
+    (
+        ("--task", "batch"),
+        "no task is called 'batch'; allowed: FLEET_NUMBER_STEP, such as interactive_0_answer, batch_0_w",
+    ),
     (("--task", "batch_7_work"), "there is no agent batch_7; allowed: batch_0 to batch_5"),
     (("--task", "batch_1_work"), "--visit: missing, and batch_1_work was begun 3 times; allowed: 0 to 2"),
     (("--task", "batch_1_work", "--visit", "7"), "has no visit 7; allowed: 0 to 2"),

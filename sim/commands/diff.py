@@ -8,13 +8,18 @@ from typer import Argument
 
 from model.program import DONE, NO
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogOrScenario, another, opened, read_files
+from sim.commands.files import AsJson, another, opened, read_files
 
-OtherLog = Annotated[Path, Argument(help="Another log, or scenario.", show_default=False, readable=False)]
+FirstLog = Annotated[
+    Path, Argument(metavar="LOG_A", help="A log, or a scenario to run first.", show_default=False, readable=False)
+]
+OtherLog = Annotated[
+    Path, Argument(metavar="LOG_B", help="Another log, or scenario.", show_default=False, readable=False)
+]
 
 
 def diff(
-    log_a: LogOrScenario, log_b: OtherLog, as_json: AsJson = False, as_markdown: AsMarkdown = False, out: Out = None
+    log_a: FirstLog, log_b: OtherLog, as_json: AsJson = False, as_markdown: AsMarkdown = False, out: Out = None
 ) -> int:
     """Compare two logs: where they part and what follows in numbers. 0 when no event differs, else 1."""
     from sim.analysis import diff as differing

@@ -199,7 +199,8 @@ def _task(record: "Record", given: str) -> tuple[int, int]:
                 return agent, number
     digits = next((part for part in given.split("_") if part.isdecimal()), "0")
     known = [f"{header.fleets[step.fleet].name}_{digits}_{step.name}" for _, step in steps]
-    raise BadInput(f"--task: no task is called {shown(given)}{did_you_mean(given, known)}; allowed: FLEET_NUMBER_STEP")
+    problem = f"no task is called {shown(given)}{did_you_mean(given, known)}"
+    raise BadInput(f"--task: {problem}; allowed: FLEET_NUMBER_STEP, such as {listed(known, 'none here')}")
 
 
 def _worst(record: "Record", number: int) -> "tuple[Explanation, str]":

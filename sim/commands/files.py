@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from model.validation import Loaded
 
 # What cannot be read is told where it is read.
-Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
-LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
+Scenario = Annotated[
+    Path, Argument(metavar="SCENARIO", help="The scenario, a YAML file.", show_default=False, readable=False)
+]
+LogFile = Annotated[
+    Path, Argument(metavar="LOG", help="A log that a run has written.", show_default=False, readable=False)
+]
 LogOrScenario = Annotated[
     Path,
     Argument(
