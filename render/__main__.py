@@ -13,15 +13,16 @@ import typer
 from rich.console import Console
 from typer import Argument, Option
 
-from model import program
-from model.faults import BadInput
+from model import options, program
+from model.faults import BadInput, cut, shown
 from model.log import Log
-from model.units import NS_PER_SECOND, UnitError, format_duration, parse_duration
+from model.units import NS_PER_SECOND, format_duration
 from render.player import FPS
 from render.replay import cut_message, reel_of, show, still
 
 _SPEEDS = (1e-9, 1e12)
 _RATES = (0.1, 60.0)
+_SHOWN_MAX = 60
 _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d)")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -40,8 +41,8 @@ def command(
     ] = None,
 ) -> None:
     """Replay a log on the terminal. In a pipe, or without colours, show its last moment."""
-    speed_given = None if speed is None else _number(speed, "--speed", *_SPEEDS)
-    fps_given = _number(fps, "--fps", *_RATES)
+    speed_given = None if speed is None else options.number("--speed", speed, *_SPEEDS)
+    fps_given = options.number("--fps", fps, *_RATES)
     opened = Log.open(log)
     reel = reel_of(opened)
     console = Console(highlight=False)
@@ -59,32 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return program.run(app, sys.argv[1:] if arguments is None else arguments, "python -m render")
 
 
-def _number(text: str, option: str, least: float, most: float) -> float:
-    allowed = f"a number from {least:g} to {most:g}"
-    try:
-        number = float(text)
-    except ValueError:
-        raise BadInput(f"{option}: {text!r} is not a number; allowed: {allowed}") from None
-    if not least <= number <= most:
-        raise BadInput(f"{option}: {text} is out of range; allowed: {allowed}")
-    return number
-
-
 def _moment(text: str, end_ns: int) -> int:
-    try:
-        at_ns = _by_the_clock(text) if ":" in text else parse_duration(text)
-    except UnitError as error:
-        raise BadInput(f"--at: {error}") from None
+    at_ns = _by_the_clock(text) if ":" in text else options.duration("--at", text)
     if at_ns > end_ns:
-        raise BadInput(f"--at: {text} is after the end; allowed: from 0s to {format_duration(end_ns)}")
+        raise BadInput(f"--at: {cut(text, _SHOWN_MAX)} is after the end; allowed: from 0s to {format_duration(end_ns)}")
     return at_ns
 
 
 def _by_the_clock(text: str) -> int:
-    """Return the ns of a time as the replay shows it; raises UnitError where it is none."""
+    """Return the ns of a time as the replay shows it; raises BadInput where it is none."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
-        raise UnitError(f"{text!r} is not a time; allowed: a time such as 12s, 1.5m or 0:05:30")
+        raise BadInput(f"--at: {shown(text)} is not a time; allowed: a time such as 12s, 1.5m or 0:05:30")
     hours, minutes, seconds = map(int, match.groups())
     return (hours * 3600 + minutes * 60 + seconds) * NS_PER_SECOND
 

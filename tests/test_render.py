@@ -699,6 +699,7 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[st
         (["--speed", "0"], "--speed: 0 is out of range; allowed: a number from 1e-09 to 1e+12"),
         (["--speed", "1e300"], "--speed: 1e300 is out of range; allowed: a number from 1e-09 to 1e+12"),
         (["--speed", "nan"], "--speed: nan is out of range; allowed: a number from "),
+        (["--at", "1e400s"], "--at: '1e400s' is too long; allowed: at most 146 years"),
         (["--speed", "fast"], "--speed: 'fast' is not a number; allowed: a number from "),
         (["--fps", "61"], "--fps: 61 is out of range; allowed: a number from 0.1 to 60"),
         (["--fps", "1e-300"], "--fps: 1e-300 is out of range; allowed: a number from 0.1 to 60"),

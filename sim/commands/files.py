@@ -1,30 +1,32 @@
-"""What the commands share: a scenario that is read, a file that is written.
+"""What the commands share: their arguments, a scenario or a log that is read.
 
-Rules:
-
-1. What cannot be read or written is bad input, with one clear line a fault.
-2. No file is written over that the command reads. What is left unfinished is removed where only the whole is of use.
+What cannot be read is bad input, with one clear line a fault.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from model.faults import BadInput
+from model.files import is_log, is_scenario
 from model.program import say
 
 if TYPE_CHECKING:
+    from model.header import Header
     from model.log import Log
     from model.validation import Loaded
 
 # What cannot be read is told where it is read.
-Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
-LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
+Scenario = Annotated[
+    Path, Argument(metavar="SCENARIO", help="The scenario, a YAML file.", show_default=False, readable=False)
+]
+LogFile = Annotated[
+    Path, Argument(metavar="LOG", help="A log that a run has written.", show_default=False, readable=False)
+]
 LogOrScenario = Annotated[
     Path,
     Argument(
@@ -49,7 +51,7 @@ def load(path: Path, overrides: Sequence[str]) -> "Loaded":
     try:
         loaded = load(path, overrides)
     except ScenarioError as error:
-        if _is_log(path):
+        if is_log(path):
             raise BadInput(f"{path}: that is a log; replay it with python -m render {path}") from None
         raise BadInput("\n".join(map(str, error.faults))) from None
     for warning in loaded.warnings:
@@ -62,7 +64,7 @@ def opened(path: Path) -> Iterator["Log"]:
     """Open a log, or that of a scenario, which is run first; raises BadInput where it is neither."""
     from model.log import Log
 
-    if _is_log(path) or path.suffix.lower() not in (".yaml", ".yml"):
+    if not is_scenario(path):
         yield Log.open(path)
         return
     from model.plan import PlanError
@@ -81,23 +83,11 @@ def opened(path: Path) -> Iterator["Log"]:
         raise BadInput(f"{path}: {error}") from None
 
 
-def _is_log(path: Path) -> bool:
-    from model.log import is_stream
-
-    try:
-        return path.is_file() and is_stream(path)
-    except (OSError, ValueError):
-        return False
-
-
-def keep(path: Path, option: str, inputs: dict[Path, str]) -> None:
-    """Refuse to write to what is no file, or to a file that is read."""
-    if str(path) == "-":
-        raise BadInput(f"{option}: - is not a file; allowed: a file, or /dev/null for none")
-    for each, what in inputs.items():
-        with suppress(OSError):  # what is not there yet is another file
-            if path.samefile(each):
-                raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
+def read_files(path: Path, header: "Header", log: str = "the log") -> dict[Path, str]:
+    """Return the files behind what `opened` has opened, each with what it is called."""
+    if not is_scenario(path):
+        return {path: log}
+    return {**{path.parent / name: "a data file" for name in header.inputs}, path: "the scenario"}
 
 
 def another(path: Path, name: str, other: Path, what: str) -> None:
@@ -119,23 +109,3 @@ def run_again(log: Path) -> Iterator[None]:
         first, *more = str(error).splitlines()
         others = f" ({len(more)} more)" if more else ""
         raise BadInput(f"{log}: the scenario inside it is not valid for this version: {first}{others}") from None
-
-
-@contextmanager
-def output(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
-    """Open a file to write; that it cannot be opened, written or closed is bad input.
-
-    Where only the `whole` of it is of use, a new file that is not finished is removed.
-    """
-    new = not os.path.lexists(path)
-    try:
-        with path.open("wb") as file:
-            yield file
-    except BaseException as error:
-        if whole and new:
-            with suppress(OSError):
-                path.unlink()
-        if not isinstance(error, OSError):
-            raise
-        reason = error.strerror or error
-        raise BadInput(f"{path}: cannot be written: {reason}; allowed: a file in a folder with room for it") from None
