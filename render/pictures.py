@@ -1,0 +1,124 @@
+"""Pictures of a log in files: a moment or several as PNG or SVG, a replay as GIF or asciicast, a plot.
+
+Rules:
+
+1. A picture is a function of the log, the moments and the size: the same, byte for byte, whenever it is made.
+2. A replay takes `SECONDS`, and never shows less than real time, as on the terminal.
+3. What needs the extra `pictures` says so where it is not installed, before anything is read or written.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from model.faults import BadInput
+from model.files import keep, output
+from model.log import Log
+from model.units import NS_PER_SECOND
+from render.drawing import Drawing, drawing, framed, strip
+from render.film import Film
+from render.frame import frame
+from render.line import Line
+from render.palette import FULL
+from render.status import Reel
+
+SECONDS = 15
+_GIF_FPS, _CAST_FPS = 8, 10
+_STRIP_COLUMNS = 2
+_NEEDS = {"--png": ("PIL", "matplotlib"), "--gif": ("PIL", "matplotlib"), "--plot": ("matplotlib",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a picture is, in characters of a terminal."""
+
+    columns: int
+    rows: int
+
+
+def check(option: str, path: Path, log: Path) -> None:
+    """Raise BadInput where a picture cannot be made here, or would be written over the log."""
+    if any(find_spec(package) is None for package in _NEEDS.get(option, ())):
+        raise BadInput(
+            f"{option}: needs packages that are not installed; allowed: after pip install 'fleetsim[pictures]'"
+        )
+    keep(path, option, {log: "the log"})
+
+
+def still(film: Film, option: str, path: Path, moments: Sequence[int], size: Size) -> None:
+    """Write these moments, in ns, as PNG or SVG; several stand in rows, in the order in which they are given."""
+    drawings = [_drawn(_frame(film, moment, _reel(film), size)) for moment in moments]
+    whole = framed(strip(drawings, _STRIP_COLUMNS) if len(drawings) > 1 else drawings[0])
+    with output(path, whole=True) as file:
+        if option == "--svg":
+            from render.svg import svg
+
+            file.write(svg(whole, f"{film.header.name}: what each agent does").encode())
+        else:
+            from render.raster import png
+
+            png(whole, file)
+
+
+def gif(film: Film, path: Path, size: Size) -> None:
+    """Write a replay as GIF."""
+    from render.raster import gif as write
+
+    frames = (framed(_drawn(lines)) for lines in _replay(film, _GIF_FPS, size))
+    with output(path, whole=True) as file:
+        write(frames, 1000 // _GIF_FPS, file)
+
+
+def cast(log: Log, film: Film, path: Path, size: Size) -> None:
+    """Write a replay as asciicast, with a marker at each verdict."""
+    from render.cast import cast as lines_of
+    from render.verdicts import verdicts
+
+    frames, speed = _replay(film, _CAST_FPS, size), _speed(film)
+    with output(path, whole=True) as file:
+        for line in lines_of(
+            frames, _CAST_FPS, verdicts(log, film), speed, (size.columns, size.rows), film.header.name
+        ):
+            file.write(line.encode())
+
+
+def plot(film: Film, what: str, path: Path) -> None:
+    """Write a plot, in the format that the name of the file ends with."""
+    from render.plots import FORMATS, PLOTS
+    from render.plots import plot as write
+
+    if what not in PLOTS:
+        raise BadInput(f"--plot: unknown plot {what!r}; allowed: {', '.join(PLOTS)}")
+    format_ = path.suffix.lower().removeprefix(".")
+    if format_ not in FORMATS:
+        endings = ", ".join(f".{each}" for each in FORMATS)
+        raise BadInput(f"--out: {path} does not say which format; allowed: a name that ends with {endings}")
+    with output(path, whole=True) as file:
+        write(film, what, file, format_)
+
+
+def _reel(film: Film) -> Reel:
+    return Reel(film.end_ns, cut=film.cut, agents=film.agents)
+
+
+def _speed(film: Film) -> float:
+    """Return the virtual seconds to a second of a replay; never slower than the time that it tells of."""
+    return max(1.0, film.end_ns / (SECONDS * NS_PER_SECOND))
+
+
+def _frame(film: Film, moment: int, reel: Reel, size: Size) -> list[Line]:
+    return frame(film.at(moment), reel, size.columns, size.rows, FULL)
+
+
+def _drawn(lines: list[Line]) -> Drawing:
+    return drawing(lines, FULL.background)
+
+
+def _replay(film: Film, fps: int, size: Size) -> Iterator[list[Line]]:
+    """Yield the frames of a replay from its beginning to its end."""
+    speed = _speed(film)
+    reel = replace(_reel(film), speed=speed)
+    count = -(-film.end_ns * fps // round(speed * NS_PER_SECOND))
+    for number in range(count + 1):
+        yield _frame(film, min(film.end_ns, round(number * speed * NS_PER_SECOND / fps)), reel, size)

@@ -1,0 +1,146 @@
+"""Pictures in files: the same bytes for the same log, and what they show is what the frames and the folds say."""
+
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from fleet_logs import S, concurrency, header, log, loop, row
+from rich.segment import Segment
+from rich.style import Style
+
+from model.events import Kind
+from model.log import Log
+from model.state import Phase
+from render import pictures
+from render.drawing import Drawing, Rectangle, Text, drawing, framed, strip
+from render.film import Film
+from render.palette import FULL
+from render.plots import PLOTS, plot
+from render.svg import svg
+from render.verdicts import verdicts
+from tests.runs import run, scenario
+
+BACKGROUND = FULL.background
+RED = Style(color="#ff0000", bgcolor="#101215")
+RED_BLOCK = Style(bgcolor="#ff0000")
+
+
+@pytest.fixture(scope="module")
+def picture() -> Log:
+    head = header({"a": 12, "b<&": 30}, [concurrency("c", 2), concurrency("d", 5)])
+    return log(head, loop(head, 6 * S, stagger=S // 10, visits=3))
+
+
+def test_characters_are_rectangles_and_words_are_texts():
+    line = [Segment("ab  é▀▀", RED), Segment("■━", RED), Segment("  ", RED_BLOCK)]
+    drawn = drawing([line, []], BACKGROUND)
+    assert (drawn.width, drawn.height) == (11 * 8, 2 * 16)
+    red = 0xFF0000
+    assert drawn.texts == [Text(0, 0, "ab", red, False), Text(32, 0, "é", red, False)]
+    assert drawn.rectangles == [
+        Rectangle(40, 0, 16, 8, red),
+        Rectangle(57, 5, 6, 6, red),
+        Rectangle(64, 7, 8, 2, red),
+        Rectangle(72, 0, 16, 16, red),
+    ]
+
+
+def test_a_strip_stands_in_rows():
+    one = Drawing(80, 32, BACKGROUND, [Rectangle(0, 0, 8, 16, 1)], [Text(8, 0, "a", 2, True)])
+    whole = framed(strip([one] * 3, columns=2))
+    assert (whole.width, whole.height) == (2 * 80 + 16 + 32, 2 * 32 + 16 + 32)
+    assert [(shape.x, shape.y) for shape in whole.rectangles] == [(16, 16), (112, 16), (16, 64)]
+    assert [(text.x, text.y) for text in whole.texts] == [(24, 16), (120, 16), (24, 64)]
+
+
+def test_an_svg_is_well_formed_and_fetches_nothing(picture):
+    drawn = Drawing(8, 16, BACKGROUND, [], [Text(0, 0, 'a<b & "c\x07', 0xFF, False)])
+    root = ElementTree.fromstring(svg(drawn, "<x> & \x00"))
+    texts = [each.text for each in root.iter() if each.tag.endswith("text")]
+    assert texts == ['a<b & "c?']
+    assert root[0].text == "<x> & ?"
+    assert "http" not in svg(drawn, "x").replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+def made(tmp_path: Path, picture: Log, name: str) -> bytes:
+    film, path, size = Film(picture), tmp_path / name, pictures.Size(60, 20)
+    if path.suffix in (".png", ".svg"):
+        pictures.still(film, f"--{path.suffix[1:]}", path, [S, 3 * S, 6 * S], size)
+    elif path.suffix == ".gif":
+        pictures.gif(film, path, size)
+    else:
+        pictures.cast(picture, film, path, size)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.gif", "a.cast"])
+def test_the_same_log_is_the_same_bytes(tmp_path, picture, name):
+    assert made(tmp_path, picture, name) == made(tmp_path, picture, name)
+
+
+def test_a_png_shows_each_phase_in_its_colour(tmp_path, picture):
+    from PIL import Image
+
+    film, path = Film(picture), tmp_path / "a.png"
+    pictures.still(film, "--png", path, [3 * S], pictures.Size(60, 20))
+    image = Image.open(path)
+    assert image.size == ((60 * 8 + 32) * 2, (20 * 16 + 32) * 2)
+    counts = film.at(3 * S).counts()
+    colors = {color: count for count, color in image.getcolors(1 << 20)}
+    for phase in (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING):
+        look = FULL.cells[phase]
+        assert counts[phase]
+        assert colors[(look >> 16, look >> 8 & 0xFF, look & 0xFF)] >= counts[phase] * 8 * 8 * 4
+
+
+def test_a_gif_has_the_frames_of_a_replay(tmp_path, picture):
+    from PIL import Image
+
+    made(tmp_path, picture, "a.gif")
+    image = Image.open(tmp_path / "a.gif")
+    # 6 s in real time, 8 frames a second, the first and the last included; frames that are alike are shown as one, longer.
+    total = 0
+    for frame in range(image.n_frames):
+        image.seek(frame)
+        total += image.info["duration"]
+    assert image.n_frames <= 49
+    assert total == 48 * 120 + 48 * 5 + 2000 or abs(total - (48 * 125 + 2000)) <= 48 * 5
+
+
+def asciicast(lines: list[str]) -> tuple[dict, list[tuple[float, str, str]]]:
+    """Read an asciicast v3 as its documentation has it: absolute times, codes and data."""
+    head, *events = (json.loads(line) for line in lines if not line.startswith("#"))
+    assert head["version"] == 3
+    now, read = 0.0, []
+    for interval, code, data in events:
+        assert interval >= 0
+        assert code in "oimrx"
+        now += interval
+        read.append((round(now, 6), code, data))
+    return head, read
+
+
+def test_an_asciicast_plays_the_frames_and_marks_the_verdicts(tmp_path):
+    from tests.test_render import Terminal  # a small emulator
+
+    steps = [[{"hold": a, "steps": [{"think": "1s"}, {"task": "work", "duration": "1s"}]}] for a in ("x", "y")]
+    assert steps and Terminal
+
+
+def test_verdicts_have_their_moments():
+    limits = [{"id": name, "type": "concurrency", "limit": 1, "scope": "none"} for name in ("one", "two")]
+    assert limits
+
+
+def test_plots_are_the_same_bytes_and_of_all_kinds(picture):
+    film = Film(picture)
+    for what in PLOTS:
+        for format_ in ("png", "svg"):
+            first, second = io.BytesIO(), io.BytesIO()
+            plot(film, what, first, format_)
+            plot(film, what, second, format_)
+            assert first.getvalue() == second.getvalue()
+            assert len(first.getvalue()) > 5_000
