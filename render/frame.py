@@ -6,6 +6,7 @@ from model.state import Moment
 from render.grid import grid
 from render.line import Line
 from render.palette import Theme
+from render.shades import Shades
 from render.status import Reel, constraints, legend, progress, title
 
 _ROOMY_LINES = 16
@@ -13,8 +14,8 @@ _ROOMY_LINES = 16
 _ROOMY_COLUMNS = 40
 
 
-def frame(state: Moment, reel: Reel, width: int, height: int, theme: Theme) -> list[Line]:
-    """Return `height` lines, each `width` wide: the title, the picture, the legend, the constraints.
+def frame(state: Moment, reel: Reel, width: int, height: int, theme: Theme, shades: Shades | None = None) -> list[Line]:
+    """Return `height` lines, each `width` wide: the title, the picture in these shades, the legend, the constraints.
 
     On a low screen the constraints go first, then the margins and the bar, then the picture.
     """
@@ -25,10 +26,10 @@ def frame(state: Moment, reel: Reel, width: int, height: int, theme: Theme) -> l
     head = [title(state, reel, inner, theme)]
     if height >= 8:
         head.append(progress(state, reel, inner, theme))
-    foot = [legend(state, inner, theme), *constraints(state, inner, height // 4 - 1, theme)]
+    foot = [legend(state, inner, theme, shades), *constraints(state, inner, height // 4 - 1, theme)]
     if roomy:
         head.append(blank)
         foot.insert(0, blank)
-    picture = grid(state, inner, max(0, height - len(head) - len(foot)), theme)
+    picture = grid(state, inner, max(0, height - len(head) - len(foot)), theme, shades)
     side = [Segment(" " * margin, theme.fill(theme.background))] if margin else []
     return [[*side, *line, *side] for line in [*head, *picture, *foot][:height]]
