@@ -11,7 +11,6 @@ from rich.color import ColorSystem
 
 from render.line import Line
 from render.screen import encode
-from render.verdicts import Verdict
 
 _BEGIN = "\x1b[?25l\x1b[2J\x1b[H"
 _END = "\x1b[0m\x1b[?25h"
@@ -19,12 +18,12 @@ _MICROSECONDS = 1_000_000
 
 
 def cast(
-    frames: Iterable[list[Line]], fps: float, marks: list[Verdict], speed: float, size: tuple[int, int], title: str
+    frames: Iterable[list[Line]], fps: float, marks: Iterable[tuple[float, str]], size: tuple[int, int], title: str
 ) -> Iterator[str]:
-    """Yield the lines of the file: a header, frames `fps` a second, and the verdicts where `speed` has them."""
+    """Yield the lines of the file: a header, frames `fps` a second, and markers, each a time in seconds and a text."""
     columns, rows = size
     yield _line({"version": 3, "term": {"cols": columns, "rows": rows, "type": "xterm-256color"}, "title": title})
-    left = [(round(mark.time_ns / speed / 1000), mark.text) for mark in marks]
+    left = [(round(at * _MICROSECONDS), text) for at, text in marks]
     now = 0
     for number, text in enumerate(_texts(frames)):
         due = round(number / fps * _MICROSECONDS)

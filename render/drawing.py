@@ -14,6 +14,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 
+from render.grid import Seam
 from render.line import Line
 
 WIDTH, HEIGHT = 8, 16
@@ -53,8 +54,8 @@ class Drawing(NamedTuple):
     texts: list[Text]
 
 
-def drawing(lines: Sequence[Line], background: int) -> Drawing:
-    """Return the shapes of lines that are all of one width, painted in full colours."""
+def drawing(lines: Sequence[Line], background: int, seams: Sequence[Seam] = ()) -> Drawing:
+    """Return the shapes of lines that are all of one width, painted in full colours, with these seams left free."""
     width = max((sum(segment.cell_length for segment in line) for line in lines), default=0) * WIDTH
     drawn = Drawing(width, len(lines) * HEIGHT, background, [], [])
     for number, line in enumerate(lines):
@@ -62,6 +63,10 @@ def drawing(lines: Sequence[Line], background: int) -> Drawing:
         for segment in line:
             _draw(segment, x, number * HEIGHT, drawn)
             x += segment.cell_length * WIDTH
+    half = HEIGHT // 2
+    for seam in seams:
+        x, y = seam.x * WIDTH - (not seam.width), seam.y * half - (not seam.height)
+        drawn.rectangles.append(Rectangle(x, y, seam.width * WIDTH or 1, seam.height * half or 1, background))
     return drawn
 
 

@@ -13,6 +13,7 @@ Rules:
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +65,7 @@ def grid(state: Moment, width: int, height: int, theme: Theme, shades: Shades | 
         return []
     shades = shades or by_state(theme)
     categories = shades.of(state)
-    fleets = tuple((fleet.name, fleet.first, fleet.count) for fleet in state.header.fleets if fleet.count)
-    if spawned := len(state.phase) - state.header.agents:
-        fleets += (("spawned", state.header.agents, spawned),)
+    fleets = _fleets(state)
     plan = _layout(fleets, width, height, theme.letters)
     blank = [Segment(" " * width, theme.fill(theme.background))]
     names = min(width // 2, max((cell_len(theme.clean(name)) for name, _, _ in fleets), default=0))
@@ -77,6 +76,39 @@ def grid(state: Moment, width: int, height: int, theme: Theme, shades: Shades | 
             lines += [blank] * bool(lines) + [_label(label, block, categories, shades, width, theme)]
         lines += _lines(_canvas(block, plan, categories, shades, width, theme), theme)
     return lines + [blank] * (height - len(lines))
+
+
+class Seam(NamedTuple):
+    """A straight line between cells, in cells of rule 2: upright where it is 0 wide, level where it is 0 high."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def seams(state: Moment, width: int, height: int, theme: Theme) -> list[Seam]:
+    """Return where cells of two agents touch: what can draw finer than characters leaves a line free there."""
+    plan = _layout(_fleets(state), width, height, theme.letters)
+    found, y = list[Seam](), 0
+    for block in plan.blocks:
+        y += 2 * ((block.name is not None) + (block.name is not None and y > 0))
+        rows = -(-block.cells // block.columns)
+        if block.cells == block.agents:
+            wide, high = block.columns * plan.across.pitch, rows * plan.down.pitch
+            if not plan.across.gap:
+                found += [Seam(column * plan.across.pitch, y, 0, high) for column in range(1, block.columns)]
+            if not plan.down.gap:
+                found += [Seam(0, y + row * plan.down.pitch, wide, 0) for row in range(1, rows)]
+        y += 2 * block.lines
+    return found
+
+
+def _fleets(state: Moment) -> tuple[tuple[str, int, int], ...]:
+    """Return the fleets that have agents, as (name, first agent, agents), and those that were spawned as another."""
+    fleets = tuple((fleet.name, fleet.first, fleet.count) for fleet in state.header.fleets if fleet.count)
+    spawned = len(state.phase) - state.header.agents
+    return (*fleets, ("spawned", state.header.agents, spawned)) if spawned else fleets
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ Rules:
 3. What needs the extra `pictures` says so where it is not installed, before anything is read or written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +18,9 @@ from model.log import Log
 from model.units import NS_PER_SECOND
 from render.drawing import Drawing, drawing, framed, strip
 from render.film import Film
-from render.frame import frame
-from render.line import Line
+from render.frame import frame, seams_of
 from render.palette import FULL
+from render.shades import Shades
 from render.status import Reel
 
 SECONDS = 15
@@ -46,9 +46,9 @@ def check(option: str, path: Path, log: Path) -> None:
     keep(path, option, {log: "the log"})
 
 
-def still(film: Film, option: str, path: Path, moments: Sequence[int], size: Size) -> None:
+def still(film: Film, option: str, path: Path, moments: Sequence[int], size: Size, shades: Shades) -> None:
     """Write these moments, in ns, as PNG or SVG; several stand in rows, in the order in which they are given."""
-    drawings = [_drawn(_frame(film, moment, _reel(film), size)) for moment in moments]
+    drawings = [_drawn(film, moment, _reel(film), size, shades) for moment in moments]
     whole = framed(strip(drawings, _STRIP_COLUMNS) if len(drawings) > 1 else drawings[0])
     with output(path, whole=True) as file:
         if option == "--svg":
@@ -61,25 +61,27 @@ def still(film: Film, option: str, path: Path, moments: Sequence[int], size: Siz
             png(whole, file)
 
 
-def gif(film: Film, path: Path, size: Size) -> None:
+def gif(film: Film, path: Path, size: Size, shades: Shades) -> None:
     """Write a replay as GIF."""
     from render.raster import gif as write
 
-    frames = (framed(_drawn(lines)) for lines in _replay(film, _GIF_FPS, size))
+    reel, moments = _replay(film, _GIF_FPS)
+    frames = (framed(_drawn(film, moment, reel, size, shades)) for moment in moments)
     with output(path, whole=True) as file:
         write(frames, 1000 // _GIF_FPS, file)
 
 
-def cast(log: Log, film: Film, path: Path, size: Size) -> None:
+def cast(log: Log, film: Film, path: Path, size: Size, shades: Shades) -> None:
     """Write a replay as asciicast, with a marker at each verdict."""
     from render.cast import cast as lines_of
     from render.verdicts import verdicts
 
-    frames, speed = _replay(film, _CAST_FPS, size), _speed(film)
+    reel, moments = _replay(film, _CAST_FPS)
+    frames = (frame(film.at(moment), reel, size.columns, size.rows, FULL, shades) for moment in moments)
+    second_ns = _speed(film) * NS_PER_SECOND
+    marks = [(mark.time_ns / second_ns, mark.text) for mark in verdicts(log, film)]
     with output(path, whole=True) as file:
-        for line in lines_of(
-            frames, _CAST_FPS, verdicts(log, film), speed, (size.columns, size.rows), film.header.name
-        ):
+        for line in lines_of(frames, _CAST_FPS, marks, (size.columns, size.rows), film.header.name):
             file.write(line.encode())
 
 
@@ -107,18 +109,15 @@ def _speed(film: Film) -> float:
     return max(1.0, film.end_ns / (SECONDS * NS_PER_SECOND))
 
 
-def _frame(film: Film, moment: int, reel: Reel, size: Size) -> list[Line]:
-    return frame(film.at(moment), reel, size.columns, size.rows, FULL)
+def _drawn(film: Film, moment: int, reel: Reel, size: Size, shades: Shades) -> Drawing:
+    state = film.at(moment)
+    lines = frame(state, reel, size.columns, size.rows, FULL, shades)
+    return drawing(lines, FULL.background, seams_of(state, reel, size.columns, size.rows, FULL))
 
 
-def _drawn(lines: list[Line]) -> Drawing:
-    return drawing(lines, FULL.background)
-
-
-def _replay(film: Film, fps: int, size: Size) -> Iterator[list[Line]]:
-    """Yield the frames of a replay from its beginning to its end."""
+def _replay(film: Film, fps: int) -> tuple[Reel, list[int]]:
+    """Return what the frames of a replay say about it, and the moment of each in ns."""
     speed = _speed(film)
-    reel = replace(_reel(film), speed=speed)
     count = -(-film.end_ns * fps // round(speed * NS_PER_SECOND))
-    for number in range(count + 1):
-        yield _frame(film, min(film.end_ns, round(number * speed * NS_PER_SECOND / fps)), reel, size)
+    moments = [min(film.end_ns, round(number * speed * NS_PER_SECOND / fps)) for number in range(count + 1)]
+    return replace(_reel(film), speed=speed), moments

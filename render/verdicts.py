@@ -32,7 +32,7 @@ def verdicts(log: Log, film: Film) -> list[Verdict]:
         marks.append(
             Verdict(over_ns, f"starvation: {first['task']} waits longer than {format_duration(each['bound_ns'])}")
         )
-    for each in found["storms"]:
+    for each in found["storms"] or ():
         names = " and ".join(each["incidents"])
         marks += [
             Verdict(each["from_ns"], f"{names} begins"),
