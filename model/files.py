@@ -1,0 +1,45 @@
+"""Files that a command writes beside its answer.
+
+Rules:
+
+1. What cannot be written is bad input, with one clear line.
+2. No file is written over that the command reads. What is left unfinished is removed where only the whole is of use.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from model.faults import BadInput
+
+
+def keep(path: Path, option: str, inputs: Mapping[Path, str]) -> None:
+    """Refuse to write to what is no file, or to a file that is read."""
+    if str(path) == "-":
+        raise BadInput(f"{option}: - is not a file; allowed: a file, or /dev/null for none")
+    for each, what in inputs.items():
+        with suppress(OSError):  # what is not there yet is another file
+            if path.samefile(each):
+                raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
+
+
+@contextmanager
+def output(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to write; that it cannot be opened, written or closed is bad input.
+
+    Where only the `whole` of it is of use, a new file that is not finished is removed.
+    """
+    new = not os.path.lexists(path)
+    try:
+        with path.open("wb") as file:
+            yield file
+    except BaseException as error:
+        if whole and new:
+            with suppress(OSError):
+                path.unlink()
+        if not isinstance(error, OSError):
+            raise
+        reason = error.strerror or error
+        raise BadInput(f"{path}: cannot be written: {reason}; allowed: a file in a folder with room for it") from None
