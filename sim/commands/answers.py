@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from model.faults import BadInput
+from model.files import keep, output
 from model.program import printing
-from sim.commands.files import keep, output
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,17 +1,13 @@
-"""What the commands share: a scenario that is read, a file that is written.
+"""What the commands share: a scenario or a log that is read. Files that are written are in `model.files`.
 
-Rules:
-
-1. What cannot be read or written is bad input, with one clear line a fault.
-2. No file is written over that the command reads. What is left unfinished is removed where only the whole is of use.
+What cannot be read is bad input, with one clear line a fault.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
@@ -90,16 +86,6 @@ def _is_log(path: Path) -> bool:
         return False
 
 
-def keep(path: Path, option: str, inputs: dict[Path, str]) -> None:
-    """Refuse to write to what is no file, or to a file that is read."""
-    if str(path) == "-":
-        raise BadInput(f"{option}: - is not a file; allowed: a file, or /dev/null for none")
-    for each, what in inputs.items():
-        with suppress(OSError):  # what is not there yet is another file
-            if path.samefile(each):
-                raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
-
-
 def another(path: Path, name: str, other: Path, what: str) -> None:
     """Refuse a file that is the `other` one itself."""
     with suppress(OSError, ValueError):  # what cannot be found is told of where it is read
@@ -119,23 +105,3 @@ def run_again(log: Path) -> Iterator[None]:
         first, *more = str(error).splitlines()
         others = f" ({len(more)} more)" if more else ""
         raise BadInput(f"{log}: the scenario inside it is not valid for this version: {first}{others}") from None
-
-
-@contextmanager
-def output(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
-    """Open a file to write; that it cannot be opened, written or closed is bad input.
-
-    Where only the `whole` of it is of use, a new file that is not finished is removed.
-    """
-    new = not os.path.lexists(path)
-    try:
-        with path.open("wb") as file:
-            yield file
-    except BaseException as error:
-        if whole and new:
-            with suppress(OSError):
-                path.unlink()
-        if not isinstance(error, OSError):
-            raise
-        reason = error.strerror or error
-        raise BadInput(f"{path}: cannot be written: {reason}; allowed: a file in a folder with room for it") from None

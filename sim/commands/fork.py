@@ -7,9 +7,10 @@ from typing import Annotated
 from typer import Option
 
 from model.faults import BadInput
+from model.files import keep, output
 from model.program import DONE
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogOrScenario, keep, opened, output, run_again
+from sim.commands.files import AsJson, LogOrScenario, opened, run_again
 
 
 def fork(

@@ -7,8 +7,9 @@ from typing import Annotated
 from typer import Option
 
 from model.faults import BadInput
+from model.files import keep, output
 from model.program import DONE, NO, say
-from sim.commands.files import LogFile, keep, output, run_again
+from sim.commands.files import LogFile, run_again
 
 
 def verify(log: LogFile) -> int:

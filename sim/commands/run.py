@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from model.faults import BadInput
+from model.files import keep, output
 from model.program import DEADLOCK, DONE, INTERRUPTED, NO, printing
 from sim.commands.answers import Require
-from sim.commands.files import AsJson, Overrides, Scenario, keep, load, output
+from sim.commands.files import AsJson, Overrides, Scenario, load
 
 if TYPE_CHECKING:
     from rich.console import Console
