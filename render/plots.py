@@ -26,6 +26,8 @@ from render.film import Film, Steps
 FORMATS = ("png", "svg", "pdf")
 _BINS = 600
 _LINES_MAX = 8
+_TOKENS = 20
+"""Fewer than this in a span and a rate is mostly chance."""
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _STYLES = ("-", "--", "-.", ":")
 _METADATA: dict[str, dict[str, None]] = {
@@ -119,7 +121,6 @@ def _timeline(film: Film, figure: Figure) -> None:
         bottom = bottom + means
     axes.set(xlabel=f"time ({unit})", ylabel="agents")
     axes.set_ylim(bottom=0)
-    axes.margins(x=0)
     _entitle(figure, axes, film, "what the agents do", 0)
 
 
@@ -134,13 +135,20 @@ PLOTS: dict[str, Callable[[Film, Figure], None]] = {
 def _shares(film: Film, number: int, entry: ConstraintEntry, edges: Floats) -> Floats | None:
     """Return the mean share of a limit that was used in each bin; None where there is nothing of it to use."""
     limit, used, taken = film.limit[number], film.used[number], film.taken[number]
-    limits = Steps(limit.time_ns, np.maximum(limit.value, 0)).means(edges)
+    limit = Steps(limit.time_ns, np.maximum(limit.value, 0))
     if used is not None:
-        amounts = used.means(edges)
-    elif entry.type == "rate_limit" and taken is not None:
-        amounts = np.diff([taken.at(int(edge)) for edge in edges]) / np.diff(edges) * NS_PER_SECOND * MICRO
-    else:
+        return _share(used.means(edges), limit.means(edges))
+    if entry.type != "rate_limit" or taken is None:
         return None
+    spans = int(np.clip(taken.at(film.end_ns) // _TOKENS, 1, len(edges) - 1))
+    ends = np.linspace(edges[0], edges[-1], spans + 1)
+    rates = np.diff([taken.at(int(end)) for end in ends]) / np.diff(ends) * NS_PER_SECOND * MICRO
+    middles = (edges[1:] + edges[:-1]) / 2
+    return _share(rates, limit.means(ends))[np.searchsorted(ends[1:-1], middles, side="right")]
+
+
+def _share(amounts: Floats, limits: Floats) -> Floats:
+    """Return each amount as a share of its limit, and nothing where none is in force."""
     in_force = limits > 0
     return np.where(in_force, amounts / np.where(in_force, limits, 1), np.nan)
 
@@ -162,6 +170,7 @@ def _look(number: int) -> dict[str, Any]:
 
 
 def _entitle(figure: Figure, axes: Axes, film: Film, what: str, lines: int) -> None:
+    axes.margins(x=0)
     more = f"; {lines - _LINES_MAX} more are not drawn" if lines > _LINES_MAX else ""
     cut = "; the log is cut" if film.cut else ""
     axes.set_title(f"{film.header.name}, seed {film.header.seed}: {what}{more}{cut}", loc="left", parse_math=False)

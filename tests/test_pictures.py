@@ -6,22 +6,28 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
-from fleet_logs import S, concurrency, header, log, loop
+from fleet_logs import S, concurrency, content, header, log, loop, row
 from rich.segment import Segment
 from rich.style import Style
 
+from model.events import Kind
 from model.log import Log
+from model.scenario import Scenario
 from model.state import Phase
 from render import pictures
+from render.__main__ import main
 from render.drawing import Drawing, Rectangle, Text, drawing, framed, strip
 from render.film import Film
 from render.frame import frame
 from render.palette import FULL
-from render.plots import PLOTS, plot
+from render.plots import PLOTS, _shares, plot
 from render.shades import by_state
 from render.svg import svg
 from render.verdicts import verdicts
+from sim.cli import main as sim_main
+from sim.execution import execute, prepare
 from tests.runs import run, scenario
 
 BACKGROUND = FULL.background
@@ -144,7 +150,7 @@ def test_an_asciicast_plays_the_frames_and_marks_the_verdicts(tmp_path):
     for at, code, text in events:
         if code == "o" and text != "\x1b[0m\x1b[?25h":
             stream.feed(text)
-            lines = frame(film.at(round(at * S)), replace(pictures._reel(film), speed=1.0), 60, 20, FULL, STATE)
+            lines = frame(film.at(round(at * S)), replace(pictures.reel_of(film), speed=1.0), 60, 20, FULL, STATE)
             assert screen.display == ["".join(segment.text for segment in line) for line in lines]
     assert len(events) > 3
 
@@ -200,3 +206,98 @@ def test_plots_are_the_same_bytes_and_of_all_kinds(picture):
             plot(film, what, second, format_)
             assert first.getvalue() == second.getvalue()
             assert len(first.getvalue()) > 5_000
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_picture_in_the_readme_is_current(tmp_path):
+    assert "docs/pictures/bottleneck.svg" in (ROOT / "README.md").read_text()
+    logged = tmp_path / "bottleneck.arrows"
+    scenario_file = ROOT / "scenarios" / "bottleneck.yaml"
+    assert sim_main(["run", str(scenario_file), "--no-animation", "--log", str(logged)]) == 0
+    assert main([str(logged), "--svg", str(tmp_path / "a.svg"), "--at", "6s"]) == 0
+    assert (tmp_path / "a.svg").read_bytes() == (ROOT / "docs" / "pictures" / "bottleneck.svg").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "run.arrows"
+    with path.open("wb") as file:
+        execute(prepare(Scenario.model_validate(TWO_LOCKS), {}, {}), file)
+    return path
+
+
+def test_several_files_at_once(logged, tmp_path):
+    wanted = {"--png": "a.png", "--svg": "a.svg", "--gif": "a.gif", "--cast": "a.cast", "--out": "a.pdf"}
+    files = {option: tmp_path / name for option, name in wanted.items()}
+    options = [text for option, path in files.items() for text in (option, str(path))]
+    assert (
+        main([str(logged), *options, "--plot", "waits", "--at", "1s", "--at", "0:00:02", "--color", "constraint"]) == 0
+    )
+    begins = [path.read_bytes()[:4] for path in files.values()]
+    assert begins == [b"\x89PNG", b"<svg", b"GIF8", b'{"ve', b"%PDF"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--png", "a.png", "--size", "9x9"], "--size: '9x9' is no size; allowed: COLUMNSxROWS from 20x4 to 400x200"),
+        (["--png", "a.png", "--size", "big"], "--size: 'big' is no size; allowed: COLUMNSxROWS"),
+        (["--svg", "a.svg", "--color", "mood"], "--color: 'mood' is nothing that colours stand for; allowed: state,"),
+        (["--svg", "a.svg", "--at", "11s"], "--at: 11s is after the end; allowed: from 0s to 10s"),
+        (["--plot", "waits"], "--plot and --out: one without the other; allowed: --plot WHAT --out FILE"),
+        (["--out", "a.png"], "--plot and --out: one without the other; allowed: --plot WHAT --out FILE"),
+        (["--plot", "x", "--out", "a.png"], "--plot: unknown plot 'x'; allowed: waits, usage, queue, timeline"),
+        (
+            ["--plot", "waits", "--out", "a.bmp"],
+            "--out: a.bmp does not say which format; allowed: a name that ends with",
+        ),
+        (["--png", "no/such/a.png"], "no/such/a.png: cannot be written: No such file or directory; allowed:"),
+        (["--gif", "-"], "--gif: - is not a file; allowed: a file"),
+        (["--svg", "LOG"], "LOG is the log itself; allowed: another file"),
+    ],
+)
+def test_bad_pictures_are_one_line_and_exit_code_2(logged, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    given = [text.replace("LOG", str(logged)) for text in arguments]
+    assert main([str(logged), *given]) == 2
+    told = capsys.readouterr().err
+    assert message.replace("LOG", str(logged)) in told
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cut_log_is_drawn_as_far_as_it_goes(logged, tmp_path, capsys):
+    cut = tmp_path / "cut.arrows"
+    cut.write_bytes(logged.read_bytes()[:-8])
+    assert Log.open(cut).cut is False  # only the mark of the end is missing
+    cut.write_bytes(content(SOME, loop(SOME, 6 * S), 50)[:-700])
+    assert main([str(cut), "--svg", str(tmp_path / "a.svg")]) == 0
+    assert "the log is cut at" in capsys.readouterr().err
+    assert ">cut<" in (tmp_path / "a.svg").read_text()
+
+
+SOME = header({"a": 12}, [concurrency("c", 2)])
+
+
+@pytest.mark.parametrize("rows", [[], [row(3, Kind.AgentStarted, 0)]])
+def test_a_log_with_next_to_nothing_in_it_has_pictures(tmp_path, rows):
+    path = tmp_path / "none.arrows"
+    path.write_bytes(content(SOME, rows, 50))
+    for what in ("waits", "usage", "queue", "timeline"):
+        assert main([str(path), "--plot", what, "--out", str(tmp_path / f"{what}.svg")]) == 0
+    assert main([str(path), "--png", str(tmp_path / "a.png"), "--gif", str(tmp_path / "a.gif")]) == 0
+
+
+def test_usage_is_a_share_of_the_limit_that_is_in_force():
+    slots = [{"id": "slots", "type": "concurrency", "limit": 4, "changes": [{"at": "5s", "limit": 2}]}]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
+    film = Film(run(scenario(until="10s", count=2, constraints=slots, steps=steps)))
+    shares = _shares(film, 0, film.header.constraints[0], np.linspace(0, 10 * S, 11))
+    assert shares.tolist() == [0.5] * 5 + [1.0] * 5
+    rpm = [{"id": "rpm", "type": "rate_limit", "rate": "20/s", "burst": 1}]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "100ms"}]}]
+    film = Film(run(scenario(until="20s", count=1, constraints=rpm, steps=steps)))
+    shares = _shares(film, 0, film.header.constraints[0], np.linspace(0, 20 * S, 201))
+    assert np.abs(shares - 0.5).max() < 0.06  # ten a second, over spans of about 20 tokens
