@@ -37,22 +37,77 @@ def command(
     ] = None,
     fps: Annotated[str, Option(help="Frames a second.")] = f"{FPS:g}",
     at: Annotated[
-        str | None, Option(help="Show one moment, such as 12s or 0:05:30, and end.", show_default=False)
+        list[str] | None,
+        Option(help="Show one moment, such as 12s or 0:05:30, and end. May be repeated.", show_default=False),
     ] = None,
+    png: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="A picture of the end, or of the moments --at, as PNG.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    svg: Annotated[
+        Path | None, Option(metavar="FILE", help="The same as SVG.", show_default=False, readable=False)
+    ] = None,
+    gif: Annotated[
+        Path | None, Option(metavar="FILE", help="The replay as GIF.", show_default=False, readable=False)
+    ] = None,
+    cast: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE", help="The replay as asciicast, for terminal players.", show_default=False, readable=False
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        Option(metavar="WHAT", help="Plot waits, usage, queue or timeline to the file --out.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="The file of --plot: .png, .svg or .pdf.", show_default=False, readable=False),
+    ] = None,
+    size: Annotated[str, Option(metavar="COLUMNSxROWS", help="The size of pictures, in characters.")] = "100x30",
+    color: Annotated[
+        str, Option(metavar="WHAT", help="What the colours of pictures say: state, constraint, tenant or waited.")
+    ] = "state",
 ) -> None:
     """Replay a log on the terminal. In a pipe, or without colours, show its last moment."""
     speed_given = None if speed is None else options.number("--speed", speed, *_SPEEDS)
     fps_given = options.number("--fps", fps, *_RATES)
+    if (plot is None) != (out is None):
+        raise BadInput("--plot and --out: one without the other; allowed: --plot WHAT --out FILE")
+    given = {"--png": png, "--svg": svg, "--gif": gif, "--cast": cast, "--plot": out}
+    files = {option: path for option, path in given.items() if path is not None}
     opened = Log.open(log)
+    if files:
+        _draw(log, opened, at, files, plot, size, color)
+        return
     reel = reel_of(opened)
     console = Console(highlight=False)
-    at_ns = None if at is None else _moment(at, reel.end_ns)
-    if at_ns is None:
+    for each in at or []:
+        still(opened, reel, console, _moment(each, reel.end_ns))
+    if not at:
         show(opened, reel, console, speed_given, fps_given)
-    else:
-        still(opened, reel, console, at_ns)
     if reel.cut:
         program.say(f"{log}: {cut_message(reel)}")
+
+
+def _draw(
+    log: Path, opened: Log, at: Sequence[str] | None, files: dict[str, Path], plot: str | None, size: str, color: str
+) -> None:
+    from render import pictures
+    from render.film import Film
+
+    wanted = pictures.Wanted(files, plot, pictures.size_of(size), pictures.mode_of(color))
+    pictures.check(wanted, log)
+    film = Film(opened)
+    moments = [_moment(each, film.end_ns) for each in at or []] or [film.end_ns]
+    pictures.make(wanted, opened, film, moments)
+    if film.cut:
+        program.say(f"{log}: {cut_message(pictures.reel_of(film))}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
