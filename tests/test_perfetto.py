@@ -20,7 +20,7 @@ from sim.analysis.report import report
 from sim.analysis.visits import Visits
 
 Dict = dict[str, Any]
-half = settings(max_examples=settings.default.max_examples // 2)  # type: ignore[union-attr] # a profile is loaded
+some = settings(max_examples=settings.default.max_examples // 4)  # type: ignore[union-attr] # a profile is loaded
 
 
 def traced(log: Log) -> bytes:
@@ -36,7 +36,7 @@ def worked_ns(log: Log) -> int:
     return visits.worked_ns()
 
 
-@half
+@some
 @given(rich())
 def test_the_slices_and_counters_are_the_numbers_of_the_report(row: Dict) -> None:
     log = simulate(row)
@@ -56,7 +56,7 @@ def test_the_slices_and_counters_are_the_numbers_of_the_report(row: Dict) -> Non
     assert instants["rejected"] == numbers["tasks"]["rejected"]
 
 
-@half
+@some
 @given(rich())
 def test_the_use_of_what_is_held_is_the_utilisation_of_the_report(row: Dict) -> None:
     log = simulate(row)
@@ -77,7 +77,7 @@ def _at(points: list[tuple[int, int]], time: int) -> int:
     return [value for since, value in points if since <= time][-1]
 
 
-@half
+@some
 @given(rich())
 def test_an_arrow_goes_from_what_ended_a_wait_to_what_went_on(row: Dict) -> None:
     log = simulate(row)

@@ -44,10 +44,10 @@ def looked_up(log: Log) -> Found:
     return found
 
 
-half = settings(max_examples=settings.default.max_examples // 2)  # type: ignore[union-attr] # a profile is loaded
+some = settings(max_examples=settings.default.max_examples // 4)  # type: ignore[union-attr] # a profile is loaded
 
 
-@half
+@some
 @given(row=rich(), batch_rows=st.integers(1, 40))
 def test_they_are_those_that_an_explanation_finds(row: dict[str, Any], batch_rows: int) -> None:
     log = simulate(row)

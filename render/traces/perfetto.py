@@ -3,8 +3,8 @@
 Rules:
 
 1. A process is a fleet and a thread is an agent; where an agent does several things at a time, the others are on tracks
-   below its own. A slice is what lasts: its category is `running`, `held`, `blocked`, `back-off` or `down`, its name the step or
-   the constraint. Times are those of the log, in ns from 0.
+   below its own. A slice is what lasts: its category is `running`, `held`, `blocked`, `back-off` or `down`, its name the
+   step or the constraint. Times are those of the log, in ns from 0.
 2. A flow goes from what ended a wait to the slice in which the task went on: from the slice that ended in that instant,
    from an instant event where none did, or from the change of a constraint.
 3. A counter tells what of a constraint is used, or was taken, how many wait, and what its limit is (`counters`).
@@ -16,14 +16,12 @@ Rules:
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-import numpy as np
-
 from model.events import Kind
 from model.log import Header, Log
 from model.roster import Roster
 from render.traces.counters import Counters, Level
 from render.traces.protobuf import fixed64, key_of, message, number, text, varint
-from render.traces.spans import BEGINS, Cause, Key, Row, Sort, Span, Spans, Told, folded
+from render.traces.spans import BEGINS, Cause, Key, Row, Sort, Span, Spans, Told, fleet_of, folded
 from sim.analysis.releases import Why
 from sim.analysis.sojourns import Outcome
 from sim.analysis.waits import Integers
@@ -303,7 +301,7 @@ class _Trace:
     def _add_agent(self, agent: int) -> _Agent:
         uuid, fleets = self._new_uuid(), len(self._header.fleets)
         added = self._agents[agent] = _Agent(uuid)
-        fleet = int(self._roster.places(np.array([agent]))[0][0])
+        fleet = fleet_of(self._roster, agent)
         # The number of a thread that is that of a process would be its main thread.
         thread = (number(1, fleet + 1), number(2, fleets + 1 + agent), text(5, self._roster.name(agent)))
         self._instant.append(_track(number(1, uuid), message(4, *thread)))

@@ -135,6 +135,11 @@ def folded(log: Log, roster: Roster) -> Iterator[Folded]:
         fed += len(batch)
 
 
+def fleet_of(roster: Roster, agent: int) -> int:
+    """Return the number of the fleet of an agent."""
+    return int(roster.places(np.array([agent]))[0][0])
+
+
 class Spans:
     """Feed it every batch of a log: it returns what begins and ends there."""
 
