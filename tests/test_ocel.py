@@ -1,36 +1,27 @@
 """`export --to ocel`: valid by the published schema, whole in itself, and with the numbers of the report."""
 
-import io
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import numpy as np
 from hypothesis import given
-from strategies import simulate
-from test_perfetto import some
-from test_releases import looked_up
-from vocabulary import rich
+from traced import Dict, ended, exported, logs, some
 
 from model.log import Log
 from model.roster import Roster
 from model.rows import rows
-from render.traces.ocel import to_ocel
 from sim.analysis.ledger import BACK_OFF
 from sim.analysis.report import report
 
-Dict = dict[str, Any]
 SCHEMA = json.loads((Path(__file__).parent / "data" / "ocel" / "ocel20-schema-json.json").read_text())
 DATE_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$"
 TYPES = {"string", "time", "integer", "float", "boolean"}
 
 
-def exported(log: Log) -> Dict:
-    file = io.BytesIO()
-    to_ocel(log, file)
-    found: Dict = json.loads(file.getvalue())
+def opened(log: Log) -> Dict:
+    found: Dict = json.loads(exported(log, "ocel"))
     return found
 
 
@@ -64,10 +55,9 @@ def check(found: Dict) -> None:
 
 
 @some
-@given(rich())
-def test_it_is_valid_and_has_every_event_and_the_numbers_of_the_report(row: Dict) -> None:
-    log = simulate(row)
-    found = exported(log)
+@given(logs())
+def test_it_is_valid_and_has_every_event_and_the_numbers_of_the_report(log: Log) -> None:
+    found = opened(log)
     check(found)
     numbers, charges = report(log)
     told = [each for batch in rows(log) for each in batch.to_pylist()]
@@ -92,15 +82,14 @@ def test_it_is_valid_and_has_every_event_and_the_numbers_of_the_report(row: Dict
 
 
 @some
-@given(rich())
-def test_who_ended_a_wait_is_related_to_its_end(row: Dict) -> None:
-    log = simulate(row)
-    found = exported(log)
+@given(logs())
+def test_who_ended_a_wait_is_related_to_its_end(log: Log) -> None:
+    found = opened(log)
     roster = Roster(log.header)
     for batch in log.batches():
         roster.feed(batch)
     wanted = {}
-    for end, (why, _, (agent, step, visit, _)) in looked_up(log).items():
+    for end, (why, _, (agent, step, visit, _)) in ended(log).items():
         by = set() if visit < 0 else {(f"visit:{roster.task_name(agent, step)}:{visit}", f"is admitted: {why} by")}
         wanted[f"event:{end}"] = why, by
     ends = [each for each in found["events"] if each["type"] == "TaskResumed"]
@@ -111,10 +100,9 @@ def test_who_ended_a_wait_is_related_to_its_end(row: Dict) -> None:
 
 
 @some
-@given(rich())
-def test_a_constraint_has_its_limits_from_the_times_on_at_which_it_had_them(row: Dict) -> None:
-    log = simulate(row)
-    found = exported(log)
+@given(logs())
+def test_a_constraint_has_its_limits_from_the_times_on_at_which_it_had_them(log: Log) -> None:
+    found = opened(log)
     changes: Dict = {f"constraint:{entry.id}": {} for entry in log.header.constraints}
     for batch in rows(log):
         for each in batch.to_pylist():

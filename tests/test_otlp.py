@@ -5,7 +5,6 @@ In its JSON ids are hexadecimal, unlike other bytes in the JSON of protocol buff
 """
 
 import base64
-import io
 import json
 import re
 from collections import Counter
@@ -15,19 +14,13 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from strategies import simulate
-from test_perfetto import some, worked_ns
-from test_releases import looked_up
-from vocabulary import rich
+from traced import Dict, ended, exported, logs, rows_of, some, worked_ns
 
-from model.events import Kind, concatenate
+from model.events import Kind
 from model.log import Log
 from render.traces import otlp
-from render.traces.otlp import to_otlp
 from sim.analysis.ledger import BACK_OFF, REPAIR
 from sim.analysis.report import report
-
-Dict = dict[str, Any]
 
 
 def in_base64(value: Any, key: str = "") -> Any:
@@ -43,12 +36,9 @@ def in_base64(value: Any, key: str = "") -> Any:
     return value
 
 
-def exported(log: Log) -> list[ExportTraceServiceRequest]:
-    file = io.BytesIO()
-    to_otlp(log, file)
-    return [
-        ParseDict(in_base64(json.loads(line)), ExportTraceServiceRequest()) for line in file.getvalue().splitlines()
-    ]
+def requests(log: Log) -> list[ExportTraceServiceRequest]:
+    lines = exported(log, "otlp").splitlines()
+    return [ParseDict(in_base64(json.loads(line)), ExportTraceServiceRequest()) for line in lines]
 
 
 def told(attributes: Any) -> Dict:
@@ -62,8 +52,8 @@ class Read:
         self.spans: dict[tuple[bytes, bytes], Span] = {}
         self.of: dict[str, list[tuple[Span, Dict]]] = {}
         self.fleets: dict[bytes, str] = {}
-        for request in exported(log):
-            assert 0 < sum(len(s.spans) for r in request.resource_spans for s in r.scope_spans) <= otlp.SPANS_MAX
+        for request in requests(log):
+            assert sum(len(s.spans) for r in request.resource_spans for s in r.scope_spans) <= otlp.SPANS_MAX
             for resource in request.resource_spans:
                 fleet = told(resource.resource.attributes)["service.name"]
                 for span in resource.scope_spans[0].spans:
@@ -88,14 +78,13 @@ class Read:
 
 
 @some
-@given(rich())
-def test_the_spans_are_the_numbers_of_the_report(row: Dict) -> None:
-    log = simulate(row)
+@given(logs())
+def test_the_spans_are_the_numbers_of_the_report(log: Log) -> None:
     read = Read(log)
     numbers, charges = report(log)
-    rows = concatenate(list(log.batches()))
+    rows = rows_of(log)
     kinds = Counter(rows.kind.tolist())
-    assert len(read.of["agent"]) == kinds[Kind.AgentStarted]
+    assert len(read.of.get("agent", [])) == kinds[Kind.AgentStarted]
     assert all(bool(span.parent_span_id) == (what != "agent") for what, spans in read.of.items() for span, _ in spans)
     asked = (rows.kind >= Kind.TaskBlocked) & (rows.kind <= Kind.ResourceReleased)
     visited = zip(rows.agent[asked].tolist(), rows.step[asked].tolist(), rows.visit[asked].tolist(), strict=True)
@@ -123,11 +112,10 @@ def test_the_spans_are_the_numbers_of_the_report(row: Dict) -> None:
 
 
 @some
-@given(rich())
-def test_a_wait_is_linked_to_the_attempt_that_ended_it(row: Dict) -> None:
-    log = simulate(row)
+@given(logs())
+def test_a_wait_is_linked_to_the_attempt_that_ended_it(log: Log) -> None:
     read = Read(log)
-    causes = looked_up(log).values()
+    causes = ended(log).values()
     waits = [(span, attributes) for span, attributes in read.of.get("wait", []) if "fleetsim.ended_by" in attributes]
     assert Counter(why for why, _, _ in causes) == Counter(each["fleetsim.ended_by"] for _, each in waits)
     assert sorted(event for _, event, _ in causes if event >= 0) == sorted(

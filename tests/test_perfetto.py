@@ -1,46 +1,24 @@
 """`export --to perfetto`, read with the message classes that Perfetto publishes: what it says is what the report says."""
 
-import io
 from collections import Counter
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from perfetto_traces import integral, read
-from strategies import simulate
-from test_releases import looked_up
-from vocabulary import rich
+from traced import ended, exported, logs, rows_of, some, worked_ns
 
-from model.events import Kind, concatenate
+from model.events import Kind
 from model.log import Log
 from model.roster import Roster
-from render.traces.perfetto import to_perfetto
 from sim.analysis.ledger import BACK_OFF, REPAIR
 from sim.analysis.report import report
-from sim.analysis.visits import Visits
-
-Dict = dict[str, Any]
-some = settings(max_examples=settings.default.max_examples // 4)  # type: ignore[union-attr] # a profile is loaded
-
-
-def traced(log: Log) -> bytes:
-    file = io.BytesIO()
-    to_perfetto(log, file)
-    return file.getvalue()
-
-
-def worked_ns(log: Log) -> int:
-    visits = Visits(log.header)
-    for batch in log.batches():
-        visits.feed(batch)
-    return visits.worked_ns()
 
 
 @some
-@given(rich())
-def test_the_slices_and_counters_are_the_numbers_of_the_report(row: Dict) -> None:
-    log = simulate(row)
-    told = read(traced(log))
+@given(logs())
+def test_the_slices_and_counters_are_the_numbers_of_the_report(log: Log) -> None:
+    told = read(exported(log, "perfetto"))
     numbers, charges = report(log)
     end_ns = numbers["end_ns"]
     categories = Counter(each.category for each in told.slices)
@@ -57,10 +35,9 @@ def test_the_slices_and_counters_are_the_numbers_of_the_report(row: Dict) -> Non
 
 
 @some
-@given(rich())
-def test_the_use_of_what_is_held_is_the_utilisation_of_the_report(row: Dict) -> None:
-    log = simulate(row)
-    told = read(traced(log))
+@given(logs())
+def test_the_use_of_what_is_held_is_the_utilisation_of_the_report(log: Log) -> None:
+    told = read(exported(log, "perfetto"))
     numbers, _ = report(log)
     end_ns = numbers["end_ns"]
     for entry in log.header.constraints:
@@ -78,16 +55,15 @@ def _at(points: list[tuple[int, int]], time: int) -> int:
 
 
 @some
-@given(rich())
-def test_an_arrow_goes_from_what_ended_a_wait_to_what_went_on(row: Dict) -> None:
-    log = simulate(row)
-    told = read(traced(log))
+@given(logs())
+def test_an_arrow_goes_from_what_ended_a_wait_to_what_went_on(log: Log) -> None:
+    told = read(exported(log, "perfetto"))
     roster = Roster(log.header)
     for batch in log.batches():
         roster.feed(batch)
-    rows = concatenate(list(log.batches()))
+    rows = rows_of(log)
     wanted: Counter[Any] = Counter()
-    for end, (why, event, whose) in looked_up(log).items():
+    for end, (why, event, whose) in ended(log).items():
         follows = rows.kind[end + 1 :][_same_visit(rows, end)]
         is_held = log.header.steps[rows.step[end]].kind == "hold"
         if event >= 0 and (is_held or _goes_on(follows.tolist())):

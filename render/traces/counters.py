@@ -23,6 +23,7 @@ from sim.analysis.takes import Ended
 from sim.analysis.waits import COMES, Flags, Integers
 
 _RATED = frozenset({"rate_limit", "quota"})
+_NEVER = 2**63 - 1
 
 
 class Level(NamedTuple):
@@ -32,8 +33,16 @@ class Level(NamedTuple):
     what: str
 
 
+class Point(NamedTuple):
+    """A value that a counter has from a time in ns on."""
+
+    time: int
+    level: Level
+    value: int
+
+
 class Counters:
-    """Feed it every batch of a log: it yields the values that counters have from which times on."""
+    """Feed it every batch of a log: it returns the values that counters have from which times on."""
 
     def __init__(self, header: Header) -> None:
         self._types = [entry.type for entry in header.constraints]
@@ -52,15 +61,33 @@ class Counters:
         """Return the counters that there are, a constraint's after another's."""
         return sorted(self._levels)
 
-    def feed(self, part: Folded) -> Iterator[tuple[Level, Integers, Integers]]:
-        """Take in the next rows; yield counters with times in ns and the values from then on."""
+    def feed(self, part: Folded) -> list[Point]:
+        """Take in the next rows; return what is known of all instants that are over, in their order."""
+        for name, rows, moves in self._moves(part):
+            order = np.argsort(rows, kind="stable")
+            self._levels[name].move(part.batch.time[rows[order]], moves[order])
+        return self._points(int(part.batch.time[-1]))
+
+    def end(self) -> list[Point]:
+        """The log is at its end: return what is known of its last instant."""
+        return self._points(_NEVER)
+
+    def _points(self, until_ns: int) -> list[Point]:
+        told = []
+        for name, level in self._levels.items():
+            times, values = level.until(until_ns)
+            told += [Point(time, name, value) for time, value in zip(times.tolist(), values.tolist(), strict=True)]
+        return sorted(told)
+
+    def _moves(self, part: Folded) -> Iterator[tuple[Level, NDArray[np.intp], Integers]]:
+        """Yield by how much counters move in which rows."""
         batch, ended = part.batch, self._ended.feed(part.batch)
         comes, leaves = np.flatnonzero(COMES[batch.kind]), part.stretches.end - part.first
         for number, type_ in enumerate(self._types):
             mine = batch.constraint == number
             came, left = comes[mine[comes]], leaves[part.stretches.constraint == number]
             moves = np.append(np.ones(len(came), np.int64), np.full(len(left), -1))
-            yield from self._told(Level(number, "waiting"), batch, np.append(came, left), moves)
+            yield Level(number, "waiting"), np.append(came, left), moves
             changed = np.flatnonzero(mine & (batch.kind == Kind.ConstraintChanged))
             limits = np.append(self._limits[number], batch.value[changed])
             if type_ in HELD or type_ in _RATED:
@@ -68,14 +95,9 @@ class Counters:
                 if type_ in _RATED:
                     in_force = limits[np.searchsorted(changed, rows)] >= 0
                     rows, amounts = rows[in_force], amounts[in_force]
-                yield from self._told(Level(number, "used" if type_ in HELD else "taken"), batch, rows, amounts)
-            yield from self._told(Level(number, "limit"), batch, changed, np.diff(limits))
+                yield Level(number, "used" if type_ in HELD else "taken"), rows, amounts
+            yield Level(number, "limit"), changed, np.diff(limits)
             self._limits[number] = limits[-1]
-
-    def end(self) -> Iterator[tuple[Level, Integers, Integers]]:
-        """The log is at its end: yield the values of its last instant."""
-        for name, level in self._levels.items():
-            yield name, *level.flush()
 
     def _moved(self, number: int, batch: Batch, ended: Flags, mine: Flags) -> tuple[NDArray[np.intp], Integers]:
         """Return the rows that take of a constraint or give back, and how much."""
@@ -88,34 +110,28 @@ class Counters:
         signs = np.append(np.where(started[rows], 1, -1), np.where(took[stated], 1, -1))
         return np.append(rows, stated), signs * np.append(of_rows, batch.value[stated])
 
-    def _told(
-        self, name: Level, batch: Batch, rows: NDArray[np.intp], moves: Integers
-    ) -> Iterator[tuple[Level, Integers, Integers]]:
-        if len(rows):
-            order = np.argsort(rows, kind="stable")
-            yield name, *self._levels[name].feed(batch.time[rows[order]], moves[order])
-
 
 class _Level:
     """A value that moves, and what of it was told."""
 
     def __init__(self, value: int) -> None:
-        self._now = value
-        self._now_ns = 0
+        self._times, self._values = np.zeros(1, np.int64), np.array([value])  # what is not told yet
         self._told: int | None = None
 
-    def feed(self, times: Integers, moves: Integers) -> tuple[Integers, Integers]:
-        times = np.append(self._now_ns, times)
-        values = self._now + np.append(0, np.cumsum(moves))
-        self._now, self._now_ns = int(values[-1]), int(times[-1])
-        last = np.flatnonzero(np.diff(times))  # of an instant that is over
-        return self._others(times[last], values[last])
+    def move(self, times: Integers, moves: Integers) -> None:
+        """Take in by how much it moves at which times."""
+        self._times = np.append(self._times, times)
+        self._values = np.append(self._values, self._values[-1] + np.cumsum(moves))
 
-    def flush(self) -> tuple[Integers, Integers]:
-        return self._others(np.array([self._now_ns]), np.array([self._now]))
-
-    def _others(self, times: Integers, values: Integers) -> tuple[Integers, Integers]:
-        """Return those that are not as the one before."""
+    def until(self, until_ns: int) -> tuple[Integers, Integers]:
+        """Return the times before a time at which it had another value than before, and the values."""
+        stop = int(np.searchsorted(self._times, until_ns))
+        times, values = self._times[:stop], self._values[:stop]
+        last = np.flatnonzero(np.append(np.diff(times) != 0, np.ones(min(stop, 1), np.bool_)))  # of each instant
+        times, values = times[last], values[last]
+        if stop:
+            # The last value is kept to move on from.
+            self._times, self._values = self._times[stop - 1 :], self._values[stop - 1 :]
         if not len(values):
             return times, values
         new = np.append(self._told is None or values[0] != self._told, np.diff(values) != 0)

@@ -51,7 +51,7 @@ def to_otlp(log: Log, out: BinaryIO) -> None:
     for part in folded(log, roster):
         requests.tell(spans.feed(part), out)
     requests.tell(spans.end(), out)
-    requests.flush(out)
+    requests.end(out)
 
 
 class _Ids:
@@ -97,6 +97,7 @@ class _Requests:
         self._events_of_visits: dict[Key, list[str]] = {}
         self._waiting: dict[int, list[str]] = {}  # spans by fleet
         self._count = 0
+        self._written = False
         self._resources = [self._resource(fleet) for fleet in range(len(header.fleets))]
         self._scope = _json({"name": "fleetsim", "version": header.versions.get("fleetsim", "")})
         self._steps = [_json(step.name) for step in header.steps]
@@ -114,10 +115,14 @@ class _Requests:
                 if self._count == SPANS_MAX:
                     self.flush(out)
 
+    def end(self, out: BinaryIO) -> None:
+        """Write the last request; without any span that is an empty one."""
+        if self._count or not self._written:
+            self.flush(out)
+
     def flush(self, out: BinaryIO) -> None:
-        """Write what waits, if anything does."""
-        if not self._count:
-            return
+        """Write what waits."""
+        self._written = True
         resources = [
             f'{{"resource":{self._resources[fleet]},"scopeSpans":[{{"scope":{self._scope},"spans":[{",".join(spans)}]}}]}}'
             for fleet, spans in sorted(self._waiting.items())

@@ -13,18 +13,19 @@ Rules:
 5. A slice that goes on when the log ends, ends there, and has the annotation `open`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
 from typing import BinaryIO
 
 from model.events import Kind
 from model.log import Header, Log
 from model.roster import Roster
-from render.traces.counters import Counters, Level
+from render.traces.counters import Counters, Level, Point
 from render.traces.protobuf import fixed64, key_of, message, number, text, varint
 from render.traces.spans import BEGINS, Cause, Key, Row, Sort, Span, Spans, Told, fleet_of, folded
 from sim.analysis.releases import Why
 from sim.analysis.sojourns import Outcome
-from sim.analysis.waits import Integers
 
 # The fields of the messages, by the names that they have in Perfetto's protos/perfetto/trace.
 _PACKET = 1  # of a Trace
@@ -58,6 +59,7 @@ _POINTS = {
     Kind.DeadlockDetected: "deadlock",
     Kind.ConstraintChanged: "changed",
 }
+_NEVER = 2**63 - 1
 _WENT_ON, _MADE_WAY = "went on", "made way"
 _UNITS = {
     "rate_limit": {"limit": "millionths of a token a second", "taken": "tokens"},
@@ -66,17 +68,24 @@ _UNITS = {
 }
 
 
+Timed = tuple[int, bytes]
+"""A packet, and its time in ns."""
+
+
 def to_perfetto(log: Log, out: BinaryIO) -> None:
     """Write a trace; raises LogError where the log is damaged."""
     roster, spans, counters = Roster(log.header), Spans(log.header), Counters(log.header)
     trace = _Trace(log.header, roster)
     out.write(b"".join(trace.head(counters)))
     for part in folded(log, roster):
-        out.write(b"".join(trace.slices(spans.feed(part))))
-        out.write(b"".join(trace.counts(counters.feed(part))))
-    out.write(b"".join(trace.slices(spans.end())))
-    out.write(b"".join(trace.flush()))
-    out.write(b"".join(trace.counts(counters.end())))
+        until_ns = int(part.batch.time[-1])
+        _write(out, trace.slices(spans.feed(part), until_ns), trace.counts(counters.feed(part)))
+    _write(out, trace.slices(spans.end(), _NEVER), trace.counts(counters.end()))
+
+
+def _write(out: BinaryIO, *streams: Iterator[Timed]) -> None:
+    """Write packets in order of time, so that they do not depend on how the log is cut into batches."""
+    out.write(b"".join(packet for _, packet in merge(*streams, key=itemgetter(0))))
 
 
 class _Names:
@@ -176,12 +185,12 @@ class _Trace:
 
     # Slices, instant events and flows.
 
-    def slices(self, told: list[Told]) -> Iterator[bytes]:
-        """Yield the packets of the instants that are over."""
+    def slices(self, told: list[Told], until_ns: int) -> Iterator[Timed]:
+        """Yield the packets of the instants before a time, up to which is told."""
         for how, what in told:
             if isinstance(what, Row):
                 if what.time > self._instant_ns:
-                    yield from self.flush()
+                    yield from self._flush()
                     self._instant_ns = what.time
                 self._point(what)
                 continue
@@ -189,18 +198,20 @@ class _Trace:
                 continue
             time_ns = what.begin.time if how == BEGINS else what.end_ns
             if time_ns > self._instant_ns:
-                yield from self.flush()
+                yield from self._flush()
                 self._instant_ns = time_ns
             if how == BEGINS:
                 self._begin(what)
             else:
                 self._end(what)
+        if until_ns > self._instant_ns:
+            yield from self._flush()
 
-    def flush(self) -> Iterator[bytes]:
+    def _flush(self) -> Iterator[Timed]:
         """Yield the packets of this instant, which is over."""
         time = key_of(_TIMESTAMP, 0) + varint(self._instant_ns)
         for each in self._instant:
-            yield each if isinstance(each, bytes) else _packet(time, each.content)
+            yield self._instant_ns, each if isinstance(each, bytes) else _packet(time, each.content)
         self._instant.clear()
         self._ended.clear()
         self._changed.clear()
@@ -245,7 +256,7 @@ class _Trace:
         if sort == Sort.HELD:
             self._held.discard(key)
         if sort in _TAKE_A_TRACK:
-            self._agent(row.agent).taken.discard(self._places.pop(key))
+            self._agent(row.agent).taken.discard(self._places.pop(key, 0))  # 0 where rows are missing
         if sort == Sort.BLOCKED and span.cause is not None and key in self._held:
             # What is held goes on, and no slice begins.
             self._add(_INSTANT, self._track_of(key), "flow", _WENT_ON, self._whose(row) + self._flow(span))
@@ -326,12 +337,10 @@ class _Trace:
 
     # Counters.
 
-    def counts(self, told: Iterable[tuple[Level, Integers, Integers]]) -> Iterator[bytes]:
+    def counts(self, told: list[Point]) -> Iterator[Timed]:
         """Yield the packets of counters."""
-        for level, times, values in told:
-            counter = self._counters[level] + key_of(_VALUE, 0)
-            for time, value in zip(times.tolist(), values.tolist(), strict=True):
-                yield _packet(key_of(_TIMESTAMP, 0) + varint(time), counter + varint(value))
+        for time, level, value in told:
+            yield time, _packet(number(_TIMESTAMP, time), self._counters[level] + number(_VALUE, value))
 
 
 _ON_THE_SEQUENCE = number(_SEQUENCE, 1) + number(_FLAGS, _NEEDED)
