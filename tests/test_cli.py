@@ -432,7 +432,10 @@ def test_a_damaged_log_is_one_line_for_everyone_and_leaves_nothing_behind(rows, 
     (tmp_path / "x.arrows").write_bytes(whole[:-3000] + bytes(64) + whole[-2936:])
     for command in (
         "$SIM verify x.arrows",
-        *(f"$SIM export x.arrows --to {to} --out out" for to in ("jsonl", "csv", "parquet", "telemetry")),
+        *(
+            f"$SIM export x.arrows --to {to} --out out"
+            for to in ("jsonl", "csv", "parquet", "telemetry", "perfetto", "ocel", "otlp")
+        ),
         f"$SIM diff {seed[0]} x.arrows --out out",
         f"$SIM diff x.arrows {seed[0]} --out out",
         "$SIM fork x.arrows --at 1s --set constraints.funnel.limit=30 --log out",
@@ -450,7 +453,7 @@ def test_a_damaged_log_is_one_line_for_everyone_and_leaves_nothing_behind(rows, 
     assert Path("/dev/null").exists()
 
 
-@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "telemetry"])
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "telemetry", "perfetto", "ocel", "otlp"])
 def test_what_an_interrupted_export_has_written_is_removed(rows, tmp_path, to, monkeypatch):
     from model.log import Log
     from sim.cli import main
@@ -525,7 +528,10 @@ PRINTING = [
     "$SIM verify {log}",
     "$SIM bisect {log}",
     "$SIM fork {log} --at 1s --set constraints.funnel.limit=30 --log out",
-    *(f"$SIM export {{log}} --to {to} --out -" for to in ("jsonl", "csv", "parquet", "telemetry")),
+    *(
+        f"$SIM export {{log}} --to {to} --out -"
+        for to in ("jsonl", "csv", "parquet", "telemetry", "perfetto", "ocel", "otlp")
+    ),
     "$RENDER --help",
     "$RENDER {log}",
 ]
@@ -799,7 +805,7 @@ fleets:
 def test_an_unknown_export_format(seed, tmp_path):
     done = sim("export", seed[0], "--to", "xml", "--out", "-", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == b"--to: unknown format 'xml'; allowed: jsonl, parquet, csv, telemetry\n"
+    assert done.stderr == b"--to: unknown format 'xml'; allowed: jsonl, parquet, csv, telemetry, perfetto, ocel, otlp\n"
 
 
 def test_check_and_schema(tmp_path):
