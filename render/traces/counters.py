@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.events import Batch, Kind
 from model.header import HELD, Header
-from model.state import FleetState
+from model.state import limits_of
 from render.traces.spans import Folded
 from sim.analysis.summary import Amounts
 from sim.analysis.takes import Ended
@@ -48,7 +48,7 @@ class Counters:
         self._types = [entry.type for entry in header.constraints]
         self._amounts = [Amounts(header, number) for number in range(len(self._types))]
         self._ended = Ended()
-        self._limits: Integers = FleetState(header, 0).limit.copy()
+        self._limits: Integers = limits_of(header)
         self._levels = {Level(number, "limit"): _Level(int(limit)) for number, limit in enumerate(self._limits)}
         for number, type_ in enumerate(self._types):
             self._levels[Level(number, "waiting")] = _Level(0)

@@ -22,7 +22,7 @@ import numpy as np
 from model.events import Ending, Kind, Skip, Status
 from model.log import Header, Log
 from model.roster import Roster
-from model.state import FleetState
+from model.state import limits_of
 from render.traces.spans import BEGINS, Folded, Key, Row, Sort, Span, Spans, fleet_of, folded
 from sim.analysis.releases import Why
 from sim.analysis.waits import Integers
@@ -143,7 +143,7 @@ class _Events:
         self._header = header
         self._roster = roster
         self._ids = _Ids(header, roster)
-        self.limits = [[(0, int(limit))] for limit in FleetState(header, 0).limit]
+        self.limits = [[(0, int(limit))] for limit in limits_of(header)]
         """By constraint its limits, each with the time in ns from which on."""
 
     def of(self, part: Folded) -> Iterator[str]:
