@@ -24,6 +24,7 @@ from sim.analysis.report import Report, jain, report
 from sim.analysis.sample import QUANTILES
 from sim.analysis.series import Series
 from sim.analysis.visits import Visits
+from sim.analysis.waits import Waits
 from sim.pages import Grid
 from sim.report_page import page
 from tests.runs import run, scenario
@@ -203,9 +204,9 @@ def changed(log: Log, kind: Kind, **values: int) -> list[Batch]:
 def test_a_log_in_which_somebody_waits_in_spite_of_room_is_told() -> None:
     log = run(scenario(until=None, constraints=[SLOT], count=2, steps=[{"task": "t", "duration": "1s"}]))
     for batches, first in ((list(log.batches()), None), (changed(log, Kind.TaskFinished, time=S // 2), 5)):
-        fold = Conservation(log.header)
+        fold, waits = Conservation(log.header), Waits()
         for batch in batches:
-            fold.feed(batch)
+            fold.feed(batch, waits.feed(batch))
         told = fold.result()
         assert told["holds"] is (first is None), told
         assert list(told["first_events"].values()) == ([] if first is None else [first])

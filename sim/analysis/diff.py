@@ -19,6 +19,7 @@ from sim.analysis.parting import Comparison, part
 from sim.analysis.sides import Shared, batches
 from sim.analysis.summary import Summary
 from sim.analysis.tallies import Tallies
+from sim.analysis.waits import Waits
 
 
 def diff(first: Log, second: Log, keep: Keep | None = None) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _side_by_side(
     logs = first, second
     shared = Shared(first.header, second.header)
     pairs = Pairs(shared, keep)
-    summaries = [Summary(log.header) for log in logs]
+    waits, summaries = [Waits() for _ in logs], [Summary(log.header) for log in logs]
     tallies = [Tallies(log.header) for log in logs]
     left = {which: batches(log, before_ns) for which, log in enumerate(logs)}
     now = [-1, -1]
@@ -91,7 +92,7 @@ def _side_by_side(
         now[which] = int(batch.time[-1])
         shared.sides[which].feed(batch)
         pairs.feed(which, batch)
-        summaries[which].feed(batch)
+        summaries[which].feed(batch, waits[which].feed(batch))
         tallies[which].feed(batch)
     runs = {}
     for name, log, summary, tally in zip("ab", logs, summaries, tallies, strict=True):

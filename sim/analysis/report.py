@@ -28,7 +28,7 @@ from sim.analysis.ledger import BACK_OFF, JOIN, NAMES, NO_STEP, Charges, Ledger
 from sim.analysis.sample import Sample, total
 from sim.analysis.series import Grouped
 from sim.analysis.visits import Times, Visits
-from sim.analysis.waits import Stretches, Waits
+from sim.analysis.waits import Stretches
 
 BLOCK_ROWS = 8 * BATCH_ROWS
 """Rows that are taken in at once: the more, the less often is sorted what goes on."""
@@ -48,23 +48,24 @@ class Report:
         self._conservation = Conservation(header)
         self._costs = Costs(header)
         self._means = _Means(header)
-        self._waits = Waits()
         self._episodes = [Sample() for _ in header.constraints]
 
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
         self._roster.feed(batch)
-        for fold in (self._findings, self._ledger, self._visits, self._conservation, self._costs):
-            fold.feed(batch)
-        stretches = self._waits.feed(batch)
-        self._means.feed(batch, stretches)
-        for number in np.unique(stretches.constraint).tolist():
-            mine = stretches.constraint == number
-            self._episodes[number].add((stretches.end_ns - stretches.since_ns)[mine])
+        self._findings.feed(batch)
+        ended = self._findings.ended
+        self._ledger.feed(batch, ended, self._findings.waits.rest())
+        self._visits.feed(batch)
+        self._conservation.feed(batch, ended)
+        self._costs.feed(batch)
+        self._means.feed(batch, ended)
+        for number in np.unique(ended.constraint).tolist():
+            self._episodes[number].add((ended.end_ns - ended.since_ns)[ended.constraint == number])
 
     def charges(self) -> Charges:
         """Return the wait ledger, an entry for each agent, step and cause."""
-        return self._ledger.charges()
+        return self._ledger.charges(self._findings.waits.rest())
 
     def result(self, log: Log | None) -> dict[str, Any]:
         """Return all numbers; `log` is that of the batches, or None where it cannot be read again."""
