@@ -1,5 +1,7 @@
 """Rows task by task: the order is that of sorting them by task, whether all of it fits into one number or not."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,5 +22,5 @@ def test_rows_of_a_task_follow_each_other_in_their_order(rows: list[tuple[int, i
     order, same = by_task(joined, steps.astype(np.int16))
     wanted = sorted(range(len(rows)), key=lambda place: rows[place])  # stable
     assert order.tolist() == wanted
-    assert same.tolist() == [rows[one] == rows[next_] for one, next_ in zip(wanted, wanted[1:], strict=False)]
+    assert same.tolist() == [rows[one] == rows[next_] for one, next_ in pairwise(wanted)]
     assert [each.tolist() for each in agents_and_numbers(joined)] == [agents.tolist(), numbers.tolist()]
