@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from fleet_logs import S, concurrency, header, log, row
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +16,10 @@ from sim.analysis.waits import Waits
 
 
 def streamed(header: Header, batches: list[Batch]) -> Ended:
-    waits, releases, fed = Waits(), Releases(header), 0
+    waits, releases = Waits(), Releases(header)
     found: Ended = {}
     for batch in batches:
-        stretches = waits.feed(batch, np.arange(fed, fed + len(batch)))
-        fed += len(batch)
-        told = releases.feed(batch, stretches)
+        told = releases.feed(batch, waits.feed(batch))
         columns = (told.end, told.why, told.event, told.agent, told.step, told.visit, told.attempt)
         for end, why, event, *whose in zip(*(column.tolist() for column in columns), strict=True):
             found[end] = Why(why).name, event, tuple(whose)

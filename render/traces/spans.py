@@ -134,7 +134,7 @@ def folded(log: Log, roster: Roster) -> Iterator[Folded]:
         roster.feed(batch)
         for first in range(0, len(batch), PART_ROWS):
             part = batch.rows(first, min(len(batch), first + PART_ROWS))
-            stretches = waits.feed(part, np.arange(fed, fed + len(part)))
+            stretches = waits.feed(part)
             yield Folded(part, fed, stretches, releases.feed(part, stretches))
             fed += len(part)
 
