@@ -150,7 +150,7 @@ def _by_time_waited(film: Film, theme: Theme) -> Shades:
     looks = _TIMES[theme.paint]
     edges = _edges(film.blocked_ns_max, len(looks) - 1)
     texts = [format_duration(edge) for edge in edges]
-    labels = [f"under {texts[0]}", *(f"from {text}" for text in texts)]
+    labels = [f"<{texts[0]}", *(f"{text}+" for text in texts)]
 
     def of(state: Moment) -> Categories:
         waited = np.searchsorted(edges, state.time_ns - state.agents.since_ns, side="right")
