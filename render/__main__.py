@@ -1,9 +1,8 @@
-"""`python -m render LOG`: replay a log on the terminal.
+"""`python -m render LOG`: play a log on the terminal; `python -m render LOG_A LOG_B`: play two beside each other.
 
 The picture goes to standard output, everything else to standard error; exit codes are as `model.program` says.
 """
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +15,13 @@ from typer import Argument, Option
 from model import program
 from model.faults import BadInput
 from model.log import Log
-from model.units import NS_PER_SECOND, UnitError, format_duration, parse_duration
-from render.player import FPS
-from render.replay import cut_message, reel_of, show, still
+from model.units import UnitError, format_duration
+from render.moment import time_from
+from render.playback import FPS, SPEED_MAX, SPEED_MIN
+from render.replay import can_play, cut_message, film_of, play, reel_of, still, still_of_two
+from render.status import Reel
 
-_SPEEDS = (1e-9, 1e12)
 _RATES = (0.1, 60.0)
-_CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d)")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,28 +29,57 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def command(
     log: Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)],
+    other: Annotated[
+        Path | None,
+        Argument(metavar="[LOG_B]", help="Another log, to be shown beside it.", show_default=False, readable=False),
+    ] = None,
     speed: Annotated[
         str | None,
-        Option(help="Virtual seconds to a second; without it the replay takes about 15 s.", show_default=False),
+        Option(help="Virtual seconds to a second; without it the log takes about 15 s.", show_default=False),
     ] = None,
     fps: Annotated[str, Option(help="Frames a second.")] = f"{FPS:g}",
     at: Annotated[
         str | None, Option(help="Show one moment, such as 12s or 0:05:30, and end.", show_default=False)
     ] = None,
 ) -> None:
-    """Replay a log on the terminal. In a pipe, or without colours, show its last moment."""
-    speed_given = None if speed is None else _number(speed, "--speed", *_SPEEDS)
+    """Play a log on the terminal, or two beside each other. In a pipe, or without colours, show the last moment."""
+    speed_given = None if speed is None else _number(speed, "--speed", SPEED_MIN, SPEED_MAX)
     fps_given = _number(fps, "--fps", *_RATES)
-    opened = Log.open(log)
-    reel = reel_of(opened)
     console = Console(highlight=False)
-    at_ns = None if at is None else _moment(at, reel.end_ns)
-    if at_ns is None:
-        show(opened, reel, console, speed_given, fps_given)
+    if other is None:
+        _one(log, console, speed_given, fps_given, at)
     else:
-        still(opened, reel, console, at_ns)
+        _two((log, other), console, speed_given, fps_given, at)
+
+
+def _one(path: Path, console: Console, speed: float | None, fps: float, at: str | None) -> None:
+    log = Log.open(path)
+    if at is None and can_play(console):
+        film = film_of(log, console)
+        scene = play([(log.header.name, film)], console, speed, fps)
+        end_ns, at_ns = film.end_ns, scene.playback.time_ns
+        reel = Reel(end_ns, cut=film.cut, agents=film.agents)
+    else:
+        reel = reel_of(log)
+        end_ns = reel.end_ns
+        at_ns = end_ns if at is None else _moment(at, end_ns)
+    still(log, reel, console, at_ns)
     if reel.cut:
-        program.say(f"{log}: {cut_message(reel)}")
+        program.say(cut_message(path, end_ns))
+
+
+def _two(paths: tuple[Path, Path], console: Console, speed: float | None, fps: float, at: str | None) -> None:
+    logs = [Log.open(path) for path in paths]
+    films = [(path.stem, film_of(log, console)) for path, log in zip(paths, logs, strict=True)]
+    end_ns = max(film.end_ns for _, film in films)
+    if at is None and can_play(console):
+        at_ns = play(films, console, speed, fps).playback.time_ns
+    else:
+        at_ns = end_ns if at is None else _moment(at, end_ns)
+    still_of_two(films, console, at_ns)
+    for path, (_, film) in zip(paths, films, strict=True):
+        if film.cut:
+            program.say(cut_message(path, film.end_ns))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,21 +100,12 @@ def _number(text: str, option: str, least: float, most: float) -> float:
 
 def _moment(text: str, end_ns: int) -> int:
     try:
-        at_ns = _by_the_clock(text) if ":" in text else parse_duration(text)
+        at_ns = time_from(text)
     except UnitError as error:
         raise BadInput(f"--at: {error}") from None
     if at_ns > end_ns:
         raise BadInput(f"--at: {text} is after the end; allowed: from 0s to {format_duration(end_ns)}")
     return at_ns
-
-
-def _by_the_clock(text: str) -> int:
-    """Return the ns of a time as the replay shows it; raises UnitError where it is none."""
-    match = _CLOCK.fullmatch(text.strip())
-    if match is None:
-        raise UnitError(f"{text!r} is not a time; allowed: a time such as 12s, 1.5m or 0:05:30")
-    hours, minutes, seconds = map(int, match.groups())
-    return (hours * 3600 + minutes * 60 + seconds) * NS_PER_SECOND
 
 
 if __name__ == "__main__":
