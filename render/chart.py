@@ -8,6 +8,7 @@ Rules:
 4. Only the present depends on the moment: the rest is drawn once for a size.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -29,10 +30,11 @@ Codes = NDArray[np.int64]
 
 
 class Chart:
-    """The time line of a film up to `end_ns`; films that have one clock have it in common."""
+    """The time line of a film, to the scale of all the `films` that have one clock."""
 
-    def __init__(self, film: Film, end_ns: int, theme: Theme) -> None:
-        self._film, self._end_ns, self._theme = film, end_ns, theme
+    def __init__(self, film: Film, films: Sequence[Film], theme: Theme) -> None:
+        self._film, self._films, self._theme = film, films, theme
+        self._end_ns = max(each.end_ns for each in films)
         self._drawn = lru_cache(maxsize=8)(self._draw)
 
     def column_of(self, time_ns: int, width: int) -> int:
@@ -63,11 +65,11 @@ class Chart:
         for time_ns, sign in self._found():
             glyphs[0, self.column_of(time_ns, width)] = sign
         looks[0, glyphs[0] == "!"] = theme.cells[Phase.BLOCKED]
-        edges = np.linspace(0, max(1, self._end_ns), width + 1)
-        shown = edges[:-1] <= film.end_ns
-        running, blocked = (film.counts[phase].means(edges) * shown for phase in (Phase.RUNNING, Phase.BLOCKED))
+        running, blocked = self._means(film, width)
         rows = height // 2, (height - 1) // 2  # above the axis, and below it
-        scale = 8 * max(rows) / max(_FEW, float(running.max()), float(blocked.max()))
+        scale = (
+            8 * max(rows) / max(_FEW, *(float(mean.max()) for each in self._films for mean in self._means(each, width)))
+        )
         steps = np.array(list(_LETTERS if theme.letters else _EIGHTHS))
         for number in range(rows[0]):
             row = rows[0] - number
@@ -81,6 +83,12 @@ class Chart:
             glyphs[row], looks[row] = np.where(part > 0, steps[8 - part], " "), theme.background
             backs[row, part > 0] = theme.cells[Phase.BLOCKED]
         return glyphs, looks, backs
+
+    def _means(self, film: Film, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how many run and how many are blocked in each column; nobody after the end."""
+        edges = np.linspace(0, max(1, self._end_ns), width + 1)
+        goes_on = edges[:-1] <= film.end_ns
+        return film.counts[Phase.RUNNING].means(edges) * goes_on, film.counts[Phase.BLOCKED].means(edges) * goes_on
 
     def _found(self) -> list[tuple[int, str]]:
         """Return what is marked, and when; what matters most comes last."""

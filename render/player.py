@@ -49,10 +49,10 @@ HELP = (
     ("home end", "the beginning, the end"),
     ("/", "go to a time: 12s, 1.5m, 0:05:30"),
     ("b", "the next moment at which a limit begins to bind"),
-    ("c", "colours: state, blocking limit, tenant, time waited"),
+    ("c", "colours: state, limit, tenant, time waited"),
     ("f", "fleets side by side, or one below the other"),
     ("a, tab", "pick an agent with the arrow keys; esc lets go"),
-    ("up down", "with a story: another of those who hold what it wants"),
+    ("up down", "another of those who hold what it wants"),
     ("enter", "the story of that one"),
     ("click", "an agent: its story; the time line: that moment"),
     ("?", "this help"),
@@ -144,6 +144,7 @@ class Player(App[int]):
     """Plays a scene. Its result is the exit code with which the program is to end."""
 
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
     CSS = """
     Screen { layout: vertical; overflow: hidden; }
     Panel { height: 1fr; }
@@ -153,6 +154,8 @@ class Player(App[int]):
     #pictures { layout: horizontal; width: 1fr; height: 1fr; }
     .side { layout: vertical; width: 1fr; height: 1fr; }
     .pair { margin-right: 1; }
+    #story { margin-left: 2; }
+    .tall #story { margin-left: 0; }
     #jump { dock: bottom; height: 1; border: none; padding: 0 1; display: none; }
     """
     BINDINGS = [
@@ -175,7 +178,8 @@ class Player(App[int]):
         Binding("b", "binding"),
         Binding("c", "colours"),
         Binding("f", "fleets"),
-        Binding("a,tab", "agents", priority=True),
+        Binding("a", "agents"),
+        Binding("tab", "agents", priority=True),
         Binding("enter", "follow"),
         Binding("escape", "let_go"),
         Binding("question_mark", "help"),
@@ -217,12 +221,20 @@ class Player(App[int]):
 
     def _side(self, number: int) -> Container:
         scene, theme = self.scene, self.scene.theme
-        picture = Panel(partial(scene.grid, number), theme, f"grid{number}")
+        picture = Panel(partial(self._grid, number), theme, f"grid{number}")
         legend = Panel(lambda width, height: [scene.legend(width, number)], theme, f"legend{number}")
         legend.add_class("legend")
         side = Container(picture, legend, classes="side")
         side.set_class(scene.is_pair and number == 0, "pair")
         return side
+
+    def _grid(self, number: int, width: int, height: int) -> list[Line]:
+        return self.scene.grid(number, *self._grid_size())
+
+    def _grid_size(self) -> tuple[int, int]:
+        """Return the size of the pictures, all of which are alike."""
+        sizes = [self.query_one(f"#grid{number}").size for number in range(len(self.scene.sides))]
+        return min(size.width for size in sizes), min(size.height for size in sizes)
 
     def on_mount(self) -> None:
         """Begin to play."""
@@ -332,8 +344,7 @@ class Player(App[int]):
             if below and self._has_holders():
                 self.scene.choose(below)
             else:
-                grid = self.query_one(f"#grid{self.scene.side}").size
-                self.scene.move(right, below, *grid)
+                self.scene.move(right, below, *self._grid_size())
             self._stepped()
         elif right:
             self.action_event(right > 0)
@@ -400,7 +411,7 @@ class Player(App[int]):
 
     def action_fleets(self) -> None:
         """Put the fleets side by side, or one below the other."""
-        self.scene.next_arrangement(*self.query_one("#grid0").size)
+        self.scene.next_arrangement(*self._grid_size())
         is_beside = self.scene.arrangement is Arrangement.BESIDE
         several = len(self.scene.fleets) > 1
         self._stepped(
@@ -494,7 +505,11 @@ class Player(App[int]):
         if under.id.startswith("chart"):
             self._dragging = True
             self._scrub(x, under.size.width)
-        elif under.id.startswith("grid") and self.scene.pick_at(x, y, *under.size, int(under.id.removeprefix("grid"))):
+        elif under.id.startswith("grid"):
+            self._pick(x, y, int(under.id.removeprefix("grid")))
+
+    def _pick(self, x: int, y: int, side: int) -> None:
+        if self.scene.pick_at(x, y, *self._grid_size(), side):
             self._open_story()
             self._stepped()
 
@@ -524,6 +539,8 @@ def play(scene: Scene) -> None:
             player.run(loop=loop)
         finally:
             loop.close()
+    if player.return_code:  # a bug: Textual has told of it
+        sys.exit(player.return_code)
     if player.signalled is signal.SIGINT:
         raise KeyboardInterrupt
     if player.signalled is signal.SIGTERM:

@@ -21,9 +21,9 @@ from render.chart import Chart
 from render.film import Film
 from render.grid import Arrangement, Fleets, Layout, best_arrangement, fleets_of, layout, picture
 from render.line import Line, LineWriter
-from render.palette import Paint, Theme
+from render.palette import Theme
 from render.playback import Playback
-from render.shades import Categories, Mode, Shades, by_state, shades
+from render.shades import Categories, Mode, Shades, by_difference, by_state, shades
 from render.status import clock, constraints, counted
 from render.story import Stakes, Story, What
 from render.telling import HOLDERS, Hindrance, Teller
@@ -48,12 +48,12 @@ class Side:
     """A film, what there is to know about it, and the place of each of its agents in a picture."""
 
     def __init__(
-        self, film: Film, name: str, places: NDArray[np.int64] | None, playback: Playback, theme: Theme
+        self, film: Film, name: str, places: NDArray[np.int64] | None, films: Sequence[Film], theme: Theme
     ) -> None:
         self.film, self.name, self.places = film, name, places
         self.stakes = Stakes(film)
         self.teller = Teller(film, theme)
-        self.chart = Chart(film, playback.end_ns, theme)
+        self.chart = Chart(film, films, theme)
         self.story_of: Callable[[int], Story] = lru_cache(maxsize=4)(lambda agent: Story(film, agent))
         self.moment = film.at(0)
         self._agents = {} if places is None else {place: agent for agent, place in enumerate(places.tolist())}
@@ -90,7 +90,8 @@ class Scene:
         else:
             self.fleets, numbers = fleets_of(films[0][1].header, films[0][1].agents), [None]
         self.sides = [
-            Side(film, name, places, playback, theme) for (name, film), places in zip(films, numbers, strict=True)
+            Side(film, name, places, [each for _, each in films], theme)
+            for (name, film), places in zip(films, numbers, strict=True)
         ]
         self.agents = sum(count for _, _, count in self.fleets)
         self._shades: dict[Mode, Shades] = {}
@@ -176,7 +177,7 @@ class Scene:
         now = clock(playback.time_ns, playback.end_ns).rjust(len(end))
         state = "" if playback.playing else "  paused"
         tails = ["", f" / {end}", f" / {end}  {playback.speed:.3g}x", f" / {end}  {playback.speed:.3g}x{state}"]
-        name = "  ".join(theme.clean(side.name) for side in self.sides)
+        name = " | ".join(theme.clean(side.name) for side in self.sides)
         cut = "  cut log" if any(side.film.cut for side in self.sides) else ""
         mode = "" if self.is_pair or self.mode is Mode.STATE else f"  by {self.mode.value}"
         line = LineWriter(width, theme)
@@ -207,16 +208,16 @@ class Scene:
         colors, categories = self._colors(side)
         if not self.is_pair:
             return counted(colors.counts(categories), self.agents, colors, width, self.theme)
-        differ = int(np.count_nonzero(self._differs()))
-        text = f"{differ:,} of {self.agents:,} differ" if width >= 60 else f"{differ:,} differ"
-        line = LineWriter(width, self.theme)
-        line.write(
-            text.ljust(len(f"{self.agents:,} of {self.agents:,} differ") + 2 if width >= 60 else 0), self.theme.ink
-        )
-        state = by_state(self.theme)
-        phases = state.counts(self.sides[side].moment.phase)
+        own, theme = self.sides[side], self.theme
+        differ = f"{np.count_nonzero(self._differs()):,} differ"
+        line = LineWriter(width, theme)
+        line.write(theme.shorten(theme.clean(own.name), max(0, width - len(differ) - 2)), theme.ink, bold=True)
         line.space(2)
-        return [*line.pending(), *counted(phases, self.agents, state, line.room, self.theme)]
+        line.write(differ.ljust(len(f"{self.agents:,} differ")), theme.ink)
+        line.space(2)
+        state = by_state(theme)
+        counts = state.counts(own.spread(own.moment.phase, self.agents, int(Phase.ABSENT)))
+        return [*line.pending(), *counted(counts, self.agents, state, line.room, theme)]
 
     def still(self, width: int, height: int) -> list[Line]:
         """Return all pictures at this moment as one frame of `height` lines: beside each other where there is room."""
@@ -268,7 +269,7 @@ class Scene:
         own = self.sides[side]
         if self.is_pair:
             states = own.spread(own.moment.phase, self.agents, int(Phase.ABSENT))
-            return marked(self.theme), states + self._differs() * len(Phase)
+            return by_difference(self.theme), states + self._differs() * len(Phase)
         if self.mode not in self._shades:
             self._shades[self.mode] = shades(own.film, self.mode, self.theme)
         colors = self._shades[self.mode]
@@ -293,35 +294,6 @@ def _hindrances(side: Side, agent: int, time_ns: int) -> list[Hindrance]:
             holders = stakes.holders(spell.constraint, time_ns, HOLDERS)
             found.append(Hindrance(spell, ahead, holders, stakes.is_held(spell.constraint)))
     return found
-
-
-@lru_cache(maxsize=4)
-def marked(theme: Theme) -> Shades:
-    """Return the shades of what agents do in two logs: each phase dim where both do the same, and then each as it is."""
-    dim = {
-        Paint.RGB: [_dark(look, 3) for look in theme.cells],
-        Paint.ANSI: [theme.dim] * len(Phase),
-        Paint.LETTER: [ord(chr(look).lower()) for look in theme.cells],
-    }[theme.paint]
-    full = list(theme.cells)
-    dim[Phase.ABSENT] = theme.background
-    full[Phase.ABSENT] = {Paint.RGB: 0x6B5B1E, Paint.ANSI: 3, Paint.LETTER: ord("_")}[theme.paint]
-    if theme.paint is not Paint.RGB:
-        full[Phase.THINKING] = {Paint.ANSI: 7, Paint.LETTER: ord("T")}[theme.paint]
-    if theme.letters:
-        full[Phase.FINISHED] = ord("F")
-    if theme.paint is Paint.RGB:
-        full[Phase.THINKING], full[Phase.FINISHED] = 0x9AA3B5, 0x6F7787
-    state = by_state(theme)
-    both = len(Phase)
-    order = (*(both + phase for phase in state.order), *state.order)
-    labels = (*state.labels, *(f"{label}, differs" for label in state.labels))
-    return Shades(Mode.STATE, theme.paint, labels, (*dim, *full), (), order, lambda state: state.phase)
-
-
-def _dark(look: int, parts: int) -> int:
-    """Return a part of a colour."""
-    return sum((look >> shift & 0xFF) // parts << shift for shift in (16, 8, 0))
 
 
 def _shared(first: Film, second: Film) -> tuple[Fleets, list[NDArray[np.int64] | None]]:

@@ -74,7 +74,10 @@ class Teller:
         spells = story.at(time_ns)
         now = [spell for spell in spells if spell.to_ns is None]
         lines = [self._title(story, time_ns, width)]
-        lines += [self._line(self._now(spell, time_ns), self._look(spell), width, bold=True) for spell in now]
+        for spell in now:
+            lines.append(self._line(self._now(spell, story), self._look(spell), width, bold=True))
+            since = f"  since {self._clock(spell.from_ns)}, for {lasting(time_ns - spell.from_ns)}"
+            lines.append(self._line(since, self._theme.ink, width))
         if any(spell.what is What.WAITED for spell in now):
             lines += self._hindered(hindrances, chosen, width)
         past = [spell for spell in spells if spell.to_ns is not None]
@@ -96,16 +99,15 @@ class Teller:
             line.write(f"  finished at {self._clock(story.ended_ns)}", self._theme.faint)
         return line.done()
 
-    def _now(self, spell: Spell, time_ns: int) -> str:
-        since = f"since {self._clock(spell.from_ns)} ({lasting(time_ns - spell.from_ns)})"
+    def _now(self, spell: Spell, story: Story) -> str:
         task = self._task(spell)
         return {
-            What.THOUGHT: f"thinks, or waits for others, {since}",
-            What.WAITED: f"waits for {self._limit(spell)} with {task} {since}",
-            What.RAN: f"runs {task} {since}",
-            What.HELD: f"holds what {task} asked for {since}",
-            What.BACKED_OFF: f"backs off from {task} {since}",
-            What.DOWN: f"is down {since}",
+            What.THOUGHT: f"thinks{', or waits for others' if story.may_wait_for_others else ''}",
+            What.WAITED: f"waits for {self._limit(spell)} with {task}",
+            What.RAN: f"runs {task}",
+            What.HELD: f"holds what {task} asked for",
+            What.BACKED_OFF: f"backs off from {task}",
+            What.DOWN: "is down",
         }[spell.what]
 
     def _hindered(self, hindrances: Sequence[Hindrance] | None, chosen: int, width: int) -> list[Line]:
