@@ -32,6 +32,7 @@ from render.shades import Categories, Shades, by_state
 _PITCH_MAX = 16
 _STRETCH_MAX = 3
 """A cell is at most this many times as wide as it is high, or as high as it is wide."""
+_KNOWN_MAX = 100_000
 _SIDE_GAP = 3
 """Columns between two fleets that stand side by side."""
 _SIDE_MIN = 8
@@ -162,15 +163,15 @@ def picture(
     lines: list[Line] = [blank] * max(0, height)
     names = [theme.clean(block.name) for block in plan.blocks if block.name is not None]
     name_width = min(width // 2, max(map(cell_len, names), default=0))
-    rows: dict[int, list[tuple[int, Line]]] = {}
+    rows: dict[int, list[tuple[Block, Line]]] = {}
     for block in plan.blocks:
         if block.name is not None:
             label = set_cell_size(theme.shorten(theme.clean(block.name), name_width), name_width)
             written = _label(label, block, categories, shades, theme)
-            rows.setdefault(block.top - 1, []).append((block.left, written))
+            rows.setdefault(block.top - 1, []).append((block, written))
         canvas = _canvas(block, plan, categories, shades, theme, picked)
         for number, line in enumerate(_lines(canvas, theme), block.top):
-            rows.setdefault(number, []).append((block.left, line))
+            rows.setdefault(number, []).append((block, line))
     for number, parts in rows.items():
         if number < height:
             lines[number] = _joined(parts, width, theme)
@@ -247,15 +248,15 @@ def _beside(fleets: Fleets, width: int, height: int, letters: bool) -> Layout:
     )
 
 
-def _joined(parts: list[tuple[int, Line]], width: int, theme: Theme) -> Line:
-    """Return one line of parts, each with the column at which it begins."""
+def _joined(parts: list[tuple[Block, Line]], width: int, theme: Theme) -> Line:
+    """Return one line of parts, each as wide as its block."""
     line: Line = []
     column = 0
-    for left, part in parts:
-        if left > column:
-            line.append(Segment(" " * (left - column), theme.fill(theme.background)))
+    for block, part in parts:
+        if block.left > column:
+            line.append(Segment(" " * (block.left - column), theme.fill(theme.background)))
         line += part
-        column = left + sum(segment.cell_length for segment in part)
+        column = block.left + block.width
     if column < width:
         line.append(Segment(" " * (width - column), theme.fill(theme.background)))
     return line
@@ -321,14 +322,28 @@ def _homes(agents: int, cells: int, categories: int) -> NDArray[np.int64]:
 def _lines(canvas: NDArray[np.int64], theme: Theme) -> list[Line]:
     if theme.letters:
         return [[Segment(row.astype(np.uint8).tobytes().decode("ascii"), theme.text(theme.ink))] for row in canvas]
-    lines = []
+    lines, known = [], _known_runs(theme)
+    if len(known) > _KNOWN_MAX:
+        known.clear()
     for upper, lower in zip(canvas[::2], canvas[1::2], strict=True):
         changes = (upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])
         edges = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(upper)]])
         starts, lengths = edges[:-1], np.diff(edges)
         runs = zip(upper[starts].tolist(), lower[starts].tolist(), lengths.tolist(), strict=True)
-        lines.append([_run(*run, theme) for run in runs])
+        line = []
+        for run in runs:
+            segment = known.get(run)
+            if segment is None:
+                segment = known[run] = _run(*run, theme)
+            line.append(segment)
+        lines.append(line)
     return lines
+
+
+@lru_cache(maxsize=4)
+def _known_runs(theme: Theme) -> dict[tuple[int, int, int], Segment]:
+    """Return what there is of runs in a theme: the same come again in every frame, and making one takes long."""
+    return {}
 
 
 def _run(upper: int, lower: int, length: int, theme: Theme) -> Segment:

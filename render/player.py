@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
+from rich.color import ColorSystem
+from rich.console import Console
 from rich.segment import Segment
 from textual import events, on, work
 from textual.app import App, ComposeResult
@@ -35,6 +37,7 @@ from render.line import Line, LineWriter
 from render.moment import time_from
 from render.palette import Theme
 from render.scene import Scene, Seen
+from render.screen import color_system_of, encode
 from render.status import clock
 
 _WIDE = 100
@@ -60,6 +63,20 @@ HELP = (
 )
 
 
+class Drawn(Strip):
+    """A line with the text that shows it, which is shorter than what Textual would send, and sooner there."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, line: Line, width: int, system: ColorSystem | None) -> None:
+        super().__init__(line, width)
+        self._text = encode(line, system)
+
+    def render(self, console: Console) -> str:
+        """Return what the terminal is sent."""
+        return self._text
+
+
 class Panel(Widget):
     """Some lines of a scene."""
 
@@ -69,6 +86,12 @@ class Panel(Widget):
         super().__init__(id=id)
         self._draw, self._painted_in = draw, theme
         self._lines: list[Line] = []
+        self._strips: list[Strip] = []
+        self._system: ColorSystem | None = None
+
+    def on_mount(self) -> None:
+        """Know how many colours there are."""
+        self._system = color_system_of(self.app.console)
 
     def redraw(self) -> None:
         """Draw anew what has changed."""
@@ -76,28 +99,32 @@ class Panel(Widget):
         if not (width and height and self.display):
             return
         before, self._lines = self._lines, self._draw(width, height)
-        if len(before) != len(self._lines):
+        if len(before) != len(self._lines) or len(self._strips) != height:
+            self._strips = [self._strip(y, width) for y in range(height)]
             self.refresh()
             return
         changed = [y for y, (old, new) in enumerate(zip(before, self._lines, strict=True)) if old != new]
+        for y in changed:
+            self._strips[y] = self._strip(y, width)
         if changed:
             self.refresh(*(Region(0, start, width, count) for start, count in _runs(changed)))
 
-    def render_line(self, y: int) -> Strip:
-        """Return a line as Textual wants it."""
-        width = self.size.width
-        line = self._lines[y] if y < len(self._lines) else []
-        length = sum(segment.cell_length for segment in line)
-        if length < width:
-            blank = Segment(" " * (width - length), self._painted_in.fill(self._painted_in.background))
-            return Strip([*line, blank], width)
-        strip = Strip(line, length)
-        return strip if length == width else strip.crop(0, width)
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return lines as Textual wants them; what it does to lines for its style sheets would cost more than the rest."""
+        strips = [self._strips[y] if y < len(self._strips) else Strip.blank(crop.right) for y in crop.line_range]
+        return strips if crop.x == 0 and crop.width == self.size.width else [s.crop(crop.x, crop.right) for s in strips]
 
     def on_resize(self) -> None:
         """Draw all of it in another size."""
         self._lines = []
         self.redraw()
+
+    def _strip(self, y: int, width: int) -> Strip:
+        if y >= len(self._lines):
+            return Drawn(
+                [Segment(" " * width, self._painted_in.fill(self._painted_in.background))], width, self._system
+            )
+        return Drawn(self._lines[y], width, self._system)
 
 
 def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
@@ -229,7 +256,10 @@ class Player(App[int]):
         return side
 
     def _grid(self, number: int, width: int, height: int) -> list[Line]:
-        return self.scene.grid(number, *self._grid_size())
+        own_width, own_height = self._grid_size()
+        blank = Segment(" " * (width - own_width), self.scene.theme.fill(self.scene.theme.background))
+        lines = self.scene.grid(number, own_width, own_height)
+        return [[*line, blank] for line in lines] if width > own_width else lines
 
     def _grid_size(self) -> tuple[int, int]:
         """Return the size of the pictures, all of which are alike."""

@@ -28,18 +28,31 @@ def encode(line: Line, system: ColorSystem | None) -> str:
     """Return what a terminal has to be sent to show the line."""
     if system is None:
         return "".join(segment.text for segment in line)
-    text, before = "", ("", "", "")
-    for segment in line:
+    parts, weight, foreground, background, known = [], "", "", "", _known_codes(system)
+    for text, style, _ in line:
         # Not Style.render: it repeats what is set already, and remembers the codes of the first colour system it met.
-        after = _codes(segment.style or Style.null(), system)
-        if codes := [new for new, old in zip(after, before, strict=True) if new and new != old]:
-            text += f"\x1b[{';'.join(codes)}m"
-            before = (after[0], after[1] or before[1], after[2] or before[2])
-        text += segment.text
-    return text + _RESET
+        codes = known.get(style)
+        if codes is None:
+            codes = known[style] = _codes(style or Style.null(), system)
+        new = ""
+        if codes[0] != weight:
+            new = weight = codes[0]
+        if codes[1] and codes[1] != foreground:
+            foreground = codes[1]
+            new = f"{new};{foreground}" if new else foreground
+        if codes[2] and codes[2] != background:
+            background = codes[2]
+            new = f"{new};{background}" if new else background
+        parts.append(f"\x1b[{new}m{text}" if new else text)
+    parts.append(_RESET)
+    return "".join(parts)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8)
+def _known_codes(system: ColorSystem) -> dict[Style | None, tuple[str, str, str]]:
+    return {}
+
+
 def _codes(style: Style, system: ColorSystem) -> tuple[str, str, str]:
     """Return the codes of a style's weight, foreground and background; a colour that does not matter has none."""
     foreground = style.color.downgrade(system).get_ansi_codes(True) if style.color else ()
