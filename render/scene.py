@@ -232,7 +232,8 @@ class Scene:
             rows = [[*first, *blank, *second, *rest] for first, second in zip(*parts, strict=True)]
         else:
             rows = [line for part in parts for line in part]
-        return [self.head(width), *rows][:height]
+        lines = [self.head(width), *rows]
+        return [*lines, *[LineWriter(width, self.theme).done()] * (height - len(lines))][:height]
 
     def chart(self, side: int, width: int, height: int) -> list[Line]:
         """Return the time line of one of the logs."""

@@ -83,10 +83,11 @@ class Teller:
         past = [spell for spell in spells if spell.to_ns is not None]
         lines.append(self._line("", self._theme.faint, width))
         room = max(0, height - len(lines))
-        if len(past) > room > 0:
-            past = past[len(past) - room + 1 :]
-            lines.append(self._line(f"… {len(spells) - len(now) - len(past):,} before", self._theme.faint, width))
-        lines += [self._spell(spell, story, width) for spell in past[len(past) - room :]] if room else []
+        if len(past) > room:
+            left = len(past) - max(0, room - 1)
+            lines.append(self._line(f"{left:,} before", self._theme.faint, width))
+            past = past[left:]
+        lines += [self._spell(spell, story, width) for spell in past]
         lines += [self._line("", self._theme.faint, width)] * (height - len(lines))
         return lines[:height]
 
@@ -170,6 +171,8 @@ class Teller:
         return f"{name} (visit {spell.visit}{attempt})"
 
     def _limit(self, spell: Spell) -> str:
+        if spell.constraint < 0:
+            return ""
         return self._theme.clean(self._film.header.constraints[spell.constraint].id)
 
     def _look(self, spell: Spell) -> int:
