@@ -559,7 +559,7 @@ class Player(App[int]):
 
 def play(scene: Scene) -> None:
     """Play a scene on the terminal until somebody leaves; raises KeyboardInterrupt, or SystemExit at SIGTERM."""
-    player = Player(scene, _driver())
+    player = Player(scene, driver())
     with _signals():
         loop = asyncio.new_event_loop()
         try:
@@ -595,7 +595,7 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _driver() -> type[Driver] | None:
+def driver() -> type[Driver] | None:
     """Return a driver that draws on the standard output, as everything here does; None is Textual's own choice."""
     try:
         from textual.drivers.linux_driver import LinuxDriver
