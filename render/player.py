@@ -52,7 +52,7 @@ HELP = (
     ("home end", "the beginning, the end"),
     ("/", "go to a time: 12s, 1.5m, 0:05:30"),
     ("b", "the next moment at which a limit begins to bind"),
-    ("c", "colours: state, limit, tenant, time waited"),
+    ("c", "colours: state, constraint, tenant, time waited"),
     ("f", "fleets side by side, or one below the other"),
     ("a, tab", "pick an agent with the arrow keys; esc lets go"),
     ("up down", "another of those who hold what it wants"),

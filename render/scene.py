@@ -283,9 +283,11 @@ class Scene:
 
 
 def _hindrances(side: Side, agent: int, time_ns: int) -> list[Hindrance]:
-    found = []
+    """Return what is in the way of an agent: of several waits for one constraint that which began first."""
+    found: list[Hindrance] = []
     for spell in side.story_of(agent).at(time_ns):
-        if spell.to_ns is not None or spell.what is not What.WAITED:
+        known = any(each.spell.constraint == spell.constraint for each in found)
+        if spell.to_ns is not None or spell.what is not What.WAITED or known:
             continue
         stakes, ahead = side.stakes, side.stakes.ahead(spell, time_ns)
         if side.film.header.constraints[spell.constraint].type in ("pause", "incident", "circuit_breaker"):

@@ -174,6 +174,9 @@ class _Fold:
     def _note(self, row: Row) -> None:
         """Keep what comes at a point in time."""
         if row.kind == Kind.DeadlockDetected:
+            # There is a row for each of its tasks that is caught.
+            if any(spell.what is What.DEADLOCKED and spell.from_ns == row.time for spell in self.spells):
+                return
             what = What.DEADLOCKED
         else:
             self._close(row)

@@ -118,7 +118,7 @@ class Teller:
         lines, place = [], 0
         for each in hindrances:
             entry = self._film.header.constraints[each.spell.constraint]
-            ahead = f"{each.ahead:,} who asked earlier still wait" if each.ahead else "nobody who asked earlier waits"
+            ahead = f"{each.ahead:,} asked earlier and still wait" if each.ahead else "nobody who asked earlier waits"
             lines.append(self._line(f"  {ahead}", theme.ink, width))
             if each.shut_since_ns is not None:
                 what = _SHUT.get(entry.type, entry.type)

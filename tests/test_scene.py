@@ -12,7 +12,9 @@ from fleet_logs import S, concurrency, header, log, row
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import ColorSystem
+from runs import run
 from scenes import bottleneck, deadlock, fleets, scene
+from vocabulary import rich
 
 from model.events import Kind
 from model.log import Log
@@ -256,6 +258,20 @@ def test_a_log_beside_itself_never_differs():
         found.update()
         assert "0 differ" in text([found.legend(90, 0)])[0]
         assert found.grid(0, 40, 12) == found.grid(1, 40, 12)
+
+
+@given(rich())
+def test_every_agent_of_two_logs_has_a_place_those_that_were_spawned_too(drawn):
+    written = run(drawn)
+    found = scene(written, written)
+    first, second = (side.places.tolist() for side in found.sides)
+    assert first == second
+    assert len(set(first)) == len(first)
+    assert set(first) <= set(range(found.agents))
+    assert [found.sides[0].agent_at(place) for place in first] == list(range(len(first)))
+    found.playback.go(found.playback.end_ns // 2)
+    found.update()
+    assert not found._differs().any()
 
 
 # Frames
