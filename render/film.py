@@ -61,7 +61,8 @@ class Steps:
     def means(self, edges_ns: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean over time between each edge and the next; edges increase."""
         place = np.searchsorted(self.time_ns, edges_ns, side="right") - 1
-        area = self._area[place] + self.value[place] * (edges_ns - self.time_ns[place])
+        # Not as whole numbers: a rate in millionths times half an hour does not fit into 64 bits.
+        area = self._area[place] + self.value[place] * (edges_ns - self.time_ns[place]).astype(np.float64)
         means: NDArray[np.float64] = np.diff(area) / np.diff(edges_ns)
         return means
 

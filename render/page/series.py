@@ -72,7 +72,7 @@ def utilisation(film: Film, number: int, edges: Integers) -> Integers | None:
     entry, held, taken = film.header.constraints[number], film.used[number], film.taken[number]
     starts, ends = edges[:-1], edges[1:]
     if held is not None:
-        used = _areas(held, ends) - _areas(held, starts)
+        used: NDArray[np.floating[Any]] = _areas(held, ends) - _areas(held, starts)
     elif entry.type == "rate_limit" and taken is not None:
         period_ns = next((numbers["period_ns"] for _, numbers in entry.settings if numbers is not None), 0)
         starts = np.maximum(0, np.minimum(starts, ends - period_ns))

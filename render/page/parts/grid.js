@@ -7,7 +7,7 @@
 // 2. All fleets have cells of one size, the largest with which everybody gets a cell.
 // 3. Cells are drawn as an image of one pixel each, and enlarged: a hundred thousand cost no more than a picture.
 
-const CELL_MAX = 28;
+const CELL_MAX = 64;
 const STRIPES_FROM = 7;
 const GAP_FROM = 4;
 const MARK_FROM = 5;
