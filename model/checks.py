@@ -109,7 +109,8 @@ class Checks:
         for unit in self._scenario.prices or {}:
             if self._units is not None and unit not in self._units:
                 problem = f"no rate limit or quota counts {shown(unit)}{did_you_mean(unit, self._units)}"
-                self._found.report(("prices", unit), problem, listed(self._units, "no prices"), key=True)
+                allowed = listed(self._units, "no prices, for no constraint of this scenario counts anything")
+                self._found.report(("prices", unit), problem, allowed, key=True)
         for number, incident in enumerate(self._scenario.incidents):
             self._check_incident(incident, ("incidents", number))
         for number, fleet in enumerate(self._scenario.fleets):

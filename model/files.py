@@ -1,9 +1,9 @@
-"""Files that a command writes beside its answer.
+"""Files that are read and written: which is a log, which a scenario, and that none is written over that is read.
 
 Rules:
 
 1. What cannot be written is bad input, with one clear line.
-2. No file is written over that the command reads. What is left unfinished is removed where only the whole is of use.
+2. No file is written over that is read. What is left unfinished is removed where only the whole is of use.
 """
 
 import os
@@ -15,10 +15,30 @@ from typing import BinaryIO
 from model.faults import BadInput
 
 
+def is_log(path: Path) -> bool:
+    """Say whether a file is a log, by its first bytes."""
+    from model.log import is_stream  # which is heavy, and not needed to say what a command is for
+
+    try:
+        return path.is_file() and is_stream(path)
+    except (OSError, ValueError):
+        return False
+
+
+def is_scenario(path: Path) -> bool:
+    """Say whether a file is a scenario, by its name, where a log may be meant as well."""
+    return path.suffix.lower() in (".yaml", ".yml") and not is_log(path)
+
+
 def keep(path: Path, option: str, inputs: Mapping[Path, str]) -> None:
     """Refuse to write to what is no file, or to a file that is read."""
     if str(path) == "-":
         raise BadInput(f"{option}: - is not a file; allowed: a file, or /dev/null for none")
+    if path == Path():
+        raise BadInput(f"{option}: the name is empty, or that of this folder; allowed: a file")
+    with suppress(OSError):
+        if path.is_dir():
+            raise BadInput(f"{option}: {path} is a folder; allowed: a file")
     for each, what in inputs.items():
         with suppress(OSError):  # what is not there yet is another file
             if path.samefile(each):

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field, TypeAdapter, ValidationError
 
 from model.events import LOG_FORMAT
-from model.faults import BadInput
+from model.faults import BadInput, cut
 
 _HEADER_KEY = b"fleetsim"
 _DIGEST_KEY = b"fleetsim.sha256"
@@ -27,6 +27,7 @@ _INPUT_KEY = b"fleetsim.input."
 _AGENTS_MAX = 200_000_000
 """Ten of the largest fleets. A state of so many agents takes 1 GB."""
 _INPUT_BYTES_MAX = 2**30
+_SHOWN_MAX = 60
 HELD = frozenset({"concurrency", "adaptive", "resource"})
 """The types of constraints of which a task holds some until it gives it back."""
 _NUMBERS = {
@@ -143,9 +144,10 @@ class Header(_Stored):
         if not metadata or _HEADER_KEY not in metadata:
             raise LogError("not a fleetsim log: another program wrote it; allowed: a log that a run has written")
         try:
+            stamp = _STAMP.validate_json(metadata[_HEADER_KEY], strict=True)
+            if stamp.format != LOG_FORMAT:
+                raise LogError(f"this log is of format {stamp.format}{_needs(stamp)}; allowed: format {LOG_FORMAT}")
             outline = _OUTLINE.validate_json(metadata[_HEADER_KEY], strict=True)
-            if outline.format != LOG_FORMAT:
-                raise LogError(f"this log is of format {outline.format}; allowed: format {LOG_FORMAT}")
             if metadata.get(_DIGEST_KEY) != _digest(metadata[_HEADER_KEY]):
                 raise LogError("the header of this log is damaged: it is not what its SHA-256 says")
             stored = _STORED.validate_json(metadata[_HEADER_KEY], strict=True)
@@ -169,13 +171,29 @@ class _InputEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outline:
+class _Stamp:
+    """What a header of any format has."""
+
     format: int
+    versions: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
     inputs: dict[str, _InputEntry] = field(default_factory=dict)
 
 
+_STAMP = TypeAdapter(_Stamp)
 _OUTLINE = TypeAdapter(_Outline)
 _STORED = TypeAdapter(_Stored)
+
+
+def _needs(stamp: _Stamp) -> str:
+    """Say which version wrote a log of another format, where the header says so."""
+    version = stamp.versions.get("fleetsim") if isinstance(stamp.versions, dict) else None
+    if not isinstance(version, str) or not version.isprintable():
+        return ""
+    return f", and was written by fleetsim {cut(version, _SHOWN_MAX)}, which is needed to read it"
 
 
 def _told(error: ValidationError) -> str:

@@ -14,6 +14,7 @@ Rules:
 """
 
 import hashlib
+import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.events import COLUMNS, Batch, Ending, Kind, Skip, Status
+from model.faults import shown
 from model.header import ConstraintEntry, DemandEntry, FleetEntry, Header, LogError, StepEntry
 from model.roster import Roster
 
@@ -111,7 +113,7 @@ class Log:
         except (OSError, ValueError, pa.ArrowException):
             cut = _ends_early(opened)
             raise self._error(
-                "the log is cut before its first event" if cut else f"not a fleetsim log; {_ALLOWED}"
+                f"{'the log is cut before its first event' if cut else 'not a fleetsim log'}; {_ALLOWED}"
             ) from None
         try:
             self.header = Header.from_metadata(schema.metadata)
@@ -123,6 +125,8 @@ class Log:
     @classmethod
     def open(cls, path: str | Path) -> "Log":
         """Open the log at `path`; raises LogError where there is none, or it cannot be read."""
+        if not isinstance(path, (str, os.PathLike)):
+            raise LogError(f"{shown(path)} is no path; {_ALLOWED}")
         if (reason := _no_log(Path(path))) is not None:
             raise LogError(f"{path}: {reason}")
         try:

@@ -41,9 +41,7 @@ def run(app: typer.Typer, arguments: Arguments, name: str, full: Callable[[Argum
     except BadInput as error:
         code = _fail(str(error))
     except _UsageError as error:
-        with suppress(OSError):
-            error.show()
-        code = BAD_INPUT
+        code = _fail(_usage(error))
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except MemoryError:
@@ -115,6 +113,21 @@ def _flush_only(stream: TextIO) -> OSError | None:
 
 def _unwritten(error: OSError) -> int:
     return _fail(f"standard output cannot be written: {error.strerror or error}")
+
+
+def _usage(error: Any) -> str:
+    """Say in one line what is wrong with the words of a command line; where there are none, the help is what is said."""
+    problem, context = str(error.format_message()).rstrip("."), error.ctx
+    if not problem or "\n" in problem:
+        return problem
+    if context is None:
+        return f"{problem}; allowed: what --help says"
+    if hasattr(error, "possibilities"):  # no such option
+        allowed = ", ".join(each.opts[0] for each in context.command.params if each.param_type_name == "option")
+    else:
+        words = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+        allowed = words.replace("{", "").replace("}", "")
+    return f"{context.command_path}: {problem}; allowed: {allowed}"
 
 
 def _fail(text: str) -> int:

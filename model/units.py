@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from fractions import Fraction
 
+from model.faults import shown
+
 MICRO = 1_000_000
 """Amounts with fractions are kept in whole millionths of a unit."""
 NS_PER_SECOND = 1_000_000_000
 TIME_MAX_NS = 2**62
 """No time in a scenario may be larger (146 years), so that sums of two stay inside int64."""
+_LONGEST = "at most 146 years"
+_AMOUNT_MOST, _COUNT_MOST = f"at most {2**62}", f"at most {2**53}"
 
 _NS_PER_UNIT = {
     "ns": 1,
@@ -67,20 +71,21 @@ def parse_duration(value: object) -> int:
 
     Raises UnitError when `value` is no time, is negative, is not finite, or is over `TIME_MAX_NS`.
     """
+    too_long = f"{shown(value)} is too long; allowed: {_LONGEST}"
     if isinstance(value, str):
         match = _DURATION.fullmatch(value)
         if match is None:
-            raise UnitError(f"{value!r} is not a time; allowed: {DURATION_HINT}")
+            raise UnitError(f"{shown(value)} is not a time; allowed: {DURATION_HINT}")
         number, unit = match.groups()
         if unit and unit not in _NS_PER_UNIT:
-            raise UnitError(f"unknown unit {unit!r} in {value!r}; allowed: {', '.join(_NS_PER_UNIT)}")
-        quantity = _decimal(number) * _NS_PER_UNIT[unit or "s"]
+            raise UnitError(f"unknown unit {shown(unit)} in {shown(value)}; allowed: {', '.join(_NS_PER_UNIT)}")
+        quantity = _decimal(number, too_long) * _NS_PER_UNIT[unit or "s"]
     else:
-        quantity = _number(value, DURATION_HINT) * NS_PER_SECOND
+        quantity = _number(value, DURATION_HINT, too_long) * NS_PER_SECOND
     if quantity < 0:
-        raise UnitError(f"{value!r} is negative; allowed: 0 or a positive time")
+        raise UnitError(f"{shown(value)} is negative; allowed: 0 or a positive time")
     if quantity > TIME_MAX_NS:
-        raise UnitError(f"{value!r} is too long; allowed: at most 146 years")
+        raise UnitError(too_long)
     return int(quantity.to_integral_value(ROUND_HALF_EVEN))
 
 
@@ -91,7 +96,7 @@ def parse_amount(value: object) -> float:
     """
     amount = _amount(value, AMOUNT_HINT)
     if amount < 0:
-        raise UnitError(f"{value!r} is negative; allowed: 0 or a positive number")
+        raise UnitError(f"{shown(value)} is negative; allowed: 0 or a positive number")
     return float(amount)
 
 
@@ -103,20 +108,20 @@ def parse_price(value: object) -> float:
     price, slash, many = value.partition("/") if isinstance(value, str) else (value, "", "")
     divisor = _amount(many, PRICE_HINT) if slash else Decimal(1)
     if divisor <= 0:
-        raise UnitError(f"{value!r} is the price of nothing; allowed: {PRICE_HINT}")
+        raise UnitError(f"{shown(value)} is the price of nothing; allowed: {PRICE_HINT}")
     quotient = _amount(price, PRICE_HINT) / divisor
     if quotient < 0:
-        raise UnitError(f"{value!r} is negative; allowed: {PRICE_HINT}")
+        raise UnitError(f"{shown(value)} is negative; allowed: {PRICE_HINT}")
     return float(quotient)
 
 
 def parse_count(value: object) -> int:
     """Return the whole number, 1 or more, that `value` stands for; raises UnitError otherwise."""
-    amount = _amount(value, "a whole number of 1 or more, such as 500 or 2k")
+    amount = _amount(value, "a whole number of 1 or more, such as 500 or 2k", _COUNT_MOST)
     if amount != amount.to_integral_value() or amount < 1:
-        raise UnitError(f"{value!r} is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ...")
+        raise UnitError(f"{shown(value)} is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ...")
     if amount > 2**53:
-        raise UnitError(f"{value!r} is too large; allowed: at most {2**53}")
+        raise UnitError(f"{shown(value)} is too large; allowed: {_COUNT_MOST}")
     return int(amount)
 
 
@@ -125,24 +130,25 @@ def parse_rate(value: object) -> Rate:
 
     Raises UnitError when `value` is no rate, has an unknown unit, or is 0 or below.
     """
+    too_large = f"{shown(value)} is too large; allowed: {_COUNT_MOST} tokens in 146 years"
     if not isinstance(value, str):
-        number, multiplier, count, unit = str(_number(value, RATE_HINT)), "", "", "s"
+        number, multiplier, count, unit = str(_number(value, RATE_HINT, too_large)), "", "", "s"
     elif match := _RATE.fullmatch(value):
         number, multiplier, count, unit = match.groups()
     elif re.fullmatch(_NUMBER, value.strip()):
         number, multiplier, count, unit = value.strip(), "", "", "s"
     else:
-        raise UnitError(f"{value!r} is not a rate; allowed: {RATE_HINT}")
+        raise UnitError(f"{shown(value)} is not a rate; allowed: {RATE_HINT}")
     if multiplier not in _MULTIPLIERS:
-        raise UnitError(f"unknown multiplier {multiplier!r} in {value!r}; allowed: k, M, G")
+        raise UnitError(f"unknown multiplier {shown(multiplier)} in {shown(value)}; allowed: k, M, G")
     if unit not in _NS_PER_UNIT:
-        raise UnitError(f"unknown unit {unit!r} in {value!r}; allowed: {', '.join(_NS_PER_UNIT)}")
-    tokens = _decimal(number) * _MULTIPLIERS[multiplier]
-    period = _decimal(count or "1") * _NS_PER_UNIT[unit]
+        raise UnitError(f"unknown unit {shown(unit)} in {shown(value)}; allowed: {', '.join(_NS_PER_UNIT)}")
+    tokens = _decimal(number, too_large) * _MULTIPLIERS[multiplier]
+    period = _decimal(count or "1", too_large) * _NS_PER_UNIT[unit]
     if not tokens.is_finite() or tokens <= 0 or period <= 0:
-        raise UnitError(f"{value!r} is not above 0; allowed: {RATE_HINT}")
+        raise UnitError(f"{shown(value)} is not above 0; allowed: {RATE_HINT}")
     if period > TIME_MAX_NS or tokens > 2**53:
-        raise UnitError(f"{value!r} is too large; allowed: at most {2**53} tokens in 146 years")
+        raise UnitError(too_large)
     per_period = Fraction(tokens) / Fraction(period)
     whole_ns = Fraction(period).denominator == 1 and Fraction(tokens).denominator == 1
     # 0.5/s is kept as one token in two seconds: the fraction in lowest terms is whole in both halves.
@@ -162,19 +168,20 @@ def format_duration(ns: int) -> str:
     return f"{(Decimal(ns) / _NS_PER_UNIT[unit]).normalize():f}{unit}"
 
 
-def _amount(value: object, hint: str) -> Decimal:
+def _amount(value: object, hint: str, most: str = _AMOUNT_MOST) -> Decimal:
+    too_large = f"{shown(value)} is too large; allowed: {most}"
     if not isinstance(value, str):
-        return _number(value, hint)
+        return _number(value, hint, too_large)
     match = _AMOUNT.fullmatch(value)
     if match is None:
-        raise UnitError(f"{value!r} is not a number; allowed: {hint}")
+        raise UnitError(f"{shown(value)} is not a number; allowed: {hint}")
     number, multiplier = match.groups()
     if multiplier not in _MULTIPLIERS:
-        raise UnitError(f"unknown multiplier {multiplier!r} in {value!r}; allowed: k, M, G")
-    return _decimal(number) * _MULTIPLIERS[multiplier]
+        raise UnitError(f"unknown multiplier {shown(multiplier)} in {shown(value)}; allowed: k, M, G")
+    return _decimal(number, too_large) * _MULTIPLIERS[multiplier]
 
 
-def _number(value: object, hint: str) -> Decimal:
+def _number(value: object, hint: str, too_large: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UnitError(f"{_kind(value)} is not allowed here; allowed: {hint}")
     if isinstance(value, int) and abs(value) >= 10**40:  # not repeated: it may have thousands of digits
@@ -182,16 +189,16 @@ def _number(value: object, hint: str) -> Decimal:
     if not math.isfinite(value):
         raise UnitError(f"{value} is not a finite number; allowed: {hint}")
     # repr, not the binary value: a person who writes 0.1 means one tenth.
-    return _decimal(repr(value))
+    return _decimal(repr(value), too_large)
 
 
-def _decimal(text: str) -> Decimal:
+def _decimal(text: str, too_large: str) -> Decimal:
     try:
         number = Decimal(text)
-    except InvalidOperation as error:  # pragma: no cover - the patterns above admit only numbers
-        raise UnitError(f"{text!r} is not a number; allowed: {AMOUNT_HINT}") from error
+    except InvalidOperation:  # an exponent of a score of digits
+        number = Decimal(0) if "e-" in text.lower() else Decimal("1e99")
     if number and number.adjusted() > 40:
-        raise UnitError(f"{text} is too large; allowed: at most {2**62}")
+        raise UnitError(too_large)
     return number
 
 

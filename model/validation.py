@@ -104,6 +104,22 @@ def _override(source: Source, settings: Sequence[tuple[int, str]]) -> None:
             source.findings.append(Finding((), "no = in it", allowed, setting(text, number)))
 
 
+def load_data(data: Mapping[str, Any]) -> Loaded:
+    """Validate a scenario that is given as data, which is called `scenario` where it has no name, and has no data files.
+
+    Raises ScenarioError with all faults.
+    """
+    source = Source("the scenario", deepcopy(dict(data)))
+    name_providers(source.data)
+    expand(source.data)
+    source.data.setdefault("name", "scenario")
+
+    def content(name: str) -> bytes:
+        raise TableError("a scenario that is given as data has no folder", "a scenario file beside its data files")
+
+    return _Validation(source, content, lambda name: name).run()
+
+
 def load_embedded(data: dict[str, Any], inputs: Mapping[str, bytes]) -> Loaded:
     """Validate the scenario from a log's header, with the data files that the log holds.
 

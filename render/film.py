@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -57,6 +58,11 @@ class Steps:
         firsts = inside[:-1] + np.arange(len(edges_ns) - 1)
         values = np.insert(self.value[: inside[-1]], inside[:-1], begin[:-1])
         return np.minimum.reduceat(values, firsts), np.maximum.reduceat(values, firsts)
+
+    def area(self, until_ns: int) -> float:
+        """Return the value times the time for which it stood, in ns, up to a time."""
+        place = int(np.searchsorted(self.time_ns, until_ns, side="right")) - 1
+        return float(self._area[place]) + float(self.value[place]) * float(until_ns - self.time_ns[place])
 
     def means(self, edges_ns: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean over time between each edge and the next; edges increase."""
@@ -164,6 +170,17 @@ class Film:
             if place < len(times):
                 found.append((int(times[place]), number))
         return min(found, default=None)
+
+    @cached_property
+    def blocked_ns_max(self) -> int:
+        """The longest time for which an agent was blocked without a break, in ns; 0 where none ever was."""
+        turned = np.flatnonzero(self._move_turned)
+        turned = turned[np.argsort(self.rows.agent[self._move_row[turned]], kind="stable")]
+        agents, since_ns = self.rows.agent[self._move_row[turned]], self.rows.time[self._move_row[turned]]
+        goes_on = np.append(agents[1:] != agents[:-1], True)[: len(turned)]
+        until_ns = np.where(goes_on, self.end_ns, np.append(since_ns[1:], self.end_ns)[: len(turned)])
+        blocked = self._move_phase[turned] == Phase.BLOCKED
+        return int((until_ns - since_ns)[blocked].max(initial=0))
 
     def _lay_out(self) -> None:
         """Follow the agents and the constraints through the log."""

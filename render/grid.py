@@ -13,15 +13,17 @@ Rules:
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 
-from model.state import Moment, Phase
+from model.state import Moment
 from render.line import Line, LineWriter
-from render.palette import LEGEND, Theme
+from render.palette import Theme
+from render.shades import Categories, Shades, by_state
 
 _PITCH_MAX = 16
 _STRETCH_MAX = 3
@@ -57,13 +59,13 @@ class _Layout:
     down: _Axis
 
 
-def grid(state: Moment, width: int, height: int, theme: Theme) -> list[Line]:
-    """Return the picture: `height` lines, each `width` wide."""
+def grid(state: Moment, width: int, height: int, theme: Theme, shades: Shades | None = None) -> list[Line]:
+    """Return the picture: `height` lines, each `width` wide; without shades the colours say what the agents do."""
     if height < 1:
         return []
-    fleets = tuple((fleet.name, fleet.first, fleet.count) for fleet in state.header.fleets if fleet.count)
-    if spawned := len(state.phase) - state.header.agents:
-        fleets += (("spawned", state.header.agents, spawned),)
+    shades = shades or by_state(theme)
+    categories = shades.of(state)
+    fleets = _fleets(state)
     plan = _layout(fleets, width, height, theme.letters)
     blank = [Segment(" " * width, theme.fill(theme.background))]
     names = min(width // 2, max((cell_len(theme.clean(name)) for name, _, _ in fleets), default=0))
@@ -71,9 +73,42 @@ def grid(state: Moment, width: int, height: int, theme: Theme) -> list[Line]:
     for block in plan.blocks:
         if block.name is not None:
             label = set_cell_size(theme.shorten(theme.clean(block.name), names), names)
-            lines += [blank] * bool(lines) + [_label(label, block, state, width, theme)]
-        lines += _lines(_canvas(block, plan, state, width, theme), theme)
+            lines += [blank] * bool(lines) + [_label(label, block, categories, shades, width, theme)]
+        lines += _lines(_canvas(block, plan, categories, shades, width, theme), theme)
     return lines + [blank] * (height - len(lines))
+
+
+class Seam(NamedTuple):
+    """A straight line between cells, in cells of rule 2: upright where it is 0 wide, level where it is 0 high."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def seams(state: Moment, width: int, height: int, theme: Theme) -> list[Seam]:
+    """Return where cells of two agents touch: what can draw finer than characters leaves a line free there."""
+    plan = _layout(_fleets(state), width, height, theme.letters)
+    found, y = list[Seam](), 0
+    for block in plan.blocks:
+        y += 2 * ((block.name is not None) + (block.name is not None and y > 0))
+        rows = -(-block.cells // block.columns)
+        if block.cells == block.agents:
+            wide, high = block.columns * plan.across.pitch, rows * plan.down.pitch
+            if not plan.across.gap:
+                found += [Seam(column * plan.across.pitch, y, 0, high) for column in range(1, block.columns)]
+            if not plan.down.gap:
+                found += [Seam(0, y + row * plan.down.pitch, wide, 0) for row in range(1, rows)]
+        y += 2 * block.lines
+    return found
+
+
+def _fleets(state: Moment) -> tuple[tuple[str, int, int], ...]:
+    """Return the fleets that have agents, as (name, first agent, agents), and those that were spawned as another."""
+    fleets = tuple((fleet.name, fleet.first, fleet.count) for fleet in state.header.fleets if fleet.count)
+    spawned = len(state.phase) - state.header.agents
+    return (*fleets, ("spawned", state.header.agents, spawned)) if spawned else fleets
 
 
 @lru_cache(maxsize=64)
@@ -128,15 +163,17 @@ def _share(lines: int, counts: list[int]) -> list[int]:
     return shares
 
 
-def _canvas(block: _Block, plan: _Layout, state: Moment, width: int, theme: Theme) -> NDArray[np.int64]:
+def _canvas(
+    block: _Block, plan: _Layout, categories: Categories, shades: Shades, width: int, theme: Theme
+) -> NDArray[np.int64]:
     """Return the look of each cell that a character holds, those between the agents' cells included."""
-    phases = state.phase[block.first : block.first + block.agents]
+    own = categories[block.first : block.first + block.agents]
     if block.cells < block.agents:
-        home = _homes(block.agents, block.cells)
-        counts = np.bincount(home + phases, minlength=block.cells * len(Phase))
-        looks = theme.blend(counts.reshape(block.cells, len(Phase)))
+        home = _homes(block.agents, block.cells, len(shades))
+        counts = np.bincount(home + own, minlength=block.cells * len(shades))
+        looks = shades.blend(counts.reshape(block.cells, len(shades)))
     else:
-        looks = np.array(theme.cells, np.int64)[phases]
+        looks = np.array(shades.looks, np.int64)[own]
     rows = -(-block.cells // block.columns)
     cells = np.full((rows, block.columns), theme.background)
     cells.flat[: block.cells] = looks
@@ -149,9 +186,9 @@ def _canvas(block: _Block, plan: _Layout, state: Moment, width: int, theme: Them
 
 
 @lru_cache(maxsize=8)
-def _homes(agents: int, cells: int) -> NDArray[np.int64]:
-    """Return the number of each agent's cell, times the number of phases: agents are shared out as evenly as can be."""
-    return np.arange(agents) * cells // agents * len(Phase)
+def _homes(agents: int, cells: int, categories: int) -> NDArray[np.int64]:
+    """Return the number of each agent's cell, times that of categories: agents are shared out as evenly as can be."""
+    return np.arange(agents) * cells // agents * categories
 
 
 def _lines(canvas: NDArray[np.int64], theme: Theme) -> list[Line]:
@@ -176,16 +213,16 @@ def _run(upper: int, lower: int, length: int, theme: Theme) -> Segment:
     return Segment("▀" * length, theme.pair(upper, lower))
 
 
-def _label(name: str, block: _Block, state: Moment, width: int, theme: Theme) -> Line:
+def _label(name: str, block: _Block, categories: Categories, shades: Shades, width: int, theme: Theme) -> Line:
     """Return the line above a fleet: its name, and what its agents do, as far as there is room."""
-    counts = state.counts(block.first, block.first + block.agents)
-    digits = len(f"{len(state.phase):,}")
+    counts = shades.counts(categories[block.first : block.first + block.agents])
+    digits = len(f"{len(categories):,}")
     line = LineWriter(width, theme)
     line.write(name, theme.ink, bold=True)
-    for phase in LEGEND:
+    for category in shades.legend:
         if line.room < digits + 4:
             break
         line.space(2)
-        line.write(theme.mark(phase), theme.cells[phase])
-        line.write(f" {counts[phase]:<{digits},}", theme.faint)
+        line.write(theme.mark(shades.looks[category]), shades.looks[category])
+        line.write(f" {counts[category]:<{digits},}", theme.faint)
     return line.done()

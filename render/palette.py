@@ -5,18 +5,13 @@ Rules:
 1. The phases differ in brightness, not in hue alone: running, down, blocked, thinking, finished and the background, from
    bright to dark. They can be told apart in a photocopy, and by those who cannot tell red from green.
 2. A frame is painted on its own dark background, so that it looks the same on every terminal.
-3. A cell that stands for several agents takes the mean of their colours, in linear light and in whole numbers, so that
-   every machine gets the same. Where there are too few colours for that, and with letters, it takes the phase of most
-   of them; of those that are equally many, the first of `_PRECEDENCE`.
-4. Letters are plain ASCII: they go through any pipe and any terminal.
+3. Letters are plain ASCII: they go through any pipe and any terminal.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 from rich.color import Color
 from rich.console import Console
@@ -25,9 +20,6 @@ from rich.style import Style
 from model.state import Phase
 
 LEGEND = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.FINISHED)
-_PRECEDENCE = (Phase.DOWN, Phase.BLOCKED, Phase.RUNNING, Phase.THINKING, Phase.FINISHED, Phase.ABSENT)
-_CHANNELS = np.array([16, 8, 0])
-"""Where red, green and blue are in 0xRRGGBB."""
 
 
 class Paint(Enum):
@@ -40,12 +32,13 @@ class Paint(Enum):
 
 @dataclass(frozen=True)
 class Theme:
-    """What each phase looks like (by its number), and the text around."""
+    """What each phase looks like (by its number), and the text around; `dim` is a cell that is not asked about."""
 
     paint: Paint
     cells: tuple[int, ...]
     ink: int
     faint: int
+    dim: int
 
     @property
     def letters(self) -> bool:
@@ -69,9 +62,9 @@ class Theme:
         """Return the style of spaces in this colour."""
         return _style(self.paint, None, code, False)
 
-    def mark(self, phase: Phase) -> str:
-        """Return the character that stands for a phase in the legend."""
-        return chr(self.cells[phase]) if self.letters else "■"
+    def mark(self, look: int) -> str:
+        """Return the character that stands for a look in the legend."""
+        return chr(look) if self.letters else "■"
 
     def clean(self, text: str) -> str:
         """Return a name of the log without anything that could disturb the terminal."""
@@ -83,21 +76,6 @@ class Theme:
         if cell_len(text) <= width:
             return text
         return set_cell_size(text, max(0, width - 1)) + ("~" if self.letters else "…")[:width]
-
-    def blend(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the looks of cells, each given by how many of its agents are in each phase."""
-        looks = np.array(self.cells, np.int64)
-        order = np.array(_PRECEDENCE)
-        most: NDArray[np.int64] = order[np.argmax(counts[:, order], axis=1)]
-        if self.paint is not Paint.RGB:
-            return looks[most]
-        # Light is near enough to the square of the value; a mean of squares is exact in whole numbers.
-        light = (looks[:, None] >> _CHANNELS & 0xFF) ** 2
-        agents = counts.sum(axis=1)
-        mean = np.sqrt(counts @ light // agents[:, None]).astype(np.int64)
-        # 32 levels are enough to the eye, and what does not change to the eye need not be sent to the terminal.
-        mixed = np.sum((mean & 0xF8 | 4) << _CHANNELS, axis=1)
-        return np.where(counts[np.arange(len(counts)), most] == agents, looks[most], mixed)
 
 
 def _by_phase(looks: dict[Phase, int]) -> tuple[int, ...]:
@@ -118,6 +96,7 @@ FULL = Theme(
     ),
     ink=0xE4E6E9,
     faint=0x8A92A3,
+    dim=0x33373F,
 )
 """Truecolor, and 256 colours: the nearest of those is close enough."""
 
@@ -135,6 +114,7 @@ SIXTEEN = Theme(
     ),
     ink=15,
     faint=7,
+    dim=8,
 )
 """The terminal decides what these look like; nearly all keep to the order of rule 1."""
 
@@ -152,6 +132,7 @@ LETTERS = Theme(
     ),
     ink=0,
     faint=0,
+    dim=ord("."),
 )
 
 

@@ -15,7 +15,8 @@ from model.log import ConstraintEntry
 from model.state import Moment, Phase
 from model.units import MICRO, NS_PER_SECOND, format_duration
 from render.line import Line, LineWriter
-from render.palette import LEGEND, Theme
+from render.palette import Theme
+from render.shades import Shades, by_state
 
 _NAME_MAX = 24
 _BAR = 10
@@ -64,29 +65,33 @@ def progress(state: Moment, reel: Reel, width: int, theme: Theme) -> Line:
     return line.done()
 
 
-def legend(state: Moment, width: int, theme: Theme) -> Line:
-    """Return the line that counts the agents in each phase and says how each phase looks.
+def legend(state: Moment, width: int, theme: Theme, shades: Shades | None = None) -> Line:
+    """Return the line that counts the agents in each category of the shades and says how each looks.
 
-    Those that crashed and those that have not come yet are counted only where there are any.
+    Those that crashed and those that have not come yet are counted only where there are any. Without shades the categories
+    are what the agents do.
     """
-    counts = state.counts()
-    phases = [*LEGEND, *([Phase.DOWN] if counts[Phase.DOWN] else [])]
-    items = [(phase, f"{counts[phase]:,}", f" {phase.name.lower()}") for phase in phases]
+    shades = shades or by_state(theme)
+    counts = shades.counts(shades.of(state))
+    shown = [*shades.legend, *(category for category in shades.rare if counts[category])]
+    numbers = [f"{counts[category]:,}" for category in shown]
     digits = len(f"{len(state.phase):,}")
-    steady = [2 + digits + len(word) for _, _, word in items]
-    loose = [2 + len(number + word) for _, number, word in items]
-    for widths, gap in ((steady, 4), (steady, 3), (steady, 2), (loose, 2)):
+    for name_max, is_steady, gap in ((_NAME_MAX, True, 4), (_NAME_MAX, True, 3), (12, True, 2), (12, False, 2)):
+        words = [f" {theme.shorten(theme.clean(shades.labels[category]), name_max)}" for category in shown]
+        widths = [
+            2 + (digits if is_steady else len(number)) + cell_len(word)
+            for number, word in zip(numbers, words, strict=True)
+        ]
         if sum(widths) + gap * (len(widths) - 1) <= width:
             break
     else:
-        items = [(phase, number, "") for phase, number, _ in items]
-        widths, gap = [2 + len(number) for _, number, _ in items], 1
+        words, widths, gap = [""] * len(shown), [2 + len(number) for number in numbers], 1
     line = LineWriter(width, theme)
-    for (phase, number, word), own in zip(items, widths, strict=True):
-        if line.room < 2 + len(number + word):
+    for category, number, word, own in zip(shown, numbers, words, widths, strict=True):
+        if line.room < 2 + cell_len(number + word):
             break
-        line.write(theme.mark(phase), theme.cells[phase])
-        line.write(f" {number}{word}".ljust(own - 1 + gap), theme.ink)
+        line.write(theme.mark(shades.looks[category]), shades.looks[category])
+        line.write(set_cell_size(f" {number}{word}", own - 1 + gap), theme.ink)
     absent = f"{counts[Phase.ABSENT]:,} absent"
     if counts[Phase.ABSENT] and line.room >= len(absent):
         line.write(absent, theme.faint)

@@ -52,7 +52,7 @@ def _fill(page: Page, found: Data) -> None:
         return
     page.blocks += _parting(parting)
     page.blocks += _matched(found["visits"])
-    page.blocks += [_totals(runs), _blocked(runs), _fleets(found), *_visits(found["visits"])]
+    page.blocks += [_totals(runs), *_cost(found["cost"]), _blocked(runs), _fleets(found), *_visits(found["visits"])]
 
 
 def bisect_page(found: Data, title: str, name_a: str, name_b: str) -> Page:
@@ -154,6 +154,31 @@ def _totals(runs: Data) -> Grid:
     rows.append(_timed("end", one["end_ns"], two["end_ns"]))
     rows.append(_counted("events", one["events"], two["events"]))
     return Grid("What came of it", ("", "A", "B", "change"), rows)
+
+
+def _cost(cost: Data | None) -> Iterator[Grid]:
+    if cost is None:
+        return
+    rows = [_paid("in all", cost["total"])]
+    for unit, each in cost["units"].items():
+        rows += [_charged(f"{unit}, charged", each["amount"]), _paid(f"{unit}, cost", each["cost"])]
+    rows += [_paid(f"fleet {name}", each) for name, each in cost["fleets"].items()]
+    rows += [_paid(f"tenant {name}", each) for name, each in cost["tenants"].items()]
+    yield Grid("What it cost", ("", "A", "B", "change"), rows)
+
+
+def _paid(name: str, each: Data) -> tuple[str, ...]:
+    cells = ("" if each[side] is None else f"{each[side]:,.2f}" for side in "ab")
+    return name, *cells, _difference(each["change"], ".2f")
+
+
+def _charged(name: str, each: Data) -> tuple[str, ...]:
+    cells = ("" if each[side] is None else f"{each[side]:,.12g}" for side in "ab")
+    return name, *cells, _difference(each["change"], ".12g")
+
+
+def _difference(change: float | None, form: str) -> str:
+    return "" if change is None else f"{change:+,{form}}" if change else "0"
 
 
 def _blocked(runs: Data) -> Grid:

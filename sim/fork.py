@@ -28,6 +28,7 @@ from model.validation import Loaded, load_embedded
 
 _RELATIVE = re.compile(r"([+*-])\s*([0-9.]+[kMG]?)\s*(%?)")
 _SYNTAX = "constraints.ID.KEY=VALUE, such as constraints.tpm.rate=+20%"
+_SIGNS = "+-*"
 _WHOLE = Decimal(1)
 
 
@@ -57,7 +58,7 @@ def fork(header: Header, at_ns: int, settings: Sequence[str]) -> Fork:
         after = _after(row, key, before, value, text)
         _put(data["constraints"][number], at_ns, key, after)
         changes.append({"path": f"constraints.{name}.{key}", "before": _said(before), "after": _said(after)})
-        set_by[name, key] = text
+        set_by[name, key] = f"{text} (which makes {_said(after)})" if value[0] in _SIGNS else text
     try:
         return Fork(load_embedded(data, header.inputs), changes)
     except ScenarioError as error:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from model.faults import BadInput, did_you_mean
+from model.faults import BadInput, listed, nearest, shown
 from model.units import UnitError, format_duration, parse_amount, parse_duration
 from sim.analysis.ledger import NAMES
 from sim.pages import short
@@ -33,8 +33,12 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 _EXPRESSION = re.compile(r"^\s*(?P<name>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>[^<>=!]+?)\s*$")
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$", re.IGNORECASE)
+_BEGINS_AS_NUMBER = re.compile(r"[+-]?\.?\d")
 _ALLOWED = "allowed: such as 'wait.p95 < 2s', 'deadlocks == 0' or 'constraints.rpm.utilisation <= 90%'"
 _UNITS = ("_ns", "_per_s")
+_PARTS = ("all", "fleets", "tenants", "steps")
+_OF_EACH = ".sojourn.mean"
+"""What is told of each part."""
 _COUNTED = ("deadlocks", "stalled", "starvation", "storms", "priority_inversions", "require", "ledger")
 """What is told in full, and counted here."""
 
@@ -84,9 +88,14 @@ class Gate:
 
     def _find(self, report: dict[str, Any]) -> tuple[str, Any]:
         names = _names(report)
+        if report["cost"] is None and self.name.partition(".")[0] == "cost":
+            allowed = "a scenario with prices, or a gate on something else"
+            raise BadInput(f"--require: {self.expression}: nothing has a price in this scenario; allowed: {allowed}")
         if self.name not in names:
-            near = did_you_mean(self.name, list(names))
-            raise BadInput(f"--require: {self.expression}: nothing is called {self.name!r}{near}; {_ALLOWED}")
+            near = nearest(self.name, names) or next((name for name in names if name.endswith(f".{self.name}")), None)
+            meant = "" if near is None else f" (did you mean {near!r}?)"
+            problem = f"nothing is called {shown(self.name)}{meant}"
+            raise BadInput(f"--require: {self.expression}: {problem}; allowed: {_grouped(list(names))}")
         return names[self.name]
 
 
@@ -109,16 +118,20 @@ def _parse(expression: str) -> Gate:
         return gate
     try:
         return Gate(expression.strip(), name, sign, parse_duration(written), "time")
-    except UnitError:
-        raise BadInput(
-            f"--require: {expression!r}: {written!r} is neither a number, a time nor a share; {_ALLOWED}"
-        ) from None
+    except UnitError as error:
+        problem = f"{shown(written)} is neither a number, a time nor a share; {_ALLOWED}"
+        if _NUMBER.match(number):
+            problem = f"{shown(written)} is negative, or too large; allowed: a number from 0 to 1e40"
+        elif _BEGINS_AS_NUMBER.match(written):
+            problem = str(error)
+        raise BadInput(f"--require: {shown(expression)}: {problem}") from None
 
 
 def _names(report: dict[str, Any]) -> dict[str, tuple[str, Any]]:
     """Return what can be named, with the key of the time or number and what it is."""
     causes = [*report["constraints"], *NAMES.values()]
-    names = dict(_walk("", "", {key: value for key, value in report.items() if key not in _COUNTED}, causes))
+    unknown = {*_COUNTED, *(["cost"] if report["cost"] is None else [])}
+    names = dict(_walk("", "", {key: value for key, value in report.items() if key not in unknown}, causes))
     names.update(_walk("", "", report["all"], causes))
     storms, inversions = report["storms"] or (), report["priority_inversions"]
     counts = {
@@ -129,6 +142,45 @@ def _names(report: dict[str, Any]) -> dict[str, tuple[str, Any]]:
         "priority_inversions": inversions["episodes"],
     }
     return {**names, **{name: ("", count) for name, count in counts.items()}}
+
+
+def _grouped(names: Sequence[str]) -> str:
+    """List names shortly: `tasks.{started, open}` is two, `a[.b]` is `a` and `a.b`. What parts have is listed once."""
+    in_all = {name.removeprefix("all.") for name in names if name.startswith("all.")}
+    own = [name for name in names if name not in in_all and name.partition(".")[0] not in _PARTS]
+    parts = [name.removesuffix(_OF_EACH) for name in names if name.endswith(_OF_EACH) and not name.startswith("all.")]
+    shared = [name for name in names if name in in_all]
+    return f"{_folded(own)}; and of all, or after one of {_folded(parts)} and a dot, {_folded(shared)}"
+
+
+def _folded(names: Sequence[str]) -> str:
+    tree: dict[str, Any] = {}
+    for name in names:
+        inner = tree
+        for word in name.split("."):
+            inner = inner.setdefault(word, {})
+        inner[""] = {}
+    return ", ".join(_branches(tree))
+
+
+def _branches(tree: dict[str, Any]) -> list[str]:
+    """Return what is below a name, those together that go on alike."""
+    alike: dict[str, list[str]] = {}
+    for word, inner in tree.items():
+        if word:
+            alike.setdefault(_rest(inner), []).append(word)
+    told = []
+    for rest, words in alike.items():
+        told += [f"{{{listed(words)}}}{rest}"] if rest and len(words) > 1 else [f"{word}{rest}" for word in words]
+    return told
+
+
+def _rest(tree: dict[str, Any]) -> str:
+    branches = _branches(tree)
+    if not branches:
+        return ""
+    rest = f".{branches[0]}" if len(branches) == 1 else f".{{{', '.join(branches)}}}"
+    return f"[{rest}]" if "" in tree else rest
 
 
 def _walk(prefix: str, of: str, value: Any, causes: Sequence[str]) -> Iterator[tuple[str, tuple[str, Any]]]:

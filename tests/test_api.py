@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -67,12 +68,74 @@ def test_what_cannot_be_run_is_told_as_on_the_command_line(tmp_path: Path) -> No
         sim.run(BOTTLENECK, ["constraints.funnel.limit=many"])
     with pytest.raises(BadInput, match="no such file"):
         sim.report(tmp_path / "none.arrows")
-    with pytest.raises(BadInput, match="fleets"):
+    with pytest.raises(BadInput, match=r"^the scenario: fleets: the key 'fleets' is missing; allowed: "):
         sim.run({"name": "x"})
     with pytest.raises(BadInput, match="the scenario is data"):
         sim.run({"name": "x"}, ["seed=1"])
+    step, fleet = {"task": "t", "duration": 1}, {"name": "a", "count": 1}
+    counted = {"id": "c", "type": "rate_limit", "rate": "1/s", "counts": "requests", "scope": "fleet:a"}
+    with pytest.raises(BadInput, match=r"^the scenario: .*5 .*; allowed: "):
+        sim.run({"fleets": [{**fleet, "steps": [{**step, "needs": {"c": 5}}]}], "constraints": [counted]})
     with pytest.raises(AttributeError, match="no attribute 'walk'"):
         sim.walk  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: sim.run(3), "scenario: 3 is no path; allowed: the path of one, or data"),
+        (lambda: sim.run(None), "scenario: an empty value is no path"),
+        (lambda: sim.run("a\0"), "scenario: 'a\\x00' is no path"),
+        (
+            lambda: sim.run(BOTTLENECK, "until=3s"),
+            "changes: 'until=3s' is no list of texts; allowed: such as ['seed=7'",
+        ),
+        (lambda: sim.run(BOTTLENECK, [3]), "changes: a list is no list of texts"),
+        (lambda: sim.run(BOTTLENECK, None), "changes: an empty value is no list of texts"),
+        (lambda: sim.run(BOTTLENECK, SHORT, log=3), "log: 3 is no path; allowed: the path of a file, or None"),
+        (lambda: sim.run(BOTTLENECK, SHORT, log=""), "log: the name is empty, or that of this folder; allowed: a file"),
+        (lambda: sim.run(BOTTLENECK, SHORT, log=ROOT), f"log: {ROOT} is a folder; allowed: a file"),
+        (
+            lambda: sim.run(BOTTLENECK, SHORT, log="no/x"),
+            "no/x: cannot be written: No such file or directory; allowed: ",
+        ),
+        (lambda: sim.run(BOTTLENECK, SHORT, log="/dev/null"), "log: /dev/null is no file that can be read again"),
+        (
+            lambda: sim.run(BOTTLENECK, SHORT, log=BOTTLENECK),
+            f"log: {BOTTLENECK} is the scenario itself; allowed: another",
+        ),
+        (
+            lambda: sim.report({"name": "x"}),
+            "log: a mapping is no path; allowed: a Log, or the path of a log or of a scen",
+        ),
+        (lambda: sim.report(ROOT / "none.yaml"), "none.yaml: no such file; allowed: a scenario file"),
+        (lambda: Log.open(3), "3 is no path; allowed: a log that a run has written"),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_bad_input(call: Callable[[], object], told: str) -> None:
+    with pytest.raises(BadInput) as error:
+        call()
+    assert told in str(error.value)
+
+
+def test_a_log_where_a_scenario_belongs(tmp_path: Path) -> None:
+    sim.run(BOTTLENECK, SHORT, log=tmp_path / "x.arrows")
+    with pytest.raises(BadInput, match=r"x\.arrows: that is a log; open it with sim.Log.open"):
+        sim.run(tmp_path / "x.arrows")
+
+
+def test_a_report_of_a_scenario_is_that_of_its_run(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(BOTTLENECK.read_text().replace("until: 60s", "until: 2s"))
+    assert sim.report(tmp_path / "x.yaml") == sim.report(sim.run(tmp_path / "x.yaml"))
+    assert sim.report(tmp_path / "x.yaml")["end_ns"] == 2 * 10**9
+
+
+def test_the_limits_of_a_provider_are_data_as_well() -> None:
+    fleet = {"name": "a", "count": 3, "steps": [{"task": "t", "duration": "1s", "cost": {"input_tokens": 1}}]}
+    log = sim.run({"providers": [{"preset": "anthropic/start/sonnet-5"}], "fleets": [fleet]})
+    assert log.header.name == "scenario"
+    assert any(entry.id.startswith("anthropic") for entry in log.header.constraints)
+    assert sim.run(log.header.scenario).digest() == log.digest()
 
 
 def test_the_command_line_does_not_import_it() -> None:

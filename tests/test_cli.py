@@ -121,21 +121,24 @@ def test_a_deadlock_says_more_than_that_a_run_was_stopped(tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--max-events", "0", "0 is too few; allowed: 1 or more"),
-        ("--max-events", "-5", "-5 is too few; allowed: 1 or more"),
+        ("--max-events", "0", "0 is out of range; allowed: a whole number of 1 or more"),
+        ("--max-events", "-5", "-5 is out of range; allowed: a whole number of 1 or more"),
+        ("--max-events", "1.5", "'1.5' is not a whole number; allowed: a whole number of 1 or more"),
+        ("--max-events", "many", "'many' is not a whole number; allowed: a whole number of 1 or more"),
+        ("--seed", "x", "'x' is not a whole number; allowed: a whole number from 0 to 18,446,744,073,709,551,615"),
+        ("--seed", "-1", "-1 is out of range; allowed: a whole number from 0 to 18,446,744,073,709,551,615"),
+        ("--seed", "9" * 5000, "999 is out of range; allowed: a whole number from 0 to 18,446,744,073,709,551,615"),
+        ("--until", "1e400s", "'1e400s' is too long; allowed: at most 146 years"),
+        ("--until", "soon", "'soon' is not a time; allowed: a time such as 300ms"),
+        ("--max-time", "1e400s", "'1e400s' is too long; allowed: at most 146 years"),
+        ("--max-time", "1e99999999999999999999s", "'1e99999999999999999999s' is too long; allowed: at most 146 years"),
         ("--max-time", "0s", "0s is no time; allowed: a duration above 0, such as 30s"),
         ("--max-time", "-3s", "'-3s' is negative; allowed: 0 or a positive time"),
         ("--max-time", "soon", "'soon' is not a time; allowed: a time such as 300ms"),
     ],
 )
 def test_a_limit_that_is_none_is_bad_input(option, value, told, tmp_path):
-    one_line(sim(SCENARIOS / "two_locks.yaml", f"{option}={value}", cwd=tmp_path), f"{option}: {told}")
-
-
-def test_a_number_of_events_that_is_no_number_is_bad_input(tmp_path):
-    done = sim(SCENARIOS / "two_locks.yaml", "--max-events", "many", cwd=tmp_path)
-    assert done.returncode == 2
-    assert b"Invalid value for '--max-events'" in done.stderr
+    one_line(sim(SCENARIOS / "two_locks.yaml", f"{option}={value}", cwd=tmp_path), f"{option}: ", told)
 
 
 def test_a_run_that_has_stalled_says_who_waits_for_what(tmp_path):
@@ -386,6 +389,9 @@ def test_verify_of_a_cut_log_says_how_far_it_agrees_and_where_it_ends(rows, tmp_
     assert b"verified as far as it goes, 1,234 events" in sim("verify", closed, cwd=tmp_path).stdout
     done = sim("verify", rewritten(tmp_path / "none.arrows", log, every.rows(0, 0)), cwd=tmp_path)
     assert (done.returncode, b"no event to compare" in done.stdout) == (1, True)
+    # Without a whole header there is no scenario to run again: that is no log.
+    cut.write_bytes(whole[:500])
+    one_line(sim("verify", cut, cwd=tmp_path), f"{cut}: the log is cut before its first event; allowed: a log that")
 
 
 def test_verify_finds_rows_after_the_end_of_the_re_run(rows, tmp_path):
@@ -426,7 +432,10 @@ def test_a_damaged_log_is_one_line_for_everyone_and_leaves_nothing_behind(rows, 
     (tmp_path / "x.arrows").write_bytes(whole[:-3000] + bytes(64) + whole[-2936:])
     for command in (
         "$SIM verify x.arrows",
-        *(f"$SIM export x.arrows --to {to} --out out" for to in ("jsonl", "csv", "parquet", "telemetry")),
+        *(
+            f"$SIM export x.arrows --to {to} --out out"
+            for to in ("jsonl", "csv", "parquet", "telemetry", "perfetto", "ocel", "otlp")
+        ),
         f"$SIM diff {seed[0]} x.arrows --out out",
         f"$SIM diff x.arrows {seed[0]} --out out",
         "$SIM fork x.arrows --at 1s --set constraints.funnel.limit=30 --log out",
@@ -444,7 +453,7 @@ def test_a_damaged_log_is_one_line_for_everyone_and_leaves_nothing_behind(rows, 
     assert Path("/dev/null").exists()
 
 
-@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "telemetry"])
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "telemetry", "perfetto", "ocel", "otlp"])
 def test_what_an_interrupted_export_has_written_is_removed(rows, tmp_path, to, monkeypatch):
     from model.log import Log
     from sim.cli import main
@@ -519,7 +528,10 @@ PRINTING = [
     "$SIM verify {log}",
     "$SIM bisect {log}",
     "$SIM fork {log} --at 1s --set constraints.funnel.limit=30 --log out",
-    *(f"$SIM export {{log}} --to {to} --out -" for to in ("jsonl", "csv", "parquet", "telemetry")),
+    *(
+        f"$SIM export {{log}} --to {to} --out -"
+        for to in ("jsonl", "csv", "parquet", "telemetry", "perfetto", "ocel", "otlp")
+    ),
     "$RENDER --help",
     "$RENDER {log}",
 ]
@@ -683,8 +695,7 @@ BAD = [
     (["nowhere.yaml"], "nowhere.yaml"),
     (["run"], "Missing argument"),
     (["run", "--sed", "1", "x.yaml"], "No such option"),
-    ([SCENARIOS / "seed.yaml", "--seed", "x"], "Invalid value"),
-    ([SCENARIOS / "seed.yaml", "--seed", "-1"], "--set seed=-1"),
+    ([SCENARIOS / "seed.yaml", "--set", "seed=-1"], "--set seed=-1"),
     ([SCENARIOS / "seed.yaml", "--until", "soon"], "'soon' is not a time"),
     ([SCENARIOS / "seed.yaml", "--set", "constraints.funel.limit=3"], "funnel"),
     ([SCENARIOS / "seed.yaml", "--set", "nonsense"], "PATH=VALUE"),
@@ -695,6 +706,74 @@ BAD = [
     (["export", SCENARIOS / "seed.yaml", "--to", "jsonl", "--out", "-"], "not a fleetsim log"),
     (["check", SCENARIOS], "a directory; allowed: a scenario file"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["diff", "x.arrows"],
+            "python -m sim diff: Missing argument 'LOG_B'; allowed: python -m sim diff [OPTIONS] LOG_A",
+        ),
+        (["bisect"], "sim bisect: Missing argument 'LOG'; allowed: python -m sim bisect [OPTIONS] LOG [OTHER]\n"),
+        (["bisect", "x", "--out", "y"], "python -m sim bisect: No such option: --out; allowed: --json, --markdown"),
+        (["fork", "x", "--at", "1s"], "python -m sim fork: Missing option '--set'; allowed: python -m sim fork"),
+        (["report"], "python -m sim report: Missing argument 'LOG'; allowed: python -m sim report [OPTIONS]"),
+        (
+            ["export", "x.arrows"],
+            "python -m sim export: Missing option '--to'; allowed: python -m sim export [OPTIONS]",
+        ),
+        (["explain", "x", "y"], "python -m sim explain: Got unexpected extra argument(s) (y); allowed: python -m sim "),
+        (
+            ["explain", "x", "--wors", "1"],
+            "No such option: --wors (Possible options: --worst); allowed: --agent, --at, ",
+        ),
+        (["explain", "x", "--worst"], "Option '--worst' requires an argument; allowed: "),
+        (["report", "x", "--json=3"], "Option '--json' does not take a value; allowed: "),
+    ],
+)
+def test_what_is_no_command_line_is_one_line_that_says_what_is(arguments, told, tmp_path):
+    one_line(sim(*arguments, cwd=tmp_path), told)
+
+
+def test_without_a_word_the_help_is_told(tmp_path):
+    done = sim(cwd=tmp_path)
+    told = done.stdout + done.stderr
+    assert done.returncode == 2
+    assert told.count(b"Usage: python -m sim [OPTIONS] COMMAND [ARGS]...") == 1
+    assert b"bisect" in told
+
+
+def test_a_file_to_write_has_a_name_and_is_no_folder(seed, tmp_path):
+    logs = ["report", seed[0]], ["explain", seed[0], "--worst", "1"], ["diff", seed[0], SCENARIOS / "two_locks.yaml"]
+    for command in (*logs, ["export", seed[0], "--to", "csv"]):
+        for name in ("", "."):
+            one_line(sim(*command, "--out", name, cwd=tmp_path), "--out: the name is empty, or that of this folder")
+        one_line(sim(*command, "--out", tmp_path, cwd=tmp_path), f"--out: {tmp_path} is a folder; allowed: a file")
+    for command in ([SCENARIOS / "seed.yaml"], ["fork", seed[0], "--at", "1s", "--set", "constraints.slots.limit=+1"]):
+        one_line(sim(*command, "--log", "", cwd=tmp_path), "--log: the name is empty, or that of this folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scenario_that_a_command_runs_first_is_called_one_and_kept_with_its_data(tmp_path):
+    copy = tmp_path / "s.yaml"
+    steps = "[{task: t, duration: {empirical: {file: d.csv, column: x, scale: 1s}}}]"
+    limits = "constraints: [{id: a, type: concurrency, limit: 1, scope: global}]"
+    copy.write_text(f"{limits}\nfleets: [{{name: f, count: 2, steps: {steps}}}]")
+    (tmp_path / "d.csv").write_text("x\n1\n")
+    fork = ("fork", "s.yaml", "--at", "1s", "--set", "constraints.a.limit=2")
+    commands = (
+        ("report", "s.yaml"),
+        ("explain", "s.yaml", "--worst", "1"),
+        ("diff", "s.yaml", SCENARIOS / "two_locks.yaml"),
+    )
+    for command in (*commands, fork):
+        for name, what in (("s.yaml", "the scenario"), ("d.csv", "a data file")):
+            one_line(
+                sim(*command, "--out", name, cwd=tmp_path), f"--out: {name} is {what} itself; allowed: another file"
+            )
+    one_line(sim(*fork, "--log", "d.csv", cwd=tmp_path), "--log: d.csv is a data file itself")
+    assert (tmp_path / "d.csv").read_text() == "x\n1\n"
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
@@ -726,7 +805,7 @@ fleets:
 def test_an_unknown_export_format(seed, tmp_path):
     done = sim("export", seed[0], "--to", "xml", "--out", "-", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == b"--to: unknown format 'xml'; allowed: jsonl, parquet, csv, telemetry\n"
+    assert done.stderr == b"--to: unknown format 'xml'; allowed: jsonl, parquet, csv, telemetry, perfetto, ocel, otlp\n"
 
 
 def test_check_and_schema(tmp_path):

@@ -58,3 +58,15 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), (page, target)
+
+
+def test_the_output_in_the_page_on_traces_is_the_real_one(tmp_path, monkeypatch, capsys):
+    from sim.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    assert main([str(ROOT / "scenarios" / "parents.yaml"), "--no-animation"]) == 0
+    assert main(["export", "parents.arrows", "--to", "otlp", "--out", "parents.jsonl"]) == 0
+    capsys.readouterr()
+    program = next(block for block in blocks("docs/export.md", "python") if "parents.jsonl" in block)
+    exec(compile(program, "export.md", "exec"), {})
+    assert f"```\n{capsys.readouterr().out}```" in (ROOT / "docs/export.md").read_text()

@@ -1,5 +1,6 @@
 """Gates: what they hold a report against, and what is no gate."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -71,6 +72,12 @@ def test_what_has_not_happened_does_not_hold() -> None:
         ("deadlocks < 2s", "deadlocks is no time"),
         ("tasks.rejected < 5%", "tasks.rejected is no share"),
         ("wait.p95 < 50%", "wait.p95 is no share"),
+        ("wait.p95 < -1s", "'-1s' is negative; allowed: 0 or a positive time"),
+        ("wait.p95 < 3 days", "unknown unit 'days' in '3 days'; allowed: ns, "),
+        ("deadlocks < -1", "'-1' is negative, or too large; allowed: a number from 0 to 1e40"),
+        ("deadlocks < 1e400", "'1e400' is negative, or too large"),
+        ("cost.total < 5", "nothing has a price in this scenario; allowed: a scenario with prices"),
+        ("cost < 5", "nothing has a price in this scenario"),
         ("< 2s", "is no comparison"),
         ("a < 1 < 2", "is no comparison"),
         ("", "is no comparison"),
@@ -81,6 +88,44 @@ def test_what_is_no_gate_is_told(expression: str, problem: str, found: dict[str,
         gates([expression])[0].judge(found)
     assert problem in str(error.value)
     assert "; allowed: " in str(error.value)
+
+
+def test_what_can_be_named_is_listed_shortly_and_whole(found: dict[str, Any]) -> None:
+    """Every name comes of taking one of what is in braces, and what is in brackets or not; and each is a name."""
+    with pytest.raises(BadInput, match=r"'p95' \(did you mean 'wait.p95'\?\); allowed: ") as error:
+        gates(["p95 < 1s"])[0].judge(found)
+    own, _, rest = str(error.value).partition("; allowed: ")[2].partition("; and of all, or after one of ")
+    parts, _, shared = rest.partition(" and a dot, ")
+    of_all = unfolded(shared)
+    owners = unfolded(parts)
+    assert owners == {"fleets.a", "steps.a.t"}
+    named = unfolded(own) | of_all | {f"{owner}.{name}" for owner in (*owners, "all") for name in of_all}
+    assert {"tasks.open", "constraints.idle.wait.p95", "causes.slot.overtaken", "steps.a.t.sojourn.max"} <= named
+    for name in named:
+        gates([f"{name} >= 0"])[0].judge(found)
+    assert len(named) > 200
+
+
+def unfolded(text: str) -> set[str]:
+    """Write out a list such as `a, b.{c, d}, e[.f]`."""
+    names, depth, start = [], 0, 0
+    for place, letter in enumerate(f"{text}, "):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if letter == "," and not depth:
+            names.append(text[start:place].strip())
+            start = place + 1
+    if len(names) > 1:
+        return {each for name in names for each in unfolded(name)}
+    [name] = names
+    if name.endswith("]"):
+        head, _, tail = name[:-1].rpartition("[")
+        return unfolded(head) | unfolded(head + tail)
+    if "{" not in name:
+        return {name}
+    head, _, rest = name.partition("{")
+    depths = itertools.accumulate({"{": 1, "}": -1}.get(letter, 0) for letter in rest)
+    end = list(depths).index(-1)
+    return {each for inner in unfolded(rest[:end]) for each in unfolded(head + inner + rest[end + 1 :])}
 
 
 def test_what_went_wrong_is_counted() -> None:

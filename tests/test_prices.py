@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
+from model.log import Log
 from model.units import UnitError, parse_price
 from model.validation import load
+from sim.analysis.diff import diff
 from sim.analysis.report import report
+from sim.diff_pages import diff_page
 from tests.runs import run, scenario
 
 LIMIT = {"id": "tpm", "type": "rate_limit", "rate": "1k/m", "counts": "tokens"}
@@ -86,3 +89,41 @@ def test_a_price_is_that_of_something_that_is_counted(tmp_path: Any) -> None:
     path.write_text(text.replace("PRICE", "token: 3/1M") + fleets)
     with pytest.raises(ScenarioError, match=r"quota counts 'token' \(did you mean 'tokens'\?\); allowed: tokens"):
         load(path)
+    slots = text.replace("type: rate_limit, rate: 9/s, counts: tokens", "type: concurrency, limit: 1")
+    path.write_text(slots.replace("PRICE", "tokens: 3/1M") + fleets)
+    allowed = "allowed: no prices, for no constraint of this scenario counts anything"
+    with pytest.raises(ScenarioError, match=f"no rate limit or quota counts 'tokens'; {allowed}"):
+        load(path)
+
+
+def test_two_runs_are_compared_by_what_they_cost() -> None:
+    """Of three that cost 10 tokens each, 0.5 a token, the quota lets two through, and then all of them."""
+    quota = {"id": "spend", "type": "quota", "counts": "tokens", "on_limit": "reject"}
+    steps = [{"task": "t", "duration": "2s", "cost": {"tokens": 10}}]
+    fleets = [{"name": "a", "count": 3, "tenant": "red", "steps": steps}]
+
+    def log(total: int, **prices: Any) -> Log:
+        return run(scenario(until="9s", constraints=[{**quota, "total": total}], fleets=fleets, **prices))
+
+    priced: dict[str, Any] = {"prices": {"tokens": "1/2"}}
+    found = diff(log(20, **priced), log(30, **priced))
+    spent = {"a": 10.0, "b": 15.0, "change": 5.0}
+    assert found["cost"] == {
+        "total": spent,
+        "units": {"tokens": {"amount": {"a": 20.0, "b": 30.0, "change": 10.0}, "cost": spent}},
+        "fleets": {"a": spent},
+        "tenants": {"red": spent},
+    }
+    assert found["caveats"] == []
+    [grid] = [block for block in diff_page(found, "A", "B").blocks if getattr(block, "heading", "") == "What it cost"]
+    assert grid.rows == [
+        ("in all", "10.00", "15.00", "+5.00"),
+        ("tokens, charged", "20", "30", "+10"),
+        ("tokens, cost", "10.00", "15.00", "+5.00"),
+        ("fleet a", "10.00", "15.00", "+5.00"),
+        ("tenant red", "10.00", "15.00", "+5.00"),
+    ]
+    only_one = diff(log(20), log(30, **priced))
+    assert only_one["cost"]["total"] == {"a": None, "b": 15.0, "change": None}
+    assert only_one["caveats"] == ["the prices differ: what it costs changes with them too"]
+    assert diff(log(20), log(30))["cost"] is None

@@ -36,6 +36,7 @@ from render.palette import FULL, LETTERS, SIXTEEN, Theme, theme_for
 from render.player import default_speed, moments, play
 from render.replay import can_play, cut_message, reel_of, replay, still
 from render.screen import Screen, encode
+from render.shades import by_state
 from render.status import Reel, clock, constraints, legend, title
 
 HERE = Path(__file__).parent
@@ -278,7 +279,7 @@ def counts(**phases: int) -> np.ndarray:
 
 def test_a_mix_is_the_mean_of_the_light():
     red, green = FULL.cells[Phase.BLOCKED], FULL.cells[Phase.RUNNING]
-    mixed = int(FULL.blend(counts(blocked=1, running=3))[0])
+    mixed = int(by_state(FULL).blend(counts(blocked=1, running=3))[0])
     for shift in (16, 8, 0):
         a, b = red >> shift & 255, green >> shift & 255
         assert mixed >> shift & 255 == pytest.approx(((a * a + 3 * b * b) / 4) ** 0.5, abs=5)
@@ -287,7 +288,7 @@ def test_a_mix_is_the_mean_of_the_light():
 @pytest.mark.parametrize("phase", Phase)
 def test_a_cell_of_one_phase_has_its_very_colour(phase):
     for theme in (FULL, SIXTEEN, LETTERS):
-        assert theme.blend(counts(**{phase.name.lower(): 7})).tolist() == [theme.cells[phase]]
+        assert by_state(theme).blend(counts(**{phase.name.lower(): 7})).tolist() == [theme.cells[phase]]
 
 
 @pytest.mark.parametrize(
@@ -302,7 +303,7 @@ def test_a_cell_of_one_phase_has_its_very_colour(phase):
 )
 def test_letters_show_the_phase_of_most_and_blocked_wins_ties(phases, winner):
     for theme in (LETTERS, SIXTEEN):
-        assert theme.blend(counts(**phases)).tolist() == [theme.cells[winner]]
+        assert by_state(theme).blend(counts(**phases)).tolist() == [theme.cells[winner]]
 
 
 @pytest.mark.parametrize(
@@ -699,6 +700,7 @@ def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[st
         (["--speed", "0"], "--speed: 0 is out of range; allowed: a number from 1e-09 to 1e+12"),
         (["--speed", "1e300"], "--speed: 1e300 is out of range; allowed: a number from 1e-09 to 1e+12"),
         (["--speed", "nan"], "--speed: nan is out of range; allowed: a number from "),
+        (["--at", "1e400s"], "--at: '1e400s' is too long; allowed: at most 146 years"),
         (["--speed", "fast"], "--speed: 'fast' is not a number; allowed: a number from "),
         (["--fps", "61"], "--fps: 61 is out of range; allowed: a number from 0.1 to 60"),
         (["--fps", "1e-300"], "--fps: 1e-300 is out of range; allowed: a number from 0.1 to 60"),

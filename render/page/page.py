@@ -199,6 +199,7 @@ def _entry(run: _Run, wait_edges: list[float]) -> dict[str, Any]:
         "steps": _steps(header),
         "constraints": [_constraint(entry) for entry in header.constraints],
         "states": frames.states,
+        "longest_blocked_ns": film.blocked_ns_max,
         "several": any(step.kind in _SEVERAL for step in header.steps),
         "every_ns": frames.every_ns,
         "moves": frames.moves,

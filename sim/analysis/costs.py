@@ -57,6 +57,29 @@ class Costs:
         return {"total": float(fleets.sum()), "units": units, "fleets": by_fleet, "tenants": tenants}
 
 
+def side_by_side(one: dict[str, Any] | None, two: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what two runs cost, each number with `a`, `b` and the `change`; None where neither has prices.
+
+    What only one of them has is None in the other, and has no change.
+    """
+    if one is None and two is None:
+        return None
+    first, second = (run or {"total": None, "units": {}, "fleets": {}, "tenants": {}} for run in (one, two))
+    units = {}
+    for unit in {**first["units"], **second["units"]}:
+        sides = first["units"].get(unit, {}), second["units"].get(unit, {})
+        units[unit] = {what: _change(*(side.get(what) for side in sides)) for what in ("amount", "cost")}
+    groups = {
+        kind: {name: _change(first[kind].get(name), second[kind].get(name)) for name in {**first[kind], **second[kind]}}
+        for kind in ("fleets", "tenants")
+    }
+    return {"total": _change(first["total"], second["total"]), "units": units, **groups}
+
+
+def _change(one: float | None, two: float | None) -> dict[str, float | None]:
+    return {"a": one, "b": two, "change": None if one is None or two is None else two - one}
+
+
 class _Unit:
     """What is charged of one unit, by step."""
 

@@ -14,6 +14,7 @@ from model.log import Header, Log
 from model.state import extent_of
 from sim.analysis.alterations import alterations
 from sim.analysis.around import around
+from sim.analysis.costs import Costs, side_by_side
 from sim.analysis.pairs import Keep, Pairs
 from sim.analysis.parting import Comparison, part
 from sim.analysis.sides import Shared, batches
@@ -29,8 +30,8 @@ def diff(first: Log, second: Log, keep: Keep | None = None) -> dict[str, Any]:
     ends = _cuts(first, second)
     before_ns = min((end for end in ends if end is not None), default=None)
     found = _first_difference(first, second, ends)
-    runs, visits = _side_by_side(first, second, before_ns, keep)
-    return {**found, "compared_before_ns": before_ns, "runs": runs, "visits": visits}
+    runs, visits, cost = _side_by_side(first, second, before_ns, keep)
+    return {**found, "compared_before_ns": before_ns, "runs": runs, "visits": visits, "cost": cost}
 
 
 def first_difference(first: Log, second: Log) -> dict[str, Any]:
@@ -73,13 +74,14 @@ def _cuts(*logs: Log) -> list[int | None]:
 
 def _side_by_side(
     first: Log, second: Log, before_ns: int | None, keep: Keep | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read both at the same pace of virtual time; return the numbers of each run, and those of their visits."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]:
+    """Read both at the same pace of virtual time; return the numbers of each run, of their visits, and what they cost."""
     logs = first, second
     shared = Shared(first.header, second.header)
     pairs = Pairs(shared, keep)
     summaries = [Summary(log.header) for log in logs]
     tallies = [Tallies(log.header) for log in logs]
+    costs = [Costs(log.header) for log in logs]
     left = {which: batches(log, before_ns) for which, log in enumerate(logs)}
     now = [-1, -1]
     while left:
@@ -93,6 +95,7 @@ def _side_by_side(
         pairs.feed(which, batch)
         summaries[which].feed(batch)
         tallies[which].feed(batch)
+        costs[which].feed(batch)
     runs = {}
     for name, log, summary, tally in zip("ab", logs, summaries, tallies, strict=True):
         header = log.header
@@ -103,7 +106,7 @@ def _side_by_side(
             **summary.result(),
             "fleets": tally.result(),
         }
-    return runs, pairs.result()
+    return runs, pairs.result(), side_by_side(*(each.result() for each in costs))
 
 
 def _caveats(one: Header, two: Header, ends: Sequence[int | None], scenario: list[dict[str, Any]]) -> Iterator[str]:
@@ -122,6 +125,9 @@ def _caveats(one: Header, two: Header, ends: Sequence[int | None], scenario: lis
     others = [each["path"] for each in scenario if each["path"].startswith("fleets.")]
     if others:
         yield f"the fleets themselves differ ({len(others)} values): the same visit need not take the same work"
+    prices = [header.scenario.get("prices") for header in (one, two)]
+    if prices[0] != prices[1]:
+        yield "the prices differ: what it costs changes with them too"
     if one.inputs != two.inputs:
         names = sorted(name for name in {**one.inputs, **two.inputs} if one.inputs.get(name) != two.inputs.get(name))
         yield f"data files differ: {', '.join(names)}"

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 Other = Annotated[
     Path | None,
-    Argument(help="A log of the same scenario; without it the run is made again.", show_default=False, readable=False),
+    Argument(
+        metavar="OTHER",
+        help="A log of the same scenario; without it the run is made again.",
+        show_default=False,
+        readable=False,
+    ),
 ]
 
 

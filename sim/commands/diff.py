@@ -8,13 +8,18 @@ from typer import Argument
 
 from model.program import DONE, NO
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogOrScenario, another, opened
+from sim.commands.files import AsJson, another, opened, read_files
 
-OtherLog = Annotated[Path, Argument(help="Another log, or scenario.", show_default=False, readable=False)]
+FirstLog = Annotated[
+    Path, Argument(metavar="LOG_A", help="A log, or a scenario to run first.", show_default=False, readable=False)
+]
+OtherLog = Annotated[
+    Path, Argument(metavar="LOG_B", help="Another log, or scenario.", show_default=False, readable=False)
+]
 
 
 def diff(
-    log_a: LogOrScenario, log_b: OtherLog, as_json: AsJson = False, as_markdown: AsMarkdown = False, out: Out = None
+    log_a: FirstLog, log_b: OtherLog, as_json: AsJson = False, as_markdown: AsMarkdown = False, out: Out = None
 ) -> int:
     """Compare two logs: where they part and what follows in numbers. 0 when no event differs, else 1."""
     from sim.analysis import diff as differing
@@ -25,7 +30,8 @@ def diff(
     another(log_b, "LOG_B", log_a, "LOG_A")
     with ExitStack() as stack:
         first, second = (stack.enter_context(opened(path)) for path in (log_a, log_b))
-        keep = None if out is None else stack.enter_context(row_file(out, SCHEMA, {log_a: "LOG_A", log_b: "LOG_B"}))
+        inputs = {**read_files(log_a, first.header, "LOG_A"), **read_files(log_b, second.header, "LOG_B")}
+        keep = None if out is None else stack.enter_context(row_file(out, SCHEMA, inputs))
         found = differing.diff(first, second, keep)
     result = {"log_a": str(log_a), "log_b": str(log_b), **found}
     answer(result, diff_page(found, str(log_a), str(log_b)), as_json, as_markdown)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from model.faults import BadInput, did_you_mean, listed, shown
+from model import options
+from model.faults import BadInput, did_you_mean, listed, nearest, shown
 from model.program import DONE
-from sim.commands.answers import AsMarkdown, Out, answer, write_rows
-from sim.commands.files import AsJson, LogOrScenario, opened
+from sim.commands.answers import AsMarkdown, Out, answer, one_way, write_rows
+from sim.commands.files import AsJson, LogOrScenario, opened, read_files
 
 if TYPE_CHECKING:
     from sim.analysis.explain import Explanation
@@ -30,9 +31,11 @@ def explain(
     task: Annotated[
         str | None, Option(help="What this task waited for, such as agent_42_work.", show_default=False)
     ] = None,
-    visit: Annotated[int | None, Option(help="With --task: which visit, from 0.", show_default=False)] = None,
+    visit: Annotated[
+        str | None, Option(metavar="N", help="With --task: which visit, from 0.", show_default=False)
+    ] = None,
     worst: Annotated[
-        int | None, Option(metavar="N", help="The N longest waits of the run.", show_default=False)
+        str | None, Option(metavar="N", help="The N longest waits of the run.", show_default=False)
     ] = None,
     constraint: Annotated[str | None, Option(help="Who made this constraint bind.", show_default=False)] = None,
     as_json: AsJson = False,
@@ -41,6 +44,10 @@ def explain(
 ) -> int:
     """Say what something in a run waited for, who was in the way, and how it came to that, with the events that say so."""
     _check(agent, at, task, visit, worst, constraint)
+    number = None if worst is None else options.whole("--worst", worst, 1, _WORST_MAX)
+    chosen = None if visit is None else options.whole("--visit", visit)
+    at_ns = None if at is None else options.duration("--at", at)
+    one_way(as_json, as_markdown)
     from sim.analysis.record import Record
 
     with opened(log) as read:
@@ -49,11 +56,11 @@ def explain(
             raise BadInput(f"{log}: the log is cut before its first event; allowed: a log with events")
         try:
             if agent is not None:
-                found, title = _of_agent(record, agent, at)
+                found, title = _of_agent(record, agent, at_ns)
             elif task is not None:
-                found, title = _of_task(record, task, visit)
-            elif worst is not None:
-                found, title = _worst(record, worst)
+                found, title = _of_task(record, task, chosen)
+            elif number is not None:
+                found, title = _worst(record, number)
             else:
                 found, title = _of_constraint(record, str(constraint))
         except (LookupError, ValueError, StopIteration, RuntimeError):
@@ -65,7 +72,7 @@ def explain(
 
 
 def _check(
-    agent: str | None, at: str | None, task: str | None, visit: int | None, worst: int | None, constraint: str | None
+    agent: str | None, at: str | None, task: str | None, visit: str | None, worst: str | None, constraint: str | None
 ) -> None:
     given = {"--agent": agent, "--task": task, "--worst": worst, "--constraint": constraint}
     named = [name for name, value in given.items() if value is not None]
@@ -76,29 +83,23 @@ def _check(
         raise BadInput("--at without --agent; allowed: --at with --agent")
     if visit is not None and task is None:
         raise BadInput("--visit without --task; allowed: --visit with --task")
-    if worst is not None and not 1 <= worst <= _WORST_MAX:
-        raise BadInput(f"--worst: {worst} is out of range; allowed: 1 to {_WORST_MAX:,}")
 
 
-def _of_agent(record: "Record", given: str, at: str | None) -> "tuple[Explanation, str]":
-    from model.units import UnitError, format_duration, parse_duration
+def _of_agent(record: "Record", given: str, at_ns: int | None) -> "tuple[Explanation, str]":
+    from model.units import format_duration
     from sim.analysis.explain import of_agent
 
     agent = _agent(record, given)
     name, end = record.roster.name(agent), record.end_of_agent(agent)
     first_ns = record.row(int(record.of_agent(agent)[0])).time
     last_ns = record.end_ns if end is None else end.time
-    if at is not None:
-        try:
-            at_ns = parse_duration(at)
-        except UnitError as error:
-            raise BadInput(f"--at: {error}") from None
+    if at_ns is not None:
         if not first_ns <= at_ns <= last_ns:
             early = at_ns < first_ns
             what = "before the start of" if early else "after the end of"
             whom = name if early or end is not None else "the log"
             allowed = f"from {format_duration(first_ns)} to {format_duration(last_ns)}"
-            raise BadInput(f"--at: {at} is {what} {whom}; allowed: {allowed}")
+            raise BadInput(f"--at: {format_duration(at_ns)} is {what} {whom}; allowed: {allowed}")
         record = record.until(at_ns)
     return of_agent(record, agent), name
 
@@ -109,13 +110,13 @@ def _agent(record: "Record", given: str) -> int:
     number = _whole(given)
     if number is None:
         fleets = [fleet.name for fleet in record.header.fleets]
+        if given in fleets:
+            raise BadInput(f"--agent: {given} is a fleet; allowed: {_agents_of(record, fleets.index(given))}")
         fleet, _, local = given.rpartition("_")
         place = _whole(local)
         if fleet not in fleets or place is None:
-            near = did_you_mean(fleet or given, fleets) if fleet not in fleets else ""
-            raise BadInput(
-                f"--agent: no agent is called {shown(given)}{near}; allowed: a number, or FLEET_NUMBER of {listed(fleets)}"
-            )
+            problem = f"no agent is called {shown(given)}{_meant(given, fleets)}"
+            raise BadInput(f"--agent: {problem}; allowed: a number, or FLEET_NUMBER of {listed(fleets)}")
         number = roster.number(fleets.index(fleet), place)
     if number is None or number >= roster.agents:
         raise BadInput(f"--agent: there is no agent {given}; allowed: {_allowed(record, given)}")
@@ -127,6 +128,17 @@ def _agent(record: "Record", given: str) -> int:
     return number
 
 
+def _meant(given: str, fleets: list[str]) -> str:
+    """Return which agent may be meant: that of a task, or of a fleet that is misspelt."""
+    for name in fleets:
+        place, _, step = given.removeprefix(f"{name}_").partition("_")
+        if given.startswith(f"{name}_") and step and _whole(place) is not None:
+            return f" (did you mean '{name}_{place}'?)"
+    fleet, _, local = given.rpartition("_")
+    near = nearest(fleet or given, fleets) if fleet not in fleets else None
+    return "" if near is None else f" (did you mean '{near}_{0 if _whole(local) is None else local}'?)"
+
+
 def _whole(text: str) -> int | None:
     """Return the whole number that a text stands for, or None where it is none that an agent may have."""
     return int(text) if text.isdecimal() and text.isascii() and len(text) < _DIGITS_MAX else None
@@ -136,9 +148,16 @@ def _allowed(record: "Record", given: str) -> str:
     fleet = given.rpartition("_")[0]
     for number, entry in enumerate(record.header.fleets):
         if entry.name == fleet:
-            count = record.roster.count(number)
-            return f"{fleet}_0 to {fleet}_{count - 1}" if count else f"agents of another fleet; {fleet} has none"
+            return _agents_of(record, number)
     return f"0 to {record.roster.agents - 1}"
+
+
+def _agents_of(record: "Record", fleet: int) -> str:
+    """Say which agents a fleet has."""
+    name, count = record.header.fleets[fleet].name, record.roster.count(fleet)
+    if not count:
+        return f"an agent of another fleet, for {name} has none"
+    return f"{name}_0" if count == 1 else f"{name}_0 to {name}_{count - 1}"
 
 
 def _of_task(record: "Record", given: str, visit: int | None) -> "tuple[Explanation, str]":
@@ -180,7 +199,8 @@ def _task(record: "Record", given: str) -> tuple[int, int]:
                 return agent, number
     digits = next((part for part in given.split("_") if part.isdecimal()), "0")
     known = [f"{header.fleets[step.fleet].name}_{digits}_{step.name}" for _, step in steps]
-    raise BadInput(f"--task: no task is called {shown(given)}{did_you_mean(given, known)}; allowed: FLEET_NUMBER_STEP")
+    problem = f"no task is called {shown(given)}{did_you_mean(given, known)}"
+    raise BadInput(f"--task: {problem}; allowed: FLEET_NUMBER_STEP, such as {listed(known, 'none here')}")
 
 
 def _worst(record: "Record", number: int) -> "tuple[Explanation, str]":
@@ -222,7 +242,7 @@ def _answer(
         "claims": claims,
     }
     if out is not None:
-        write_rows(out, _rows(claims), {log: "the log"})
+        write_rows(out, _rows(claims), read_files(log, record.header))
     answer(result, page, as_json, as_markdown)
     return DONE
 

@@ -1,4 +1,4 @@
-"""What the commands share: a scenario or a log that is read. Files that are written are in `model.files`.
+"""What the commands share: their arguments, a scenario or a log that is read.
 
 What cannot be read is bad input, with one clear line a fault.
 """
@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from model.faults import BadInput
+from model.files import is_log, is_scenario
 from model.program import say
 
 if TYPE_CHECKING:
+    from model.header import Header
     from model.log import Log
     from model.validation import Loaded
 
 # What cannot be read is told where it is read.
-Scenario = Annotated[Path, Argument(help="The scenario, a YAML file.", show_default=False, readable=False)]
-LogFile = Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)]
+Scenario = Annotated[
+    Path, Argument(metavar="SCENARIO", help="The scenario, a YAML file.", show_default=False, readable=False)
+]
+LogFile = Annotated[
+    Path, Argument(metavar="LOG", help="A log that a run has written.", show_default=False, readable=False)
+]
 LogOrScenario = Annotated[
     Path,
     Argument(
@@ -45,7 +51,7 @@ def load(path: Path, overrides: Sequence[str]) -> "Loaded":
     try:
         loaded = load(path, overrides)
     except ScenarioError as error:
-        if _is_log(path):
+        if is_log(path):
             raise BadInput(f"{path}: that is a log; replay it with python -m render {path}") from None
         raise BadInput("\n".join(map(str, error.faults))) from None
     for warning in loaded.warnings:
@@ -58,7 +64,7 @@ def opened(path: Path) -> Iterator["Log"]:
     """Open a log, or that of a scenario, which is run first; raises BadInput where it is neither."""
     from model.log import Log
 
-    if _is_log(path) or path.suffix.lower() not in (".yaml", ".yml"):
+    if not is_scenario(path):
         yield Log.open(path)
         return
     from model.plan import PlanError
@@ -77,13 +83,11 @@ def opened(path: Path) -> Iterator["Log"]:
         raise BadInput(f"{path}: {error}") from None
 
 
-def _is_log(path: Path) -> bool:
-    from model.log import is_stream
-
-    try:
-        return path.is_file() and is_stream(path)
-    except (OSError, ValueError):
-        return False
+def read_files(path: Path, header: "Header", log: str = "the log") -> dict[Path, str]:
+    """Return the files behind what `opened` has opened, each with what it is called."""
+    if not is_scenario(path):
+        return {path: log}
+    return {**{path.parent / name: "a data file" for name in header.inputs}, path: "the scenario"}
 
 
 def another(path: Path, name: str, other: Path, what: str) -> None:

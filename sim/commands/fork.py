@@ -6,11 +6,12 @@ from typing import Annotated
 
 from typer import Option
 
+from model import options
 from model.faults import BadInput
 from model.files import keep, output
 from model.program import DONE
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
-from sim.commands.files import AsJson, LogOrScenario, opened, run_again
+from sim.commands.files import AsJson, LogOrScenario, opened, read_files, run_again
 
 
 def fork(
@@ -45,17 +46,18 @@ def fork(
     from sim.execution import execute, prepare
 
     one_way(as_json, as_markdown)
+    at_ns = options.duration("--at", at)
     with ExitStack() as stack:
         first = stack.enter_context(opened(log))
-        at_ns = _time(at, extent_of(first).end_ns, first.cut)
+        _check_time(at_ns, extent_of(first).end_ns, first.cut)
         path = new_log or Path(f"{first.header.name}-fork.arrows")
-        keep(path, "--log", {log: "the log that is forked"})
+        keep(path, "--log", read_files(log, first.header, "the log that is forked"))
         if path.exists() and not path.is_file():
             raise BadInput(f"--log: {path} is no file that can be read again; allowed: a file")
         with run_again(log):
             forked = forking.fork(first.header, at_ns, set_)
             ready = prepare(forked.loaded.scenario, forked.loaded.tables, forked.loaded.inputs)
-        inputs = {log: "the log that is forked", path: "the new log"}
+        inputs = {**read_files(log, first.header, "the log that is forked"), path: "the new log"}
         with ExitStack() as writing:
             file = writing.enter_context(output(path, whole=True))
             keep_rows = None if out is None else writing.enter_context(row_file(out, SCHEMA, inputs))
@@ -82,15 +84,10 @@ def fork(
         return DONE
 
 
-def _time(at: str, end_ns: int, is_cut: bool) -> int:
-    from model.units import UnitError, format_duration, parse_duration
+def _check_time(at_ns: int, end_ns: int, is_cut: bool) -> None:
+    from model.units import format_duration
 
-    try:
-        at_ns = parse_duration(at)
-    except UnitError as error:
-        raise BadInput(f"--at: {error}") from None
     if at_ns > end_ns:
-        ends = "is cut" if is_cut else "ends"
-        end = format_duration(end_ns)
-        raise BadInput(f"--at: {at} is past the end of the log, which {ends} at {end}; allowed: 0s to {end}")
-    return at_ns
+        ends, end = "is cut" if is_cut else "ends", format_duration(end_ns)
+        problem = f"{format_duration(at_ns)} is past the end of the log, which {ends} at {end}"
+        raise BadInput(f"--at: {problem}; allowed: 0s to {end}")

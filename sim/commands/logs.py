@@ -34,22 +34,31 @@ def verify(log: LogFile) -> int:
 
 def export(
     log: LogFile,
-    to: Annotated[str, Option(metavar="FORMAT", help="jsonl, parquet, csv or telemetry.", show_default=False)],
+    to: Annotated[
+        str,
+        Option(
+            metavar="FORMAT",
+            help="jsonl, parquet, csv or telemetry: the events as rows; perfetto, ocel or otlp: traces for other tools.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path, Option(help="The file to write; - is standard output.", show_default=False, readable=False)],
 ) -> int:
-    """Write the events of a log as rows for other tools."""
+    """Write the events of a log as rows, or as a trace, for other tools."""
     from model.log import Log
+    from render.traces import TRACES
     from sim.export import FORMATS
 
-    if to not in FORMATS:
-        raise BadInput(f"--to: unknown format {to!r}; allowed: {', '.join(FORMATS)}")
+    formats = {**FORMATS, **TRACES}
+    if to not in formats:
+        raise BadInput(f"--to: unknown format {to!r}; allowed: {', '.join(formats)}")
     opened = Log.open(log)
     if str(out) == "-":
-        FORMATS[to](opened, sys.stdout.buffer)
+        formats[to](opened, sys.stdout.buffer)
     else:
         keep(out, "--out", {log: "the log"})
         with output(out, whole=True) as file:
-            FORMATS[to](opened, file)
+            formats[to](opened, file)
     if opened.cut:
         say(f"{log}: the log is cut: the run was interrupted, stopped or killed; what there is of it was written")
     return DONE

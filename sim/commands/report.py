@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from model.faults import BadInput
 from model.program import DONE, NO, say
 from sim.commands.answers import AsMarkdown, Out, Require, answer, write_rows
-from sim.commands.files import AsJson, LogOrScenario, opened
+from sim.commands.files import AsJson, LogOrScenario, opened, read_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +35,7 @@ def report(
         if outcomes:
             result["require"] = [outcome.as_json() for outcome in outcomes]
         if out is not None:
-            write_rows(out, _rows(written, charges), {log: "the log"})
+            write_rows(out, _rows(written, charges), read_files(log, written.header))
         told = page(result, written.header)
         if outcomes and written.cut:
             outcomes.append(Outcome("a whole log", False, "cut"))

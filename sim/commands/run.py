@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from model import options
 from model.faults import BadInput
 from model.files import keep, output
 from model.program import DEADLOCK, DONE, INTERRUPTED, NO, printing
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
     from sim.engine import Limits
     from sim.gates import Gate, Outcome
 
+_SEED_MAX = 2**64 - 1
+
 
 def run(
     scenario: Scenario,
-    seed: Annotated[int | None, Option(help="The seed, in place of the scenario's.", show_default=False)] = None,
+    seed: Annotated[
+        str | None, Option(metavar="N", help="The seed, in place of the scenario's.", show_default=False)
+    ] = None,
     until: Annotated[str | None, Option(help="Virtual time at which to end: 30s, 5m.", show_default=False)] = None,
     set_: Overrides = None,
     max_events: Annotated[
-        int | None, Option(metavar="N", help="Stop when there would be more events than this.", show_default=False)
+        str | None, Option(metavar="N", help="Stop when there would be more events than this.", show_default=False)
     ] = None,
     max_time: Annotated[
         str | None, Option(help="Stop when virtual time would go past this: 30s, 5m.", show_default=False)
@@ -115,28 +120,24 @@ def _judged(checks: "Sequence[Gate]", written: "Log") -> "list[Outcome]":
     return [gate.judge(result) for gate in checks]
 
 
-def _overrides(seed: int | None, until: str | None, assignments: Sequence[str] | None) -> list[str]:
+def _overrides(seed: str | None, until: str | None, assignments: Sequence[str] | None) -> list[str]:
     given = list(assignments or [])
     if seed is not None:
-        given.append(f"seed={seed}")
+        given.append(f"seed={options.whole('--seed', seed, 0, _SEED_MAX)}")
     if until is not None:
+        options.duration("--until", until)
         given.append(f"until={until}")
     return given
 
 
-def _limits(max_events: int | None, max_time: str | None) -> "Limits":
-    from model.units import UnitError, parse_duration
+def _limits(max_events: str | None, max_time: str | None) -> "Limits":
     from sim.engine import Limits
 
-    if max_events is not None and max_events < 1:
-        raise BadInput(f"--max-events: {max_events} is too few; allowed: 1 or more")
-    try:
-        time_ns = None if max_time is None else parse_duration(max_time)
-    except UnitError as error:
-        raise BadInput(f"--max-time: {error}") from None
+    events = None if max_events is None else options.whole("--max-events", max_events, 1)
+    time_ns = None if max_time is None else options.duration("--max-time", max_time)
     if time_ns == 0:
         raise BadInput(f"--max-time: {max_time} is no time; allowed: a duration above 0, such as 30s")
-    return Limits(max_events, time_ns)
+    return Limits(events, time_ns)
 
 
 def _stopped(by: str | None, limits: "Limits") -> str | None:

@@ -16,7 +16,7 @@ from sim.cli import main as sim
 from .commands import NOBODY, ROOT, Done, Parent, parent
 
 SCENARIO = ROOT / "scenarios" / "seed.yaml"
-FORMATS = ("jsonl", "csv", "parquet", "telemetry")
+FORMATS = ("jsonl", "csv", "parquet", "telemetry", "perfetto", "ocel", "otlp")
 ROOM = "allowed: a file in a folder with room for it"
 ANYBODY = {"user": NOBODY} if os.geteuid() == 0 else {}
 """Whom modes keep out: whoever runs the tests, unless that is root."""

@@ -10,6 +10,7 @@ while it backs off, state all amounts; a step that spawns names the fleet.
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 from model.log import ConstraintEntry, Log
@@ -210,14 +211,19 @@ def _comparable(numbers: dict[str, int] | None) -> object:
 
 
 def _changes(row: dict[str, Any], until: int | None) -> list[tuple[int, dict[str, Any]]]:
-    """Return the changes of a constraint in order, as often as they come again before the end, and once more."""
+    """Return the changes of a constraint in order, as often as they come again before the end, and once more.
+
+    Those that are unforeseen come once, after the others of their instant.
+    """
     first = [(parse_duration(change["at"]), change) for change in row.get("changes", [])]
+    unforeseen = [(parse_duration(change["at"]), change) for change in row.get("unforeseen") or []]
     if row.get("every") is None:
-        return first
+        return sorted([*first, *unforeseen], key=itemgetter(0))
     assert until is not None
     every = parse_duration(row["every"])
     laps = range(max(0, until - parse_duration(row.get("from", 0))) // every + 2)
-    return [(at + lap * every, change) for lap in laps for at, change in first]
+    again = [(at + lap * every, change) for lap in laps for at, change in first]
+    return sorted([*again, *unforeseen], key=itemgetter(0))
 
 
 def _in_force(rows: list[dict[str, Any]], number: int, time: int, until: int | None) -> dict[str, int] | None:

@@ -50,6 +50,9 @@ def rich(draw: DrawFn, draws: Draws = "any", wild: bool = False) -> Dict:
     wrong = draw(incidents(fleets, rows, draws, ends))
     if wrong:
         scenario["incidents"] = wrong
+    counted = sorted({row["counts"] for row in rows if "counts" in row})
+    if counted and scenario["seed"] % 2:  # they change nothing in a run, and so take no draw
+        scenario["prices"] = dict(zip(counted, (0.25, "3/1M"), strict=False))
     if seldom(draw, 2):
         scenario["tenants"] = {"red": {"weight": draw(st.integers(1, 3))}, "blue": {}}
         optional(draw, scenario["tenants"]["red"], 2, starvation=times(0, 4))

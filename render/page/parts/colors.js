@@ -105,9 +105,8 @@ class Shades {
   }
 
   _byTime() {
-    const longest = Math.max(1, ...this.film.entry.report.constraints.map((each) => each.wait_ns.max || 0));
     const count = this.palette.times.length - 1;
-    const last = Math.max(count, lastUpTo(ROUND_NS, longest) + 1);
+    const last = Math.max(count, lastUpTo(ROUND_NS, this.film.entry.longest_blocked_ns) + 1);
     this._edges = ROUND_NS.slice(last - count, last);
     this._name([`under ${duration(this._edges[0])}`, ...this._edges.map((ns) => `from ${duration(ns)}`)], this.palette.times);
     const blocked = Uint8Array.from(this.film.phaseOf, (phase) => (phase === BLOCKED ? 1 : 0));

@@ -1,0 +1,180 @@
+"""Plots of a log with matplotlib, which comes with the extra `pictures`: each answers one question of a run.
+
+Rules:
+
+1. A plot is a function of the log, so its bytes are too: no time of the day is written into it.
+2. What changes over time is drawn as the mean of each of `_BINS` equal parts of the run.
+3. Colours are those of Okabe and Ito, which nearly everybody can tell apart, and each line has a style of its own as well.
+   (Okabe and Ito, Color Universal Design, 2008.)
+"""
+
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from model.events import Kind
+from model.header import ConstraintEntry
+from model.state import Phase
+from model.units import MICRO, NS_PER_SECOND
+from render.film import Film, Steps
+
+FORMATS = ("png", "svg", "pdf")
+_BINS = 600
+_LINES_MAX = 8
+_TOKENS = 20
+"""Fewer than this in a span and a rate is mostly chance."""
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+_STYLES = ("-", "--", "-.", ":")
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
+_UNITS = ((3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+Floats = NDArray[np.float64]
+
+
+def plot(film: Film, what: str, file: BinaryIO, format_: str) -> None:
+    """Write one of `PLOTS` to a file, in one of `FORMATS`."""
+    # Else the names of parts of an SVG are drawn at random.
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "fleetsim", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+    ):
+        figure = Figure(figsize=(9, 4.8), layout="constrained")
+        PLOTS[what](film, figure)
+        figure.savefig(file, format=format_, dpi=150, metadata=_METADATA[format_])
+
+
+def _waits(film: Film, figure: Figure) -> None:
+    """How long did tasks wait: for each fleet, the share of its tasks that waited at most so long."""
+    axes = figure.subplots()
+    rows = film.rows
+    started = rows.kind == Kind.TaskStarted
+    fleets, _ = film.roster.places(rows.agent[started])
+    waits = rows.value[started]
+    size, unit = _unit(int(waits.max(initial=0)))
+    drawn = [(fleet.name, np.sort(waits[fleets == number])) for number, fleet in enumerate(film.header.fleets)]
+    drawn = [(name, own) for name, own in drawn if len(own)]
+    for number, (name, own) in enumerate(drawn[:_LINES_MAX]):
+        shares = np.arange(1, len(own) + 1) / len(own)
+        seconds, places = np.unique(own[::-1], return_index=True)  # of equal waits the last counts
+        steps = np.append(0, seconds) / NS_PER_SECOND / size
+        axes.step(steps, np.append(0, shares[len(own) - 1 - places]), where="post", label=name, **_look(number))
+        p95 = int(own[max(0, -(-len(own) * 95 // 100) - 1)]) / NS_PER_SECOND / size
+        axes.plot([p95], [0.95], "o", color=_look(number)["color"])
+    axes.axhline(0.95, color="0.8", linewidth=0.8, zorder=0)
+    axes.set(xlabel=f"wait ({unit})", ylabel="share of tasks that waited at most so long", ylim=(0, 1.02))
+    axes.set_xlim(left=0)
+    _entitle(figure, axes, film, "waits; the dots are p95", len(drawn))
+
+
+def _usage(film: Film, figure: Figure) -> None:
+    """Which limit binds: for each constraint the share of it that was used."""
+    axes = figure.subplots()
+    edges, seconds, unit = _bins(film)
+    drawn = []
+    for number, entry in enumerate(film.header.constraints):
+        shares = _shares(film, number, entry, edges)
+        if shares is not None:
+            drawn.append((entry.id, shares))
+    for number, (name, shares) in enumerate(drawn[:_LINES_MAX]):
+        axes.plot(seconds, shares, label=name, **_look(number))
+    axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+    axes.set(xlabel=f"time ({unit})", ylabel="used, as a share of the limit")
+    axes.set_ylim(bottom=0)
+    _entitle(figure, axes, film, "usage of each limit", len(drawn))
+
+
+def _queue(film: Film, figure: Figure) -> None:
+    """Where does it pile up: how many tasks wait for each constraint."""
+    axes = figure.subplots()
+    edges, seconds, unit = _bins(film)
+    drawn = [(entry.id, steps.means(edges)) for entry, steps in zip(film.header.constraints, film.waiting, strict=True)]
+    drawn = [(name, means) for name, means in drawn if means.any()]
+    for number, (name, means) in enumerate(drawn[:_LINES_MAX]):
+        axes.plot(seconds, means, label=name, **_look(number))
+    axes.set(xlabel=f"time ({unit})", ylabel="tasks that wait")
+    axes.set_ylim(bottom=0)
+    _entitle(figure, axes, film, "queue of each limit", len(drawn))
+
+
+def _timeline(film: Film, figure: Figure) -> None:
+    """What does the fleet do: how many agents run, wait, think and are down; who is done or not there yet is left out."""
+    axes = figure.subplots()
+    edges, seconds, unit = _bins(film)
+    order = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.DOWN)
+    colors = ("#009E73", "#D55E00", "#BBBBBB", "#CC79A7")
+    hatches = ("", "///", "", "xxx")
+    layers = [(phase, film.counts[phase].means(edges)) for phase in order]
+    bottom = np.zeros(len(seconds))
+    for (phase, means), color, hatch in zip(layers, colors, hatches, strict=True):
+        if not means.any():
+            continue
+        look: dict[str, Any] = {"facecolor": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        axes.fill_between(seconds, bottom, bottom + means, label=phase.name.lower(), **look)
+        bottom = bottom + means
+    axes.set(xlabel=f"time ({unit})", ylabel="agents")
+    axes.set_ylim(bottom=0)
+    _entitle(figure, axes, film, "what the agents do", 0)
+
+
+PLOTS: dict[str, Callable[[Film, Figure], None]] = {
+    "waits": _waits,
+    "usage": _usage,
+    "queue": _queue,
+    "timeline": _timeline,
+}
+
+
+def _shares(film: Film, number: int, entry: ConstraintEntry, edges: Floats) -> Floats | None:
+    """Return the mean share of a limit that was used in each bin; None where there is nothing of it to use."""
+    limit, used, taken = film.limit[number], film.used[number], film.taken[number]
+    limit = Steps(limit.time_ns, np.maximum(limit.value, 0))
+    if used is not None:
+        return _share(used.means(edges), limit.means(edges))
+    if entry.type != "rate_limit" or taken is None:
+        return None
+    spans = int(np.clip(taken.at(film.end_ns) // _TOKENS, 1, len(edges) - 1))
+    ends = np.linspace(edges[0], edges[-1], spans + 1)
+    rates = np.diff([taken.at(int(end)) for end in ends]) / np.diff(ends) * NS_PER_SECOND * MICRO
+    middles = (edges[1:] + edges[:-1]) / 2
+    return _share(rates, limit.means(ends))[np.searchsorted(ends[1:-1], middles, side="right")]
+
+
+def _share(amounts: Floats, limits: Floats) -> Floats:
+    """Return each amount as a share of its limit, and nothing where none is in force."""
+    in_force = limits > 0
+    return np.where(in_force, amounts / np.where(in_force, limits, 1), np.nan)
+
+
+def _bins(film: Film) -> tuple[Floats, Floats, str]:
+    """Return the edges of the bins in ns, the middle of each in a unit, and the unit."""
+    edges = np.linspace(0, max(1, film.end_ns), _BINS + 1)
+    size, unit = _unit(film.end_ns)
+    return edges, (edges[1:] + edges[:-1]) / 2 / NS_PER_SECOND / size, unit
+
+
+def _unit(span_ns: int) -> tuple[float, str]:
+    """Return the seconds in the unit in which a span is told, and its name."""
+    return next((each for each in _UNITS if span_ns >= 2 * each[0] * NS_PER_SECOND), _UNITS[-1])
+
+
+def _look(number: int) -> dict[str, Any]:
+    return {"color": _COLORS[number % len(_COLORS)], "linestyle": _STYLES[number % len(_STYLES)]}
+
+
+def _entitle(figure: Figure, axes: Axes, film: Film, what: str, lines: int) -> None:
+    axes.margins(x=0)
+    more = f"; {lines - _LINES_MAX} more are not drawn" if lines > _LINES_MAX else ""
+    cut = "; the log is cut" if film.cut else ""
+    axes.set_title(f"{film.header.name}, seed {film.header.seed}: {what}{more}{cut}", loc="left", parse_math=False)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(frameon=False, loc="outside right upper")
+    else:
+        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color="0.4")

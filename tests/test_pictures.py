@@ -1,0 +1,303 @@
+"""Pictures in files: the same bytes for the same log, and what they show is what the frames and the folds say."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from fleet_logs import S, concurrency, content, header, log, loop, row
+from rich.segment import Segment
+from rich.style import Style
+
+from model.events import Kind
+from model.log import Log
+from model.scenario import Scenario
+from model.state import Phase
+from render import pictures
+from render.__main__ import main
+from render.drawing import Drawing, Rectangle, Text, drawing, framed, strip
+from render.film import Film
+from render.frame import frame
+from render.palette import FULL
+from render.plots import PLOTS, _shares, plot
+from render.shades import by_state
+from render.svg import svg
+from render.verdicts import verdicts
+from sim.cli import main as sim_main
+from sim.execution import execute, prepare
+from tests.runs import run, scenario
+
+BACKGROUND = FULL.background
+STATE = by_state(FULL)
+BUSY = 42 * S // 10
+RED = Style(color="#ff0000", bgcolor="#101215")
+RED_BLOCK = Style(bgcolor="#ff0000")
+
+
+@pytest.fixture(scope="module")
+def picture() -> Log:
+    head = header({"a": 12, "b<&": 30}, [concurrency("c", 2), concurrency("d", 5)])
+    return log(head, loop(head, 6 * S, stagger=S // 10, visits=3))
+
+
+def test_characters_are_rectangles_and_words_are_texts():
+    line = [Segment("ab  é▀▀", RED), Segment("■━", RED), Segment("  ", RED_BLOCK)]
+    drawn = drawing([line, []], BACKGROUND)
+    assert (drawn.width, drawn.height) == (11 * 8, 2 * 16)
+    red = 0xFF0000
+    assert drawn.texts == [Text(0, 0, "ab", red, False), Text(32, 0, "é", red, False)]
+    assert drawn.rectangles == [
+        Rectangle(40, 0, 16, 8, red),
+        Rectangle(57, 5, 6, 6, red),
+        Rectangle(64, 7, 8, 2, red),
+        Rectangle(72, 0, 16, 16, red),
+    ]
+
+
+def test_a_strip_stands_in_rows():
+    one = Drawing(80, 32, BACKGROUND, [Rectangle(0, 0, 8, 16, 1)], [Text(8, 0, "a", 2, True)])
+    whole = framed(strip([one] * 3, columns=2))
+    assert (whole.width, whole.height) == (2 * 80 + 16 + 32, 2 * 32 + 16 + 32)
+    assert [(shape.x, shape.y) for shape in whole.rectangles] == [(16, 16), (112, 16), (16, 64)]
+    assert [(text.x, text.y) for text in whole.texts] == [(24, 16), (120, 16), (24, 64)]
+
+
+def test_an_svg_is_well_formed_and_fetches_nothing(picture):
+    drawn = Drawing(8, 16, BACKGROUND, [], [Text(0, 0, 'a<b & "c\x07', 0xFF, False)])
+    root = ElementTree.fromstring(svg(drawn, "<x> & \x00"))
+    texts = [each.text for each in root.iter() if each.tag.endswith("text")]
+    assert texts == ['a<b & "c?']
+    assert root[0].text == "<x> & ?"
+    assert "http" not in svg(drawn, "x").replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+def made(tmp_path: Path, picture: Log, name: str) -> bytes:
+    film, path, size = Film(picture), tmp_path / name, pictures.Size(60, 20)
+    if path.suffix in (".png", ".svg"):
+        pictures.still(film, f"--{path.suffix[1:]}", path, [S, 2 * S, 3 * S], size, STATE)
+    elif path.suffix == ".gif":
+        pictures.gif(film, path, size, STATE)
+    else:
+        pictures.cast(picture, film, path, size, STATE)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.gif", "a.cast"])
+def test_the_same_log_is_the_same_bytes(tmp_path, name):
+    written = run(TWO_LOCKS)
+    assert made(tmp_path, written, name) == made(tmp_path, written, name)
+
+
+def test_a_png_shows_each_phase_in_its_colour(tmp_path, picture):
+    from PIL import Image
+
+    film, path, moment = Film(picture), tmp_path / "a.png", BUSY
+    pictures.still(film, "--png", path, [moment], pictures.Size(60, 20), STATE)
+    image = Image.open(path)
+    assert image.size == ((60 * 8 + 32) * 2, (20 * 16 + 32) * 2)
+    counts = film.at(moment).counts()
+    colors = {color: count for count, color in image.getcolors(1 << 20)}
+    for phase in (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.FINISHED):
+        look = FULL.cells[phase]
+        assert counts[phase], "the picture shows less than it could"
+        assert colors[(look >> 16, look >> 8 & 0xFF, look & 0xFF)] >= counts[phase] * 8 * 8 * 4
+
+
+def test_a_gif_has_the_frames_of_a_replay(tmp_path, picture):
+    from PIL import Image
+
+    made(tmp_path, picture, "a.gif")
+    image = Image.open(tmp_path / "a.gif")
+    # 6 s in real time, 8 frames a second, the first and the last included; frames that are alike are shown as one, longer.
+    total = 0
+    for number in range(image.n_frames):
+        image.seek(number)
+        total += image.info["duration"]
+    assert image.n_frames <= 49
+    assert total == 48 * 120 + 2000
+
+
+def asciicast(lines: list[str]) -> tuple[dict, list[tuple[float, str, str]]]:
+    """Read an asciicast v3 as its documentation has it: absolute times, codes and data."""
+    head, *events = (json.loads(line) for line in lines if not line.startswith("#"))
+    assert head["version"] == 3
+    now, read = 0.0, []
+    for interval, code, data in events:
+        assert interval >= 0
+        assert code in "oimrx"
+        now += interval
+        read.append((round(now, 6), code, data))
+    return head, read
+
+
+def test_an_asciicast_plays_the_frames_and_marks_the_verdicts(tmp_path):
+    import pyte  # a terminal that knows nothing of ours
+
+    written, path = run(TWO_LOCKS), tmp_path / "a.cast"
+    film = Film(written)
+    pictures.cast(written, film, path, pictures.Size(60, 20), STATE)
+    head, events = asciicast(path.read_text().splitlines())
+    assert head["term"] == {"cols": 60, "rows": 20, "type": "xterm-256color"}
+    assert [(at, text) for at, code, text in events if code == "m"] == [
+        (1.5, "deadlock of 2 agents"),
+        (1.5, "stalled: 2 agents wait for good"),
+    ]
+    screen = pyte.Screen(60, 20)
+    stream = pyte.Stream(screen)
+    for at, code, text in events:
+        if code == "o" and text != "\x1b[0m\x1b[?25h":
+            stream.feed(text)
+            lines = frame(film.at(round(at * S)), replace(pictures.reel_of(film), speed=1.0), 60, 20, FULL, STATE)
+            assert screen.display == ["".join(segment.text for segment in line) for line in lines]
+    assert len(events) > 3
+
+
+TWO_LOCKS = scenario(
+    until="10s",
+    constraints=[{"id": name, "type": "concurrency", "limit": 1, "scope": None} for name in ("one", "two")],
+    fleets=[
+        {
+            "name": name,
+            "count": 1,
+            "steps": [
+                {"think": start},
+                {
+                    "hold": "keep",
+                    "needs": {first: 1},
+                    "steps": [{"think": "1s"}, {"task": "work", "duration": "1s", "needs": {second: 1}}],
+                },
+            ],
+        }
+        for name, start, first, second in (("a", "0s", "one", "two"), ("b", "500ms", "two", "one"))
+    ],
+)
+
+
+def test_verdicts_have_their_moments():
+    written = run(TWO_LOCKS)
+    assert verdicts(written, Film(written)) == [
+        (1_500_000_000, "deadlock of 2 agents"),
+        (1_500_000_000, "stalled: 2 agents wait for good"),
+    ]
+    hungry = run(
+        scenario(
+            until="20s",
+            constraints=[{"id": "one", "type": "concurrency", "limit": 1}],
+            fleets=[{"name": "a", "count": 3, "starvation": "5s", "steps": [{"task": "work", "duration": "4s"}]}],
+            incidents=[{"id": "slow", "at": "13s", "lasts": "2s", "scope": "task:*", "slow": 2}],
+        )
+    )
+    assert [mark for mark in verdicts(hungry, Film(hungry)) if mark.text[0] == "s"] == [
+        (5 * S, "starvation: a_2_work waits longer than 5s"),
+        (13 * S, "slow begins"),
+        (15 * S, "slow ends: unknown"),
+    ]
+
+
+def test_plots_are_the_same_bytes_and_of_all_kinds(picture):
+    film = Film(picture)
+    for what in PLOTS:
+        for format_ in ("png", "svg"):
+            first, second = io.BytesIO(), io.BytesIO()
+            plot(film, what, first, format_)
+            plot(film, what, second, format_)
+            assert first.getvalue() == second.getvalue()
+            assert len(first.getvalue()) > 5_000
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_picture_in_the_readme_is_current(tmp_path):
+    assert "docs/pictures/bottleneck.svg" in (ROOT / "README.md").read_text()
+    logged = tmp_path / "bottleneck.arrows"
+    scenario_file = ROOT / "scenarios" / "bottleneck.yaml"
+    assert sim_main(["run", str(scenario_file), "--no-animation", "--log", str(logged)]) == 0
+    assert main([str(logged), "--svg", str(tmp_path / "a.svg"), "--at", "6s"]) == 0
+    assert (tmp_path / "a.svg").read_bytes() == (ROOT / "docs" / "pictures" / "bottleneck.svg").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "run.arrows"
+    with path.open("wb") as file:
+        execute(prepare(Scenario.model_validate(TWO_LOCKS), {}, {}), file)
+    return path
+
+
+def test_several_files_at_once(logged, tmp_path):
+    wanted = {"--png": "a.png", "--svg": "a.svg", "--gif": "a.gif", "--cast": "a.cast", "--out": "a.pdf"}
+    files = {option: tmp_path / name for option, name in wanted.items()}
+    options = [text for option, path in files.items() for text in (option, str(path))]
+    assert (
+        main([str(logged), *options, "--plot", "waits", "--at", "1s", "--at", "0:00:02", "--color", "constraint"]) == 0
+    )
+    begins = [path.read_bytes()[:4] for path in files.values()]
+    assert begins == [b"\x89PNG", b"<svg", b"GIF8", b'{"ve', b"%PDF"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--png", "a.png", "--size", "9x9"], "--size: '9x9' is no size; allowed: COLUMNSxROWS from 20x4 to 400x200"),
+        (["--png", "a.png", "--size", "big"], "--size: 'big' is no size; allowed: COLUMNSxROWS"),
+        (["--svg", "a.svg", "--color", "mood"], "--color: 'mood' is nothing that colours stand for; allowed: state,"),
+        (["--svg", "a.svg", "--at", "11s"], "--at: 11s is after the end; allowed: from 0s to 10s"),
+        (["--plot", "waits"], "--plot and --out: one without the other; allowed: --plot WHAT --out FILE"),
+        (["--out", "a.png"], "--plot and --out: one without the other; allowed: --plot WHAT --out FILE"),
+        (["--plot", "x", "--out", "a.png"], "--plot: unknown plot 'x'; allowed: waits, usage, queue, timeline"),
+        (
+            ["--plot", "waits", "--out", "a.bmp"],
+            "--out: a.bmp does not say which format; allowed: a name that ends with",
+        ),
+        (["--png", "no/such/a.png"], "no/such/a.png: cannot be written: No such file or directory; allowed:"),
+        (["--gif", "-"], "--gif: - is not a file; allowed: a file"),
+        (["--svg", "LOG"], "LOG is the log itself; allowed: another file"),
+    ],
+)
+def test_bad_pictures_are_one_line_and_exit_code_2(logged, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    given = [text.replace("LOG", str(logged)) for text in arguments]
+    assert main([str(logged), *given]) == 2
+    told = capsys.readouterr().err
+    assert message.replace("LOG", str(logged)) in told
+    assert told.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cut_log_is_drawn_as_far_as_it_goes(logged, tmp_path, capsys):
+    cut = tmp_path / "cut.arrows"
+    cut.write_bytes(logged.read_bytes()[:-8])
+    assert Log.open(cut).cut is False  # only the mark of the end is missing
+    cut.write_bytes(content(SOME, loop(SOME, 6 * S), 50)[:-700])
+    assert main([str(cut), "--svg", str(tmp_path / "a.svg")]) == 0
+    assert "the log is cut at" in capsys.readouterr().err
+    assert ">cut<" in (tmp_path / "a.svg").read_text()
+
+
+SOME = header({"a": 12}, [concurrency("c", 2)])
+
+
+@pytest.mark.parametrize("rows", [[], [row(3, Kind.AgentStarted, 0)]])
+def test_a_log_with_next_to_nothing_in_it_has_pictures(tmp_path, rows):
+    path = tmp_path / "none.arrows"
+    path.write_bytes(content(SOME, rows, 50))
+    for what in ("waits", "usage", "queue", "timeline"):
+        assert main([str(path), "--plot", what, "--out", str(tmp_path / f"{what}.svg")]) == 0
+    assert main([str(path), "--png", str(tmp_path / "a.png"), "--gif", str(tmp_path / "a.gif")]) == 0
+
+
+def test_usage_is_a_share_of_the_limit_that_is_in_force():
+    slots = [{"id": "slots", "type": "concurrency", "limit": 4, "changes": [{"at": "5s", "limit": 2}]}]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
+    film = Film(run(scenario(until="10s", count=2, constraints=slots, steps=steps)))
+    shares = _shares(film, 0, film.header.constraints[0], np.linspace(0, 10 * S, 11))
+    assert shares.tolist() == [0.5] * 5 + [1.0] * 5
+    rpm = [{"id": "rpm", "type": "rate_limit", "rate": "20/s", "burst": 1}]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "100ms"}]}]
+    film = Film(run(scenario(until="20s", count=1, constraints=rpm, steps=steps)))
+    shares = _shares(film, 0, film.header.constraints[0], np.linspace(0, 20 * S, 201))
+    assert np.abs(shares - 0.5).max() < 0.06  # ten a second, over spans of about 20 tokens
