@@ -5,7 +5,7 @@ Rules:
 1. A column holds numbers from 0 to 2^63 - 1. It is stored by planes: the lowest byte of every number, then the next byte of
    every number, up to the highest that any of them needs. A column without numbers has no plane.
 2. The columns stand one after another. The directory says of each how many numbers and how many planes it has.
-3. Numbers that may be negative are folded first: 0, -1, 1, -2, ... are 0, 1, 2, 3, ...
+3. Numbers that may be negative, from -2^62 up to 2^62, are folded first: 0, -1, 1, -2, ... are 0, 1, 2, 3, ...
 4. All of it is compressed as zlib does, and written in base64.
 """
 

@@ -24,6 +24,8 @@ FRAMES = 20_000
 MOVES_MAX = 6_000_000
 _EXACT_NS = 2**53
 """Up to here a browser counts every nanosecond."""
+_VALUE_MAX = 2**60
+"""What is more, such as a limit that is none, is shown as this: so differences are numbers of 64 bits."""
 
 Integers = NDArray[np.int64]
 
@@ -90,7 +92,7 @@ class Frames:
 
     def steps(self, name: str, steps: Steps) -> dict[str, NDArray[Any]]:
         """Return a step function as columns: the frames at which it changes, and by how much."""
-        values = steps.values(self.time_ns)
+        values = np.clip(steps.values(self.time_ns), -_VALUE_MAX, _VALUE_MAX)
         frames = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
         return {
             f"{name}.frame": np.diff(frames, prepend=0),

@@ -20,8 +20,9 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
-from model.faults import cut
+from model.faults import BadInput, cut
 from model.header import HELD, ConstraintEntry, Header
 from model.log import Log
 from model.units import format_duration
@@ -55,7 +56,10 @@ class _Run:
     @classmethod
     def read(cls, log: Log) -> "_Run":
         film = Film(log)
-        told, _ = report(log)
+        try:
+            told, _ = report(log)
+        except ValidationError:
+            raise BadInput(f"the scenario inside the log {log.header.name} is not valid for this version") from None
         return cls(film, Frames(film), told)
 
 
@@ -68,13 +72,16 @@ class Page:
 
 
 def page(first: Log, second: Log | None = None) -> Page:
-    """Return a page of a log, or of two; raises LogError where one is damaged."""
+    """Return a page of a log, or of two.
+
+    Raises LogError where one is damaged, BadInput where its scenario is none of this version.
+    """
     runs = [_Run.read(log) for log in (first, second) if log is not None]
     end_ns = max(series.last_ns(run.film) for run in runs) or max(run.film.end_ns for run in runs)
     wait_edges = series.wait_edges([run.film for run in runs])
     entries, texts = [], []
     for number, (run, shared) in enumerate(zip(runs, _shared(runs), strict=True)):
-        columns = _columns(run, end_ns) | ({} if shared is None else {"shared": shared})
+        columns = columns_of(run.film, run.frames, end_ns) | ({} if shared is None else {"shared": shared})
         directory, text = packed(columns)
         texts.append(f'<script type="application/octet-stream" id="columns-{number}">{text}</script>')
         entries.append(_entry(run, wait_edges) | {"columns": directory})
@@ -144,8 +151,8 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _columns(run: _Run, end_ns: int) -> dict[str, Any]:
-    film, frames = run.film, run.frames
+def columns_of(film: Film, frames: Frames, end_ns: int) -> dict[str, Any]:
+    """Return the columns of a run, with its series up to a time."""
     columns = frames.columns()
     for number in range(len(film.header.constraints)):
         columns |= frames.steps(f"waiting.{number}", film.waiting[number])

@@ -36,6 +36,7 @@ class Player {
     this._listen();
     this.recolor();
     this._showPlaying();
+    this._announce();
     if (!this._fromAddress()) this._begin();
   }
 
@@ -427,7 +428,6 @@ class Player {
   }
 
   _begin() {
-    this._announce();
     if (!window.matchMedia("(prefers-reduced-motion: reduce)").matches && this.endNs > 0) this.toggle();
   }
 

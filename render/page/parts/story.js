@@ -29,9 +29,12 @@ class Story {
 
   /** Tell the story of an agent in each run where there is one: [{film, agent, run, title}]. */
   tell(chosen) {
-    this.shown = chosen.map((each) => ({ ...each, life: each.film.life(each.agent), now: make("div", { class: "story-now" }), list: make("ol", { class: "life" }), note: make("p", { class: "faint" }) }));
+    this.shown = chosen.map((each) => {
+      const life = each.film.life(each.agent);
+      const times = life.map(({ frame }) => each.film.timeNs[frame]);
+      return { ...each, life, times, now: make("div", { class: "story-now" }), list: make("ol", { class: "life" }), note: make("p", { class: "faint" }) };
+    });
     this.parent.replaceChildren(...this.shown.map((each) => this._section(each)));
-    this.drawnAt = null;
   }
 
   _section({ film, agent, title, now, list, note }) {
@@ -43,7 +46,7 @@ class Story {
   /** Bring the story to a time; while the replay goes on, only what is told of now. */
   update(ns, playing) {
     for (const each of this.shown) {
-      const place = lastUpTo(each.life.map(({ frame }) => each.film.timeNs[frame]), ns);
+      const place = lastUpTo(each.times, ns);
       if (each.place !== place || !playing) each.now.replaceChildren(...this._now(each, ns, playing));
       if (each.place !== place) this._list(each, place);
     }
