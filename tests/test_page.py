@@ -30,6 +30,7 @@ from render.page.columns import folded, packed, unfolded, unpacked
 from render.page.frames import Frames
 from render.page.page import columns_of, page
 from sim.analysis.report import report
+from sim.cli import main as sim_main
 from tests.runs import run, scenario
 
 ROOT = Path(__file__).parent.parent
@@ -188,17 +189,6 @@ def test_the_same_log_gives_the_same_bytes(tmp_path):
     assert str(tmp_path).encode() not in here
 
 
-def test_the_bottleneck_fits_into_two_megabytes(tmp_path):
-    from model.validation import load
-    from sim.execution import execute, prepare
-
-    path = tmp_path / "bottleneck.arrows"
-    loaded = load(ROOT / "scenarios/bottleneck.yaml")
-    with path.open("wb") as file:
-        execute(prepare(loaded.scenario, loaded.tables, loaded.inputs), file)
-    assert 100_000 < len(page(Log.open(path)).content) < 2_000_000
-
-
 def test_the_numbers_are_those_of_the_report():
     written = bottleneck()
     told, _ = report(written)
@@ -309,6 +299,21 @@ def test_two_runs_say_what_was_changed():
     other = json.loads(json.dumps(data))
     other["constraints"][0]["limit"] = 3
     assert read(page(run(data), run(other)))[0]["altered"] == ["constraints.slots.limit: 2 in A, 3 in B"]
+
+
+def test_the_numbers_of_the_documentation_are_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/page.md").read_text()
+    commands = re.search(r"```sh\n(.*?)```", text, re.DOTALL)[1].replace("scenarios/", f"{ROOT}/scenarios/")
+    mains = {"sim": sim_main, "render": main}
+    assert [mains[line.split()[2]](line.split()[3:]) for line in commands.splitlines()] == [0, 0, 0]
+    one, other = (state_at(Log.open(Path(name)), 20 * S) for name in ("bottleneck.arrows", "more.arrows"))
+    blocked = [int(moment.counts()[Phase.BLOCKED]) for moment in (one, other)]
+    differ = np.count_nonzero((one.phase != other.phase) | (one.agents.constraint != other.agents.constraint))
+    assert f"A has {blocked[0]} agents blocked and B has {blocked[1]}; {differ} of 1,000 agents" in text
+    size = len(page(Log.open(Path("bottleneck.arrows"))).content)
+    assert f"1,000 agents | {size / 1e6:.2f} MB |" in text
+    assert 100_000 < size < 2_000_000
 
 
 def test_a_log_whose_scenario_this_version_does_not_know_is_told():
