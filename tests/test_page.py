@@ -34,7 +34,7 @@ from sim.cli import main as sim_main
 from tests.runs import run, scenario
 
 ROOT = Path(__file__).parent.parent
-HOSTILE = '</script><img src=x onerror="alert(1)">&amp;\u202e'
+HOSTILE = '</script ></title ><img src=x onerror="alert(1)">&amp;\u202e'
 
 
 def header(fleets, constraints):
@@ -214,7 +214,7 @@ def test_a_policy_allows_the_scripts_of_the_page_and_nothing_else():
 
 
 def test_a_name_is_never_markup():
-    head = header({HOSTILE: 3}, [concurrency(HOSTILE, 1)])
+    head = replace(header({HOSTILE: 3}, [concurrency(HOSTILE, 1)]), name=HOSTILE)
     text = page(log(head, loop(head, 2 * S))).content.decode()
     harmless = header({"a": 3}, [concurrency("b", 1)])
     assert Parts(text).tags == Parts(page(log(harmless, loop(harmless, 2 * S))).content.decode()).tags

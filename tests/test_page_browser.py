@@ -4,6 +4,7 @@ Where there is no Chromium these tests are skipped.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -461,11 +462,13 @@ def test_agents_that_only_one_run_has_differ(opened):
 
 
 def test_a_name_that_would_be_a_script_is_a_name(opened):
-    head = header({HOSTILE: 3}, [concurrency(HOSTILE, 1)])
+    head = replace(header({HOSTILE: 3}, [concurrency(HOSTILE, 1)]), name=HOSTILE)
     shown = opened(log(head, loop(head, 5 * S))).go("#t=3s&agent=0")
     assert "<img src=x" in shown.text("#constraints")
     assert "<img src=x" in shown.text("#story")
     assert "\u202e" not in shown.tab.inner_text("body")
+    assert "<img src=x" in shown.text("h1")
+    assert "<img src=x" in shown.tab.title()
     assert shown.tab.locator("img").count() == 0
 
 

@@ -1,6 +1,7 @@
 // The story of one agent, and the search that leads to it.
 
-const STRETCHES_SHOWN = 200;
+const STRETCHES_SHOWN = 100;
+const STRETCHES_BEFORE = 5;
 const HOLDERS_SHOWN = 12;
 const FOUND_MAX = 24;
 
@@ -82,14 +83,11 @@ class Story {
   _list(each, place) {
     const { film, life, list, note } = each;
     each.place = place;
-    const first = Math.max(0, Math.min(place - STRETCHES_SHOWN / 2, life.length - STRETCHES_SHOWN));
+    const first = Math.max(0, place - STRETCHES_BEFORE);
     const shown = life.slice(first, first + STRETCHES_SHOWN);
     list.start = first + 1;
     list.replaceChildren(...shown.map((stretch, number) => this._stretch(film, stretch, life[first + number + 1], first + number === place)));
     say(note, `${whole(life.length)} stretches${shown.length < life.length ? `, ${whole(first + 1)} to ${whole(first + shown.length)} shown` : ""}${film.entry.every_ns === null ? "" : `; times to within ${duration(film.entry.every_ns)}`}.`);
-    const current = list.querySelector("[aria-current]");
-    const scroller = list.closest("aside");
-    if (current && scroller.scrollHeight > scroller.clientHeight) scroller.scrollTop = current.offsetTop + list.parentElement.offsetTop - scroller.clientHeight / 2;
   }
 
   _stretch(film, stretch, next, isNow) {
