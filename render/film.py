@@ -12,7 +12,7 @@ Rules:
 from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,15 +45,30 @@ class Steps:
         """Return the value at a time."""
         return int(self.value[np.searchsorted(self.time_ns, time_ns, side="right") - 1])
 
+    def values(self, times_ns: Integers) -> Integers:
+        """Return the values at some times."""
+        values: Integers = self.value[np.searchsorted(self.time_ns, times_ns, side="right") - 1]
+        return values
+
+    def extremes(self, edges_ns: Integers) -> tuple[Integers, Integers]:
+        """Return the least and the greatest value from each edge up to the next; edges increase."""
+        inside = np.searchsorted(self.time_ns, edges_ns, side="left")
+        begin = self.values(edges_ns)
+        # In front of the changes within each stretch stands the value that it begins with.
+        firsts = inside[:-1] + np.arange(len(edges_ns) - 1)
+        values = np.insert(self.value[: inside[-1]], inside[:-1], begin[:-1])
+        return np.minimum.reduceat(values, firsts), np.maximum.reduceat(values, firsts)
+
     def area(self, until_ns: int) -> float:
         """Return the value times the time for which it stood, in ns, up to a time."""
         place = int(np.searchsorted(self.time_ns, until_ns, side="right")) - 1
-        return float(self._area[place] + self.value[place] * (until_ns - self.time_ns[place]))
+        return float(self._area[place]) + float(self.value[place]) * float(until_ns - self.time_ns[place])
 
     def means(self, edges_ns: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean over time between each edge and the next; edges increase."""
         place = np.searchsorted(self.time_ns, edges_ns, side="right") - 1
-        area = self._area[place] + self.value[place] * (edges_ns - self.time_ns[place])
+        # Not as whole numbers: a rate in millionths times half an hour does not fit into 64 bits.
+        area = self._area[place] + self.value[place] * (edges_ns - self.time_ns[place]).astype(np.float64)
         means: NDArray[np.float64] = np.diff(area) / np.diff(edges_ns)
         return means
 
@@ -62,6 +77,20 @@ class Steps:
         up = (self.value[1:] > 0) & (self.value[:-1] <= 0)
         times = self.time_ns[1:][up]
         return np.append(0, times) if self.value[0] > 0 else times
+
+
+class Turns(NamedTuple):
+    """The moves of the agents: from `time_ns` on the agent is in `phase`, waits for `constraint`, by a row of `step`.
+
+    Where it `turned` it was in another phase before; -1 is none.
+    """
+
+    time_ns: Integers
+    agent: NDArray[np.int32]
+    phase: NDArray[np.uint8]
+    constraint: NDArray[np.int16]
+    step: NDArray[np.int16]
+    turned: NDArray[np.bool_]
 
 
 class Film:
@@ -106,6 +135,18 @@ class Film:
         )
         used = np.array([-1 if each is None else each.at(time_ns) for each in self.used], np.int64)
         return Moment(self.header, time_ns, agents, limit, waiting, used)
+
+    def turns(self) -> Turns:
+        """Return all moves of the agents, in order."""
+        rows = self._move_row
+        return Turns(
+            self.rows.time[rows],
+            self.rows.agent[rows],
+            self._move_phase,
+            self._move_constraint,
+            self.rows.step[rows],
+            self._move_turned,
+        )
 
     def of_agent(self, agent: int) -> NDArray[np.intp]:
         """Return the places in `rows` of the events of an agent."""

@@ -52,6 +52,17 @@ def test_a_step_function_has_values_means_and_rises():
     assert Steps(np.array([0]), np.array([3])).rises().tolist() == [0]
 
 
+def test_means_and_extremes_of_a_step_function():
+    steps = Steps(np.array([0, 2, 5, 7]), np.array([3, 9, 1, 4]))
+    least, greatest = steps.extremes(np.array([0, 2, 5, 6, 9, 20]))
+    assert (least.tolist(), greatest.tolist()) == ([3, 9, 1, 1, 4], [3, 9, 1, 4, 4])
+    assert steps.values(np.array([0, 1, 2, 6, 100])).tolist() == [3, 3, 9, 1, 4]
+    # Whole numbers of 64 bits would not hold the product.
+    large = Steps(np.array([0]), np.array([10**9]))
+    assert large.means(np.array([0, 10**13, 2 * 10**13])).tolist() == [1e9, 1e9]
+    assert large.area(10**13) == 1e22
+
+
 def test_the_next_event_and_the_next_constraint_that_binds():
     head = header({"a": 3}, [concurrency("c", 1), concurrency("d", 1)])
     rows = [

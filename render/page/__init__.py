@@ -1,0 +1,1 @@
+"""A run, or two of them, as one file for a browser."""

@@ -1,0 +1,122 @@
+// The tables: who does what now, what each constraint does now and did over the whole run, and the report.
+
+const MICRO = 1e6;
+
+/** Return a table with a caption, headings and rows of texts or elements; the first `left` columns are names. */
+function table(caption, headings, rows, left = 1) {
+  const cell = (content, column) => make(column ? "td" : "th", { class: column < left ? null : "number", scope: column ? null : "row" }, content);
+  return make(
+    "table",
+    {},
+    make("caption", {}, caption),
+    make("thead", {}, make("tr", {}, ...headings.map((heading, column) => make("th", { scope: "col", class: column < left ? null : "number" }, heading)))),
+    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell)))),
+  );
+}
+
+/** How many agents there are in each category of the colours, now. */
+class Legend {
+  constructor(parent, letters) {
+    this.parent = parent;
+    this.letters = letters;
+  }
+
+  /** Begin anew with other colours: those of each run. */
+  rebuild(shades) {
+    this.shades = shades;
+    const [first] = shades;
+    const order = first.mode === "state" ? LEGEND : [...first.order, first.labels.length - 1];
+    this.cells = new Map();
+    const entries = order.map((category) => {
+      const cells = shades.map((_, run) => make("output", { "data-run": run, "data-category": first.labels[category], "aria-live": "off" }, "0"));
+      this.cells.set(category, cells);
+      const values = cells.flatMap((cell, run) => (this.letters[run] ? [make("span", { class: "of-run" }, this.letters[run]), cell] : [cell]));
+      return make("li", {}, this._swatch(first, category), first.labels[category], ...values);
+    });
+    this.parent.replaceChildren(...entries);
+  }
+
+  _swatch(shades, category) {
+    const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
+    swatch.style.backgroundColor = shades.colors[category];
+    if (shades.mode === "state" && category === BLOCKED) swatch.classList.add("striped");
+    return swatch;
+  }
+
+  /** Count the categories of the agents of each run. */
+  update(categories) {
+    categories.forEach((each, run) => {
+      const counts = new Uint32Array(this.shades[run].labels.length);
+      for (const category of each) counts[category] += 1;
+      this.cells.forEach((cells, category) => say(cells[run], whole(counts[category])));
+    });
+  }
+}
+
+/** What each constraint of a run does now, and did over the whole run. */
+class Constraints {
+  constructor(parent, film, caption) {
+    this.film = film;
+    const { constraints, report } = film.entry;
+    this.cells = [];
+    const rows = constraints.map((entry, number) => {
+      const told = report.constraints[number];
+      const now = { value: make("output"), share: make("meter", { min: 0, max: 1, "aria-label": `${clean(entry.id)}: used` }), waiting: make("output", { "data-waiting": number }) };
+      this.cells.push(now);
+      return [
+        clean(entry.id), [entry.type.replaceAll("_", " "), entry.scope].filter(Boolean).map(clean).join(", "),
+        make("span", { class: "name" }, now.share, now.value), now.waiting,
+        percent(told.utilisation), duration(told.blocked_ns), whole(told.blocked_episodes), duration(told.wait_ns.p95), whole(told.peak_waiting), whole(told.rejected),
+      ];
+    });
+    const headings = ["constraint", "type and scope", "used now", "waiting now", "utilisation", "blocked", "episodes", "p95 wait", "peak queue", "rejected"];
+    const content = rows.length ? table(caption, headings, rows, 2) : make("p", {}, `${caption}: none.`);
+    parent.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, content));
+  }
+
+  update(ns) {
+    const { film } = this;
+    this.cells.forEach(({ value, share, waiting }, number) => {
+      const used = film.value(film.used, number);
+      const limit = film.value(film.limit, number);
+      say(value, inForce(film.entry.constraints[number], ns, limit, used));
+      share.hidden = used === null || limit <= 0;
+      if (!share.hidden) share.value = Math.min(1, used / limit);
+      say(waiting, whole(film.value(film.waiting, number)));
+    });
+  }
+}
+
+/** Say what is in force: the slots used and the limit, the rate, or whether it is open. */
+function inForce(entry, ns, limit, used) {
+  if (entry.type === "circuit_breaker") return limit < 0 ? "closed" : limit ? "half-open" : "open";
+  if (entry.type === "incident") return limit < 0 ? "off" : "on";
+  if (entry.type === "pause") return limit < 0 ? "open" : "paused";
+  if (limit < 0) return "no limit";
+  if (entry.type === "rate_limit") return entry.rates.findLast(([time]) => time <= ns)?.[1] ?? "no limit";
+  const amount = (number) => (entry.type === "resource" || entry.type === "quota" ? rounded(number / MICRO) : whole(number));
+  return used === null ? amount(limit) : `${amount(used)}/${amount(limit)}`;
+}
+
+/** Put the numbers of the report of each run on the page. */
+function showReport(parent, runs, names) {
+  const numbers = [
+    ["events", "events", ({ events }) => whole(events)],
+    ["time", "virtual time", ({ end_ns }) => duration(end_ns)],
+    ["started", "tasks started", ({ tasks }) => whole(tasks.started)],
+    ["finished", "finished", ({ tasks }) => whole(tasks.finished)],
+    ["failed", "failed", ({ tasks }) => whole(tasks.failed)],
+    ["blocked", "blocked episodes", ({ tasks }) => whole(tasks.blocked)],
+    ["open", "open at the end", ({ tasks }) => whole(tasks.open)],
+    ...["mean", "p50", "p95", "p99", "max"].map((name) => [name, `wait, ${name}`, ({ wait_ns }) => duration(wait_ns[name])]),
+    ["deadlocks", "deadlocks", ({ deadlocks }) => whole(deadlocks)],
+    ["stalled", "stalled", ({ stalled }) => (stalled ? "yes" : "no")],
+  ];
+  for (const [key, name, tell] of numbers) {
+    const values = runs.map(({ film }, run) => {
+      const value = make("span", { "data-report": key, "data-run": run }, tell(film.entry.report));
+      return make("dd", {}, runs.length > 1 ? make("span", { class: "of-run" }, names[run]) : null, value);
+    });
+    parent.append(make("div", {}, make("dt", {}, name), ...values));
+  }
+}
