@@ -76,42 +76,29 @@ def _waits(film: Film, figure: Figure) -> None:
 
 def _usage(film: Film, figure: Figure) -> None:
     """Which limit binds: for each constraint the share of it that was used."""
-    axes = figure.subplots()
-    edges, seconds, unit = _bins(film)
-    drawn = []
-    for number, entry in enumerate(film.header.constraints):
-        shares = _shares(film, number, entry, edges)
-        if shares is not None:
-            drawn.append((entry.id, shares))
-    for number, (name, shares) in enumerate(drawn[:_LINES_MAX]):
-        axes.plot(seconds, shares, label=name, **_look(number))
+    edges = _edges(film)
+    shares = [(entry.id, _shares(film, number, entry, edges)) for number, entry in enumerate(film.header.constraints)]
+    drawn = [(name, own) for name, own in shares if own is not None]
+    axes = _over_time(figure, film, drawn, "usage of each limit", "used, as a share of the limit")
     axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
-    axes.set(xlabel=f"time ({unit})", ylabel="used, as a share of the limit")
-    axes.set_ylim(bottom=0)
-    _entitle(figure, axes, film, "usage of each limit", len(drawn))
 
 
 def _queue(film: Film, figure: Figure) -> None:
     """Where does it pile up: how many tasks wait for each constraint."""
-    axes = figure.subplots()
-    edges, seconds, unit = _bins(film)
-    drawn = [(entry.id, steps.means(edges)) for entry, steps in zip(film.header.constraints, film.waiting, strict=True)]
-    drawn = [(name, means) for name, means in drawn if means.any()]
-    for number, (name, means) in enumerate(drawn[:_LINES_MAX]):
-        axes.plot(seconds, means, label=name, **_look(number))
-    axes.set(xlabel=f"time ({unit})", ylabel="tasks that wait")
-    axes.set_ylim(bottom=0)
-    _entitle(figure, axes, film, "queue of each limit", len(drawn))
+    edges, entries = _edges(film), film.header.constraints
+    means = [(entry.id, steps.means(edges)) for entry, steps in zip(entries, film.waiting, strict=True)]
+    _over_time(
+        figure, film, [(name, own) for name, own in means if own.any()], "queue of each limit", "tasks that wait"
+    )
 
 
 def _timeline(film: Film, figure: Figure) -> None:
     """What does the fleet do: how many agents run, wait, think and are down; who is done or not there yet is left out."""
-    axes = figure.subplots()
-    edges, seconds, unit = _bins(film)
+    axes, (seconds, unit) = figure.subplots(), _middles(film)
     order = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.DOWN)
     colors = ("#009E73", "#D55E00", "#BBBBBB", "#CC79A7")
     hatches = ("", "///", "", "xxx")
-    layers = [(phase, film.counts[phase].means(edges)) for phase in order]
+    layers = [(phase, film.counts[phase].means(_edges(film))) for phase in order]
     bottom = np.zeros(len(seconds))
     for (phase, means), color, hatch in zip(layers, colors, hatches, strict=True):
         if not means.any():
@@ -153,11 +140,26 @@ def _share(amounts: Floats, limits: Floats) -> Floats:
     return np.where(in_force, amounts / np.where(in_force, limits, 1), np.nan)
 
 
-def _bins(film: Film) -> tuple[Floats, Floats, str]:
-    """Return the edges of the bins in ns, the middle of each in a unit, and the unit."""
-    edges = np.linspace(0, max(1, film.end_ns), _BINS + 1)
-    size, unit = _unit(film.end_ns)
-    return edges, (edges[1:] + edges[:-1]) / 2 / NS_PER_SECOND / size, unit
+def _over_time(figure: Figure, film: Film, drawn: list[tuple[str, Floats]], what: str, axis: str) -> Axes:
+    """Draw a line for each name, with a value for each bin."""
+    axes, (seconds, unit) = figure.subplots(), _middles(film)
+    for number, (name, values) in enumerate(drawn[:_LINES_MAX]):
+        axes.plot(seconds, values, label=name, **_look(number))
+    axes.set(xlabel=f"time ({unit})", ylabel=axis)
+    axes.set_ylim(bottom=0)
+    _entitle(figure, axes, film, what, len(drawn))
+    return axes
+
+
+def _edges(film: Film) -> Floats:
+    """Return the edges of the bins in ns."""
+    return np.linspace(0, max(1, film.end_ns), _BINS + 1)
+
+
+def _middles(film: Film) -> tuple[Floats, str]:
+    """Return the middle of each bin in a unit, and the unit."""
+    edges, (size, unit) = _edges(film), _unit(film.end_ns)
+    return (edges[1:] + edges[:-1]) / 2 / NS_PER_SECOND / size, unit
 
 
 def _unit(span_ns: int) -> tuple[float, str]:

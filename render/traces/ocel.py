@@ -23,7 +23,8 @@ from model.events import Ending, Kind, Skip, Status
 from model.log import Header, Log
 from model.roster import Roster
 from model.state import limits_of
-from render.traces.spans import BEGINS, Folded, Key, Row, Sort, Span, Spans, fleet_of, folded
+from render.traces.spans import BEGINS, Folded, Key, Sort, Span, Spans, fleet_of, folded
+from sim.analysis.record import Row
 from sim.analysis.releases import Why
 from sim.analysis.waits import Integers
 

@@ -23,7 +23,8 @@ from typing import BinaryIO
 from model.events import Kind, Skip
 from model.log import Header, Log
 from model.roster import Roster
-from render.traces.spans import BEGINS, Cause, Key, Row, Sort, Span, Spans, Told, fleet_of, folded
+from render.traces.spans import BEGINS, Cause, Key, Sort, Span, Spans, Told, fleet_of, folded
+from sim.analysis.record import Row
 from sim.analysis.sojourns import Outcome
 
 SPANS_MAX = 1_000

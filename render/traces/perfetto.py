@@ -24,7 +24,8 @@ from model.log import Header, Log
 from model.roster import Roster
 from render.traces.counters import Counters, Level, Point
 from render.traces.protobuf import fixed64, key_of, message, number, text, varint
-from render.traces.spans import BEGINS, Cause, Key, Row, Sort, Span, Spans, Told, fleet_of, folded
+from render.traces.spans import BEGINS, Cause, Key, Sort, Span, Spans, Told, fleet_of, folded
+from sim.analysis.record import Row
 from sim.analysis.releases import Why
 from sim.analysis.sojourns import Outcome
 

@@ -21,6 +21,7 @@ from model.events import Batch, Kind, Status
 from model.header import Header
 from model.log import Log
 from model.roster import Roster
+from sim.analysis.record import Row
 from sim.analysis.releases import Causes, Releases, Why
 from sim.analysis.sojourns import Outcome
 from sim.analysis.waits import Stretches, Waits
@@ -41,20 +42,6 @@ class Sort(IntEnum):
     HELD = 5
     BACK_OFF = 6
     DOWN = 7
-
-
-class Row(NamedTuple):
-    """One event; `event` is its number in the log."""
-
-    event: int
-    time: int
-    kind: int
-    agent: int
-    step: int
-    visit: int
-    attempt: int
-    constraint: int
-    value: int
 
 
 class Cause(NamedTuple):
