@@ -391,6 +391,8 @@ def test_two_logs_have_one_clock_and_two_pictures_of_one_size():
         first, second = (player.query_one(f"#grid{number}") for number in (0, 1))
         assert first.region.y == second.region.y
         assert first.region.x < second.region.x
+        assert first.size.width != second.size.width, "what follows is about that"
+        assert player._grid_size()[0] == min(first.size.width, second.size.width)
         await pilot.press("right_curly_bracket")
         await pilot.pause()
         assert [side.moment.time_ns for side in found.sides] == [5 * S, 5 * S]
@@ -404,4 +406,4 @@ def test_two_logs_have_one_clock_and_two_pictures_of_one_size():
         await pilot.pause()
         assert first.region.y < second.region.y, "one below the other where it is narrow"
 
-    play(found, script, (131, 40))
+    play(found, script, (130, 40))

@@ -102,6 +102,8 @@ def test_the_next_moment_at_which_something_binds_in_either_log():
 
 def test_of_two_logs_the_longer_one_is_played_to_its_end():
     playback = Playback((film(4 * S, S), film(10 * S, 6 * S)))
+    playback.step_event(True)
+    assert playback.time_ns == S
     playback.go(4 * S)
     playback.step_event(True)
     assert (playback.time_ns, playback.end_ns) == (6 * S, 10 * S)
@@ -186,6 +188,18 @@ def test_the_picked_agent_is_marked():
     assert {found.layout(60, 12).agent_at(x, y) for y, x in changed} == {found.picked}
     assert found.layout(60, 12).agent_at(7, 3) == found.picked
     assert not found.pick_at(59, 11, 60, 12)
+
+
+def test_the_agent_that_is_clicked_is_marked_in_the_line_of_the_click():
+    found = scene(bottleneck(agents=2000), at_ns=2 * S)
+    for y in range(12):
+        found.pick(None)
+        before = found.grid(0, 100, 12)
+        assert found.pick_at(50, y, 100, 12) == (found.picked is not None)
+        changed = [
+            line for line, (old, new) in enumerate(zip(before, found.grid(0, 100, 12), strict=True)) if old != new
+        ]
+        assert changed == ([y] if found.picked is not None else [])
 
 
 # The time line

@@ -11,7 +11,7 @@ from runs import run, scenario
 from vocabulary import rich
 
 from model.events import Kind, Status
-from model.log import Log
+from model.log import Log, StepEntry
 from render.film import Film
 from render.palette import LETTERS
 from render.story import Holder, Spell, Stakes, Story, What
@@ -110,6 +110,14 @@ def test_back_off_refusals_and_crashes_are_told():
     film = Film(run(scenario(until="6s", steps=[{"task": "t", "duration": "9s"}], crash=crash)))
     assert told(Story(film, 0).at(6 * S)) == [("ran", 0, 2), ("down", 2, 5), ("ran", 5, None)]
     assert told(Story(film, 0).at(3 * S))[-1] == ("down", 2, None)
+
+
+def test_who_holds_something_thinks_all_the_same():
+    head = header({"a": 1}, [concurrency("slot", 1)], [StepEntry(0, "hold", "hold", ((),), ())])
+    rows = [row(0, Kind.AgentStarted, 0), row(S, Kind.TaskStarted, 0), row(5 * S, Kind.TaskFinished, 0)]
+    film = Film(log(head, [*rows, row(9 * S, Kind.RunFinished)]))
+    assert told(Story(film, 0).at(3 * S)) == [("thought", 0, None), ("held", 1, None)]
+    assert told(Story(film, 0).at(9 * S)) == [("thought", 0, None), ("held", 1, 5)]
 
 
 def charged(written: Log, time_ns: int) -> dict[tuple[int, int, int], int]:
