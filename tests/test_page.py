@@ -216,6 +216,8 @@ def test_a_policy_allows_the_scripts_of_the_page_and_nothing_else():
 def test_a_name_is_never_markup():
     head = replace(header({HOSTILE: 3}, [concurrency(HOSTILE, 1)]), name=HOSTILE)
     text = page(log(head, loop(head, 2 * S))).content.decode()
+    (data,) = [text for _, attributes, text in Parts(text).found if attributes.get("id") == "about"]
+    assert not {"<", ">", "&"} & {*data}
     harmless = header({"a": 3}, [concurrency("b", 1)])
     assert Parts(text).tags == Parts(page(log(harmless, loop(harmless, 2 * S))).content.decode()).tags
     assert read(page(log(head, loop(head, 2 * S))))[0]["runs"][0]["fleets"][0][0] == HOSTILE

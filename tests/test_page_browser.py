@@ -197,6 +197,15 @@ def test_keys_step_an_event_a_frame_a_second_and_to_what_binds(opened, bottlenec
     assert shown.tab.input_value("#color") == "constraint"
 
 
+def test_b_goes_from_one_binding_to_the_next(opened, fleets):
+    shown, film, now, found = opened(fleets).go(), Film(fleets), 0, 0
+    while (binding := film.next_binding(now)) is not None and found < 12:
+        shown.tab.press("body", "b")
+        now, found = binding[0], found + 1
+        assert shown.ns() == now
+    assert found > 4
+
+
 def test_the_slider_scrubs(opened, bottleneck):
     shown = opened(bottleneck).go()
     for ns in (15 * S, 3 * S + 7, 12 * S):
@@ -501,6 +510,17 @@ def test_a_thinned_page_says_so_and_its_moments_are_exact(opened, bottleneck, mo
     for _ in range(3):
         shown.tab.press("body", "ArrowRight")
         assert shown.counts() == state_at(bottleneck, int(shown.ns())).counts().tolist()
+
+
+def test_any_moment_of_a_long_log_is_there_in_any_order(opened):
+    head = header({"agent": 2000}, [concurrency("funnel", 200)])
+    written = log(head, loop(head, 50 * S))
+    film = Film(written)
+    assert 2 * 65_536 < len(film.turns().agent) < frames.EXACT_MOVES
+    shown = opened(written).go()
+    for time in (48, 5, 33, 17, 18, 30, 1):
+        shown.jump(f"{time}s")
+        assert shown.counts() == film.at(time * S).counts().tolist()
 
 
 def test_a_hundred_thousand_agents_are_shown_and_jump_at_once(opened):
