@@ -57,6 +57,7 @@ def _fleetsim(agents: int, slots: int, until_s: float, folder: Path) -> dict[str
     )
     from model.log import Log
     from sim.analysis.summary import Summary
+    from sim.analysis.waits import Waits
 
     path = folder / "bottleneck.arrows"
     started = time.perf_counter()
@@ -64,9 +65,9 @@ def _fleetsim(agents: int, slots: int, until_s: float, folder: Path) -> dict[str
         outcome = execute(prepare(scenario, {}, {}), file)
     wall_s = time.perf_counter() - started
     log = Log.open(path)
-    summary = Summary(log.header)
+    summary, waits = Summary(log.header), Waits()
     for batch in log.batches():
-        summary.feed(batch)
+        summary.feed(batch, waits.feed(batch))
     return {
         "completed": summary.result()["tasks"]["finished"],
         "wall_s": wall_s,

@@ -1,11 +1,10 @@
-"""`python -m render LOG`: replay a log on the terminal, or make pictures or a web page of it.
+"""`python -m render LOG`: play a log on the terminal, or make pictures or a web page of it; or two logs beside each other.
 
 The picture goes to standard output, everything else to standard error; exit codes are as `model.program` says.
 """
 
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +13,17 @@ from rich.console import Console
 from typer import Argument, Option
 
 from model import options, program
-from model.faults import BadInput, cut, shown
+from model.faults import BadInput, cut
 from model.files import keep, output
 from model.log import Log
-from model.units import NS_PER_SECOND, format_duration
-from render.player import FPS
-from render.replay import cut_message, reel_of, show, still
+from model.units import UnitError, format_duration
+from render.moment import time_from
+from render.playback import FPS, SPEED_MAX, SPEED_MIN
+from render.replay import can_play, cut_message, film_of, play, reel_of, still, still_of_two
 from render.status import Reel
 
-_SPEEDS = (1e-9, 1e12)
 _RATES = (0.1, 60.0)
 _SHOWN_MAX = 60
-_CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d)")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -35,11 +33,11 @@ def command(
     log: Annotated[Path, Argument(help="A log that a run has written.", show_default=False, readable=False)],
     other: Annotated[
         Path | None,
-        Argument(help="Another log, to be shown beside it (with --html).", show_default=False, readable=False),
+        Argument(metavar="[LOG_B]", help="Another log, to be shown beside it.", show_default=False, readable=False),
     ] = None,
     speed: Annotated[
         str | None,
-        Option(help="Virtual seconds to a second; without it the replay takes about 15 s.", show_default=False),
+        Option(help="Virtual seconds to a second; without it the log takes about 15 s.", show_default=False),
     ] = None,
     fps: Annotated[str, Option(help="Frames a second.")] = f"{FPS:g}",
     at: Annotated[
@@ -84,45 +82,80 @@ def command(
         Option(metavar="FILE", help="A web page of the run, or of two.", show_default=False, readable=False),
     ] = None,
 ) -> None:
-    """Replay a log on the terminal. In a pipe, or without colours, show its last moment."""
-    if other is not None and html is None:
-        raise BadInput(f"{other}: a second log; allowed: one log, or two with --html FILE")
-    speed_given = None if speed is None else options.number("--speed", speed, *_SPEEDS)
+    """Play a log on the terminal, or two beside each other. In a pipe, or without colours, show the last moment."""
+    speed_given = None if speed is None else options.number("--speed", speed, SPEED_MIN, SPEED_MAX)
     fps_given = options.number("--fps", fps, *_RATES)
     if (plot is None) != (out is None):
         raise BadInput("--plot and --out: one without the other; allowed: --plot WHAT --out FILE")
     given = {"--png": png, "--svg": svg, "--gif": gif, "--cast": cast, "--plot": out}
     files = {option: path for option, path in given.items() if path is not None}
+    if other is not None and files:
+        raise BadInput(f"{next(iter(files))}: two logs; allowed: one log, or two on the terminal and with --html")
     if html is not None:
-        _write_page(html, log, other)
-    opened = Log.open(log)
+        _write_page(html, {log: "the log"} if other is None else {log: "the first log", other: "the second log"})
     if files:
-        _draw(log, opened, at, files, plot, size, color)
+        _draw(log, at or [], files, plot, size, color)
     if files or html is not None:
         return
-    reel = reel_of(opened)
     console = Console(highlight=False)
-    for each in at or []:
-        still(opened, reel, console, _moment(each, reel.end_ns))
-    if not at:
-        show(opened, reel, console, speed_given, fps_given)
+    if other is None:
+        _one(log, console, speed_given, fps_given, at or [])
+    else:
+        _two((log, other), console, speed_given, fps_given, at or [])
+
+
+def _one(path: Path, console: Console, speed: float | None, fps: float, at: Sequence[str]) -> None:
+    log = Log.open(path)
+    if not at and can_play(console):
+        film = film_of(log, console)
+        moments = [play([(log.header.name, film)], console, speed, fps).playback.time_ns]
+        reel = Reel(film.end_ns, cut=film.cut, agents=film.agents)
+    else:
+        reel = reel_of(log)
+        moments = _moments(at, reel.end_ns)
+    for moment in moments:
+        still(log, reel, console, moment)
     if reel.cut:
-        program.say(f"{log}: {cut_message(reel)}")
+        program.say(cut_message(path, reel.end_ns))
 
 
-def _draw(
-    log: Path, opened: Log, at: Sequence[str] | None, files: dict[str, Path], plot: str | None, size: str, color: str
-) -> None:
+def _two(paths: tuple[Path, Path], console: Console, speed: float | None, fps: float, at: Sequence[str]) -> None:
+    logs = [Log.open(path) for path in paths]
+    films = [(path.stem, film_of(log, console)) for path, log in zip(paths, logs, strict=True)]
+    if not at and can_play(console):
+        moments = [play(films, console, speed, fps).playback.time_ns]
+    else:
+        moments = _moments(at, max(film.end_ns for _, film in films))
+    for moment in moments:
+        still_of_two(films, console, moment)
+    for path, (_, film) in zip(paths, films, strict=True):
+        if film.cut:
+            program.say(cut_message(path, film.end_ns))
+
+
+def _draw(path: Path, at: Sequence[str], files: Mapping[str, Path], plot: str | None, size: str, color: str) -> None:
     from render import pictures
     from render.film import Film
 
+    log = Log.open(path)
     wanted = pictures.Wanted(files, plot, pictures.size_of(size), pictures.mode_of(color))
-    pictures.check(wanted, log)
-    film = Film(opened)
-    moments = [_moment(each, film.end_ns) for each in at or []] or [film.end_ns]
-    pictures.make(wanted, opened, film, moments)
+    pictures.check(wanted, path)
+    film = Film(log)
+    pictures.make(wanted, log, film, _moments(at, film.end_ns))
     if film.cut:
-        program.say(f"{log}: {cut_message(pictures.reel_of(film))}")
+        program.say(cut_message(path, film.end_ns))
+
+
+def _write_page(path: Path, logs: Mapping[Path, str]) -> None:
+    from render.page.page import page
+
+    keep(path, "--html", logs)
+    made = page(*map(Log.open, logs))
+    with output(path, whole=True) as file:
+        file.write(made.content)
+    for each, end_ns in zip(logs, made.cut_ns, strict=True):
+        if end_ns is not None:
+            program.say(cut_message(each, end_ns))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,33 +163,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return program.run(app, sys.argv[1:] if arguments is None else arguments, "python -m render")
 
 
-def _write_page(path: Path, log: Path, other: Path | None) -> None:
-    from render.page.page import page
-
-    logs = {log: "the log"} if other is None else {log: "the first log", other: "the second log"}
-    keep(path, "--html", logs)
-    made = page(*map(Log.open, logs))
-    with output(path, whole=True) as file:
-        file.write(made.content)
-    for each, end_ns in zip(logs, made.cut_ns, strict=True):
-        if end_ns is not None:
-            program.say(f"{each}: {cut_message(Reel(end_ns))}")
+def _moments(texts: Sequence[str], end_ns: int) -> list[int]:
+    """Return the moments that are asked for, in ns; without any, the last."""
+    return [_moment(text, end_ns) for text in texts] or [end_ns]
 
 
 def _moment(text: str, end_ns: int) -> int:
-    at_ns = _by_the_clock(text) if ":" in text else options.duration("--at", text)
+    try:
+        at_ns = time_from(text)
+    except UnitError as error:
+        raise BadInput(f"--at: {error}") from None
     if at_ns > end_ns:
         raise BadInput(f"--at: {cut(text, _SHOWN_MAX)} is after the end; allowed: from 0s to {format_duration(end_ns)}")
     return at_ns
-
-
-def _by_the_clock(text: str) -> int:
-    """Return the ns of a time as the replay shows it; raises BadInput where it is none."""
-    match = _CLOCK.fullmatch(text.strip())
-    if match is None:
-        raise BadInput(f"--at: {shown(text)} is not a time; allowed: a time such as 12s, 1.5m or 0:05:30")
-    hours, minutes, seconds = map(int, match.groups())
-    return (hours * 3600 + minutes * 60 + seconds) * NS_PER_SECOND
 
 
 if __name__ == "__main__":

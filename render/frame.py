@@ -28,7 +28,7 @@ def frame(state: Moment, reel: Reel, width: int, height: int, theme: Theme, shad
 def seams_of(state: Moment, reel: Reel, width: int, height: int, theme: Theme) -> list[Seam]:
     """Return where cells of agents touch in the frame of that size; y counts half lines."""
     head, foot, margin = _around(state, reel, width, height, theme, None)
-    found = seams(state, width - 2 * margin, max(0, height - len(head) - len(foot)), theme)
+    found = seams(state, width - 2 * margin, max(0, height - len(head) - len(foot)))
     down = 2 * len(head)
     return [Seam(each.x + margin, each.y + down, each.width, each.height) for each in found]
 

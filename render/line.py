@@ -35,3 +35,7 @@ class LineWriter:
         """Return the line, filled up to its width."""
         self.space(self.room)
         return self._segments
+
+    def pending(self) -> Line:
+        """Return what was written so far, to be followed by something else."""
+        return self._segments

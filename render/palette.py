@@ -32,13 +32,17 @@ class Paint(Enum):
 
 @dataclass(frozen=True)
 class Theme:
-    """What each phase looks like (by its number), and the text around; `dim` is a cell that is not asked about."""
+    """What each phase looks like (by its number), and the text around.
+
+    `dim` is a cell that nobody asks about, `picked` one that somebody points at.
+    """
 
     paint: Paint
     cells: tuple[int, ...]
     ink: int
     faint: int
     dim: int
+    picked: int
 
     @property
     def letters(self) -> bool:
@@ -97,6 +101,7 @@ FULL = Theme(
     ink=0xE4E6E9,
     faint=0x8A92A3,
     dim=0x33373F,
+    picked=0xFFFFFF,
 )
 """Truecolor, and 256 colours: the nearest of those is close enough."""
 
@@ -115,6 +120,7 @@ SIXTEEN = Theme(
     ink=15,
     faint=7,
     dim=8,
+    picked=15,
 )
 """The terminal decides what these look like; nearly all keep to the order of rule 1."""
 
@@ -133,6 +139,7 @@ LETTERS = Theme(
     ink=0,
     faint=0,
     dim=ord("."),
+    picked=ord("@"),
 )
 
 

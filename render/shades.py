@@ -41,6 +41,12 @@ _TIMES = {
     Paint.ANSI: (4, 5, 1, 9, 3, 11),
     Paint.LETTER: tuple(map(ord, "123456")),
 }
+_DIFFERS = {
+    Paint.RGB: {Phase.ABSENT: 0x6B5B1E, Phase.THINKING: 0x9AA3B5, Phase.FINISHED: 0x6F7787},
+    Paint.ANSI: {Phase.ABSENT: 3, Phase.THINKING: 7},
+    Paint.LETTER: {Phase.ABSENT: ord("_"), Phase.THINKING: ord("T"), Phase.FINISHED: ord("F")},
+}
+"""What is brighter than usual where it differs in two logs, so that what does not can be dim."""
 _MINUTE = 60 * NS_PER_SECOND
 _ROUND = [
     *(digit * 10**power for power in range(11) for digit in (1, 2, 5) if digit * 10**power < 50 * NS_PER_SECOND),
@@ -115,6 +121,33 @@ def by_state(theme: Theme) -> Shades:
     return Shades(Mode.STATE, theme.paint, labels, theme.cells, legend, order, lambda state: state.phase, rare)
 
 
+@lru_cache(maxsize=16)
+def by_difference(theme: Theme) -> Shades:
+    """Return the shades of what agents do in two logs: phases of those who do the same, dim, and of those who do not."""
+    same, differs = list(theme.cells), list(theme.cells)
+    for phase in Phase:
+        differs[phase] = _DIFFERS[theme.paint].get(phase, theme.cells[phase])
+        if phase != Phase.ABSENT:
+            same[phase] = _dimmed(theme.cells[phase], theme)
+    labels = tuple(phase.name.lower() for phase in Phase)
+    order = (*(len(Phase) + phase for phase in _PRECEDENCE), *map(int, _PRECEDENCE))
+    return Shades(
+        Mode.STATE,
+        theme.paint,
+        (*labels, *(f"{label}, and differs" for label in labels)),
+        (*same, *differs),
+        (),
+        order,
+        lambda state: state.phase,
+    )
+
+
+def _dimmed(look: int, theme: Theme) -> int:
+    if theme.paint is Paint.RGB:
+        return sum((look >> shift & 0xFF) // 3 << shift for shift in (16, 8, 0))
+    return ord(chr(look).lower()) if theme.letters else theme.dim
+
+
 def _by_constraint(film: Film, theme: Theme) -> Shades:
     """Shade the agents that are blocked by what they wait for."""
     waited = [steps.area(film.end_ns) for steps in film.waiting]
@@ -150,7 +183,7 @@ def _by_time_waited(film: Film, theme: Theme) -> Shades:
     looks = _TIMES[theme.paint]
     edges = _edges(film.blocked_ns_max, len(looks) - 1)
     texts = [format_duration(edge) for edge in edges]
-    labels = [f"under {texts[0]}", *(f"from {text}" for text in texts)]
+    labels = [f"<{texts[0]}", *(f"{text}+" for text in texts)]
 
     def of(state: Moment) -> Categories:
         waited = np.searchsorted(edges, state.time_ns - state.agents.since_ns, side="right")

@@ -9,6 +9,8 @@ Rules:
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
 from model.log import ConstraintEntry
@@ -72,10 +74,14 @@ def legend(state: Moment, width: int, theme: Theme, shades: Shades | None = None
     are what the agents do.
     """
     shades = shades or by_state(theme)
-    counts = shades.counts(shades.of(state))
+    return counted(shades.counts(shades.of(state)), len(state.phase), shades, width, theme)
+
+
+def counted(counts: NDArray[np.int64], agents: int, shades: Shades, width: int, theme: Theme) -> Line:
+    """Return the line that says how each category looks, with these counts of all agents."""
     shown = [*shades.legend, *(category for category in shades.rare if counts[category])]
     numbers = [f"{counts[category]:,}" for category in shown]
-    digits = len(f"{len(state.phase):,}")
+    digits = len(f"{agents:,}")
     for name_max, is_steady, gap in ((_NAME_MAX, True, 4), (_NAME_MAX, True, 3), (12, True, 2), (12, False, 2)):
         words = [f" {theme.shorten(theme.clean(shades.labels[category]), name_max)}" for category in shown]
         widths = [

@@ -73,7 +73,7 @@ class Gate:
         """Hold a report against it; raises BadInput where the report has no such number."""
         key, found = self._find(report)
         if found is None:
-            return Outcome(self.expression, False, "not known: nothing of it has happened")
+            return Outcome(self.expression, False, "not known: too little of it has happened")
         of_time = key.endswith("_ns")
         if self.unit == "time" and not of_time:
             raise BadInput(f"--require: {self.expression}: {self.name} is no time; allowed: a number")
@@ -187,7 +187,8 @@ def _walk(prefix: str, of: str, value: Any, causes: Sequence[str]) -> Iterator[t
     """Yield what can be named below a prefix; `of` is the key that says the unit."""
     if not isinstance(value, dict):
         if isinstance(value, (int, float)) or value is None:
-            never = value is None and prefix.startswith("constraints.")  # nobody waited there: for no time
+            # Nobody waited there: for no time. (How sure a mean is may not be known where somebody did.)
+            never = value is None and of == "wait_ns" and prefix.startswith("constraints.")
             yield prefix, (of, 0 if never else value)
         return
     for key, each in value.items():

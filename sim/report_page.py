@@ -33,6 +33,7 @@ def page(result: dict[str, Any], header: Header) -> Page:
     if result["cost"] is not None:
         told.blocks.append(_cost(result["cost"]))
     told.blocks.append(_constraints(result["constraints"], header.constraints))
+    told.blocks += _means(result)
     told.blocks += _trust(result)
     return told
 
@@ -137,20 +138,31 @@ def _constraints(constraints: dict[str, Any], entries: tuple[ConstraintEntry, ..
     return Grid("constraints", columns, rows, left=2)
 
 
+def _means(result: dict[str, Any]) -> Iterator[Grid | str]:
+    """Yield how sure the mean waits are, and what the signs of that table say."""
+    groups = [("", {"all": result["all"]})]
+    groups += [(of, result[f"{of}s"]) for of in ("fleet", "tenant", "step", "constraint")]
+    told = [(f"{of} {name}".lstrip(), each["wait_mean"]) for of, group in groups for name, each in group.items()]
+    told = [(name, mean) for name, mean in told if mean["observations"]]
+    rows = [(name, f"{mean['observations']:,}", f"{mean['warm_up']:,}", _interval(mean)) for name, mean in told]
+    yield Grid("mean waits after the warm-up", ("of", "waits", "warm-up", "mean, 95 %"), rows)
+    doubts = {mean["doubt"] for _, mean in told if mean["doubt"] is not None}
+    if doubts:
+        yield f"? of these it is too short to say: {'; '.join(sorted(doubts))}"
+
+
+def _interval(mean: dict[str, Any]) -> str:
+    known = [short(ns) for ns in (mean["mean_ns"], mean["half_width_ns"]) if ns is not None]
+    return " ± ".join(known) + ("" if mean["doubt"] is None else " ?")
+
+
 def _trust(result: dict[str, Any]) -> Iterator[str]:
-    """Yield how fair it was, how sure the mean is, and whether the log keeps the laws."""
+    """Yield how fair it was, and whether the log keeps the laws."""
     fair = result["fairness"]
     parts = [f"{name} {index:.3f}" for name, index in fair["fleets"].items() if index is not None]
     parts += [] if fair["tenants"] is None else [f"tenants {fair['tenants']:.3f}"]
     if parts:
         yield f"fairness (Jain's index of the successes of agents, 1 is even): {', '.join(parts)}"
-    mean = result["wait_mean"]
-    if mean["half_width"] is not None:
-        interval = f"{short(mean['mean'])} ± {short(mean['half_width'])}"
-        batches = f"95 %, {mean['batches']} batch means"
-        yield f"mean wait after a warm-up of {mean['warm_up']:,} of {mean['observations']:,} tasks: {interval} ({batches})"
-    if mean["doubt"] is not None:
-        yield f"too short to say: {mean['doubt']}"
     checks = result["checks"]
     for name, each in (("Little's law", checks["little"]), ("work conservation", checks["work_conservation"])):
         yield f"{name}: {'holds' if each['holds'] else 'DOES NOT HOLD'}"

@@ -691,6 +691,42 @@ def test_sigterm_leaves_the_terminal_clean(tmp_path):
             os.close(slave)
 
 
+def test_a_run_on_a_terminal_is_played_after_its_summary_and_is_the_same_run(tmp_path):
+    """The log of a run that was watched is that of one that was not, to the byte; the summary stays on the screen."""
+    command_line = [str(SCENARIOS / "seed.yaml"), "--until", "20s", "--log"]
+    master, slave = pty.openpty()
+    before, output = termios.tcgetattr(slave), b""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sim", *command_line, "watched.arrows"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    try:
+        deadline, keys = time.monotonic() + 60, [b" ", b"c", b"b", b"q"]
+        while time.monotonic() < deadline and process.poll() is None:
+            if select.select([master], [], [], 0.2)[0]:
+                output += os.read(master, 65_536)
+            elif b"?1049h" in output and keys:
+                os.write(master, keys.pop(0))
+        assert process.wait(10) == 0, output
+        assert termios.tcgetattr(slave) == before
+        assert output.index(b"digest") < output.index(b"\x1b[?1049h") < output.rindex(b"\x1b[?1049l")
+        assert b"\n" not in output[output.rindex(b"\x1b[?1049l") :], "nothing comes after the summary"
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
+    sim(*command_line, "unseen.arrows", cwd=tmp_path)
+    still = shell("$RENDER watched.arrows --at 3s > picture.txt", tmp_path)
+    assert still.returncode == 0
+    assert (tmp_path / "watched.arrows").read_bytes() == (tmp_path / "unseen.arrows").read_bytes()
+
+
 BAD = [
     (["nowhere.yaml"], "nowhere.yaml"),
     (["run"], "Missing argument"),

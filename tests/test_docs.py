@@ -60,6 +60,36 @@ def test_links_lead_somewhere():
                 assert (page.parent / target).exists(), (page, target)
 
 
+def test_the_stories_in_the_page_on_the_player_are_the_real_ones(tmp_path):
+    from model.log import Log
+    from render.film import Film
+    from render.palette import LETTERS
+    from render.playback import Playback
+    from render.player import HELP
+    from render.scene import Scene
+    from sim.execution import execute
+
+    loaded = load(ROOT / "scenarios/parents.yaml")
+    path = tmp_path / "parents.arrows"
+    with path.open("wb") as file:
+        execute(prepare(loaded.scenario, loaded.tables, loaded.inputs), file)
+    film = Film(Log.open(path))
+    playback = Playback((film,))
+    playback.go(60 * 10**9)
+    scene = Scene([("parents", film)], playback, LETTERS)
+    scene.update()
+    page = (ROOT / "docs/player.md").read_text()
+    told = re.findall(r"```\n(parent_.*?)```", page, re.DOTALL)
+    for agent, said in zip((11, 2), told, strict=True):
+        scene.pick(agent)
+        scene.seen = scene.look()
+        lines = ["".join(segment.text for segment in line).rstrip() for line in scene.story(90, 40)]
+        assert said.splitlines() == lines[: said.count("\n")]
+    keys = page.partition("## Keys")[2].partition("## Colours")[0]
+    for key, _ in HELP:
+        assert all(name in keys for name in re.split(r"\s+", key.replace("+left", " ").replace(",", "")))
+
+
 def test_the_output_in_the_page_on_traces_is_the_real_one(tmp_path, monkeypatch, capsys):
     from sim.cli import main
 

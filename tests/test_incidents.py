@@ -542,6 +542,7 @@ def test_a_scenario_with_incidents_dumps_to_one_that_runs_the_same() -> None:
 def test_an_incident_is_used_while_it_is_on() -> None:
     """5 of 8 s; a crash is counted."""
     from sim.analysis.summary import Summary
+    from sim.analysis.waits import Waits
 
     log = run(
         scenario(
@@ -552,9 +553,9 @@ def test_an_incident_is_used_while_it_is_on() -> None:
             incidents=[incident(at=["1s", "6s"], lasts="3s", slow=2)],
         )
     )
-    summary = Summary(log.header)
+    summary, waits = Summary(log.header), Waits()
     for batch in log.batches():
-        summary.feed(batch)
+        summary.feed(batch, waits.feed(batch))
     result = summary.result()
     assert result["constraints"]["bad"]["utilisation"] == 5 / 8
     assert result["crashes"] == 2

@@ -13,6 +13,7 @@ from model.events import Kind, Status
 from model.log import Log
 from model.scenario import Scenario, Spawn, walk
 from sim.analysis.ledger import BACK_OFF, JOIN, NO_STEP, REPAIR, Ledger
+from sim.analysis.waits import Waits
 from tests.runs import run, scenario
 
 S = 10**9
@@ -28,12 +29,14 @@ def rows_of(log: Log) -> list[Row]:
 
 def charged(log: Log, batch_rows: int | None = None) -> dict[Key, tuple[int, int]]:
     """What the ledger says: by agent, step and cause the ns, and those of them that are due to who overtook."""
-    ledger = Ledger(log.header)
+    ledger, waits = Ledger(log.header), Waits()
     for batch in log.batches():
         size = batch_rows or len(batch)
         for start in range(0, len(batch), size):
-            ledger.feed(batch.rows(start, min(start + size, len(batch))))
-    found = ledger.charges()
+            part = batch.rows(start, min(start + size, len(batch)))
+            ended = waits.feed(part)
+            ledger.feed(part, ended, waits.rest())
+    found = ledger.charges(waits.rest())
     columns = (found.agent, found.step, found.cause, found.ns, found.overtaken_ns)
     rows = zip(*(each.tolist() for each in columns), strict=True)
     return {(agent, step, cause): (ns, over) for agent, step, cause, ns, over in rows}

@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 from hypothesis import given
+from runs import run, scenario
 from traced import Dict, ended, exported, logs, some
 
 from model.log import Log
@@ -116,3 +117,13 @@ def test_a_constraint_has_its_limits_from_the_times_on_at_which_it_had_them(log:
             first = {at: limit for at, limit in limits.items() if at not in changes[entry["id"]]}
             assert {**first, **changes[entry["id"]]} == limits
             assert len(first) <= 1
+
+
+def test_a_deadlock_is_valid_too() -> None:
+    """A parent holds the slot that its branch waits for."""
+    slot = {"id": "slot", "type": "concurrency", "limit": 1}
+    branch = {"fork": 1, "steps": [{"task": "work", "duration": "1s"}]}
+    found = opened(run(scenario(constraints=[slot], steps=[{"hold": "plan", "steps": [branch]}])))
+    check(found)
+    events = [each for each in found["events"] if each["type"] == "DeadlockDetected"]
+    assert values(events[0])["agents"] == "1"

@@ -4,8 +4,10 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from fleet_logs import S
 from hypothesis import given
 from perfetto_traces import integral, read
+from runs import run, scenario
 from traced import ended, exported, logs, rows_of, some, worked_ns
 
 from model.events import Kind
@@ -13,6 +15,8 @@ from model.log import Log
 from model.roster import Roster
 from sim.analysis.ledger import BACK_OFF, REPAIR
 from sim.analysis.report import report
+
+WORK_TEN_TIMES = {"repeat": 10, "steps": [{"task": "work", "duration": "1s"}]}
 
 
 @some
@@ -48,6 +52,31 @@ def test_the_use_of_what_is_held_is_the_utilisation_of_the_report(log: Log) -> N
             both = [(time, _at(used, time) if _at(limits, time) >= 0 else 0) for time in times]
             taken = integral(both, end_ns)
             assert (taken / there if there else 0.0) == numbers["constraints"][entry.id]["utilisation"]
+
+
+def test_what_is_taken_of_a_rate_limit_counts_while_it_is_in_force() -> None:
+    """Ten tasks of 1 s, one after another, and the limit expires after four of them have begun."""
+    limit = {"id": "rpm", "type": "rate_limit", "rate": "100/m", "expires": "3500ms"}
+    told = read(exported(run(scenario(constraints=[limit], until="10s", steps=[WORK_TEN_TIMES])), "perfetto"))
+    assert told.counters["rpm taken"] == [(0, 1), (S, 2), (2 * S, 3), (3 * S, 4)]
+    assert [value for _, value in told.counters["rpm limit"]] == [100 * 1_000_000 // 60, -1]
+
+
+def test_what_is_held_goes_on_where_it_was_given_back_meanwhile() -> None:
+    """The hold gives its slot back while its branch works with it, and asks for it again when that is done."""
+    slot = {"id": "slot", "type": "concurrency", "limit": 1}
+    inner = {"fork": 1, "steps": [{"task": "work", "duration": "1s"}]}
+    steps = [{"hold": "plan", "give_back": True, "steps": [inner]}]
+    others = [{"think": "500ms"}, {"task": "other", "duration": "2s"}]
+    fleets = [{"name": "a", "count": 1, "steps": steps}, {"name": "b", "count": 1, "steps": others}]
+    log = run(scenario(constraints=[slot], until="10s", fleets=fleets))
+    told = read(exported(log, "perfetto"))
+    flows = [(told.owner(source.track), to.name, to.begin) for source, to in told.flows.values()]
+    assert flows == [("a_0", "work", 0), ("a_0", "other", S), ("b_0", "went on", 3 * S)]
+    held = next(each for each in told.slices if each.category == "held")
+    blocked = [each for each in told.slices if each.track == held.track and each.category == "blocked"]
+    assert (held.begin, held.end) == (0, 3 * S)
+    assert [(each.begin, each.end) for each in blocked] == [(S, 3 * S)], "within it, on the same track"
 
 
 def _at(points: list[tuple[int, int]], time: int) -> int:

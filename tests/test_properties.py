@@ -35,6 +35,7 @@ from model.scenario import Scenario
 from model.units import format_duration, parse_duration, parse_rate
 from model.validation import load_embedded
 from sim.analysis.summary import Summary
+from sim.analysis.waits import Waits
 from sim.engine import Engine
 from sim.environment import Endless
 
@@ -386,9 +387,9 @@ def test_names_mean_nothing_where_nothing_is_drawn(row: Dict) -> None:
 
 
 def summary_of(log: Log, batches: list[Batch]) -> Dict:
-    summary = Summary(log.header)
+    summary, waits = Summary(log.header), Waits()
     for batch in batches:
-        summary.feed(batch)
+        summary.feed(batch, waits.feed(batch))
     return summary.result()
 
 

@@ -1,4 +1,4 @@
-"""Frames, pacing and the command line of the replay.
+"""Frames, stills and the command line: what the player shows is in `test_scene.py`, its keys in `test_player.py`.
 
 The golden files hold what a console is sent, byte for byte; `UPDATE_GOLDEN=1 pytest tests/test_render.py` writes them
 anew. Look at them with `cat`.
@@ -28,14 +28,13 @@ from rich.console import Console
 
 from model.events import Kind
 from model.log import Header, Log
-from model.state import Cursor, FleetState, Moment, Phase, extent_of, state_at
+from model.state import Cursor, FleetState, Moment, Phase, state_at
 from render import __main__ as command
 from render.frame import frame
 from render.grid import grid
 from render.palette import FULL, LETTERS, SIXTEEN, Theme, theme_for
-from render.player import default_speed, moments, play
 from render.replay import can_play, cut_message, reel_of, replay, still
-from render.screen import Screen, encode
+from render.screen import encode
 from render.shades import by_state
 from render.status import Reel, clock, constraints, legend, title
 
@@ -453,181 +452,6 @@ def test_a_name_cannot_disturb_the_terminal():
     assert text.isascii()
 
 
-# Pacing
-
-
-class FakeClock:
-    """A clock that moves when somebody sleeps or works."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.slept.append(seconds)
-        self.seconds += seconds
-
-
-def shown(end_ns: int, speed: float, fps: float, work: float) -> tuple[list[int], list[float]]:
-    """The moments that are shown, and when, by a player that needs `work` seconds for a frame."""
-    fake, at = FakeClock(), []
-    seen = []
-    for moment in moments(end_ns, speed, fps, fake):
-        seen.append(moment)
-        at.append(round(fake.seconds - 100, 6))
-        fake.seconds += work
-    return seen, at
-
-
-def test_frames_are_due_at_a_steady_rate():
-    seen, at = shown(2 * S, speed=2, fps=10, work=0.01)
-    assert seen[:11] == [number * S // 5 for number in range(11)]
-    assert at[:11] == [number / 10 for number in range(11)]
-    assert set(seen[10:]) == {2 * S}
-    assert at[-1] == pytest.approx(2.0), "the last frame stays for a second"
-
-
-def test_frames_are_left_out_rather_than_late():
-    seen, at = shown(4 * S, speed=1, fps=10, work=0.35)
-    assert seen[:4] == [0, S * 3 // 10, S * 6 // 10, S * 10 // 10]
-    assert all(when - moment / S < 0.1001 for moment, when in zip(seen, at, strict=True) if moment < 4 * S)
-    assert seen[-1] == 4 * S
-
-
-def test_a_hopelessly_slow_terminal_still_shows_the_end():
-    assert shown(4 * S, speed=1, fps=20, work=60)[0] == [0, 4 * S]
-    assert shown(0, speed=1, fps=20, work=60)[0] == [0]
-
-
-def test_the_default_speed_makes_fifteen_seconds_but_never_slow_motion():
-    assert default_speed(60 * S) == 4
-    assert default_speed(15 * S) == 1
-    assert default_speed(S) == 1
-
-
-class Terminal:
-    """As much of a terminal as the player needs: it keeps what is in each place, with its colours."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.size = (width, height)
-        self.clear()
-
-    def clear(self) -> None:
-        self.cells = {}
-        self.at = (0, 0)
-
-    def feed(self, text: str) -> None:
-        style: dict[str, str] = {}
-        for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|[^\x1b]", text):
-            if not part.startswith(ESC):
-                y, x = self.at
-                assert x < self.size[0], "text over the edge"
-                assert y < self.size[1], "text under the edge"
-                self.cells[self.at] = (part, tuple(sorted(style.items())))
-                self.at = (y, x + 1)
-            elif part.endswith("m"):
-                style = self.styled(style, part[2:-1])
-            elif part.endswith("H"):
-                y, x = (int(number) - 1 for number in (part[2:-1] or "1;1").split(";"))
-                self.at = (y, x)
-            elif part == f"{ESC}[2J":
-                self.clear()
-
-    @staticmethod
-    def styled(style: dict[str, str], codes: str) -> dict[str, str]:
-        style = dict(style)
-        for code in re.findall(r"[34]8;2;\d+;\d+;\d+|\d+", codes):
-            if code == "0":
-                style = {}
-            elif code in ("1", "22"):
-                style["bold"] = code
-            else:
-                style[code[:2]] = code
-        return style
-
-
-def test_what_is_written_adds_up_to_the_frames():
-    picture, _, width, height = fleets()
-    to = console(width, height, "truecolor")
-    screen, terminal, reel = Screen(to), Terminal(width, height), Reel(9 * S, 2.0)
-    cursor = Cursor(picture)
-    for moment in range(0, 9 * S, S // 4):
-        lines = frame(cursor.advance(moment), reel, width, height, FULL)
-        before = len(written(to))
-        screen.show(lines)
-        terminal.feed(written(to)[before:])
-        whole = Terminal(width, height)
-        for number, line in enumerate(lines):
-            whole.feed(f"{ESC}[{number + 1};1H{encode(line, ColorSystem.TRUECOLOR)}")
-        texts = [{place: cell[0] for place, cell in each.cells.items()} for each in (terminal, whole)]
-        assert texts[0] == texts[1]
-        backgrounds = [
-            {place: dict(cell[1]).get("48") for place, cell in each.cells.items()} for each in (terminal, whole)
-        ]
-        assert backgrounds[0] == backgrounds[1]
-        inked = [{p: c[1] for p, c in each.cells.items() if c[0] != " "} for each in (terminal, whole)]
-        assert inked[0] == inked[1]
-
-
-def test_an_unchanged_frame_writes_nothing_and_a_small_change_writes_little():
-    to = console(100, 30, "truecolor")
-    screen, phases = Screen(to), [Phase.THINKING] * 1000
-    screen.show(frame(state_of(phases), Reel(S), 100, 30, FULL))
-    first = len(written(to))
-    screen.show(frame(state_of(phases), Reel(S), 100, 30, FULL))
-    assert len(written(to)) == first
-    phases[500] = Phase.RUNNING
-    screen.show(frame(state_of(phases), Reel(S), 100, 30, FULL))
-    assert 0 < len(written(to)) - first < 400
-
-
-def test_a_replay_takes_the_screen_and_gives_it_back():
-    picture = few()[0]
-    to = console(48, 18, "truecolor")
-    play(picture, Reel(extent_of(picture).end_ns, 2.0), to, 10, FakeClock())
-    text = written(to)
-    assert text.startswith(f"{ESC}[?1049h")
-    assert text.endswith(f"{ESC}[?1049l{ESC}[?25h") or text.endswith(f"{ESC}[?25h{ESC}[?1049l")
-    terminal = Terminal(48, 18)
-    terminal.feed(text[: text.rindex(f"{ESC}[?1049l")])
-    last = plain(frame(state_at(picture, 5 * S), Reel(5 * S, 2.0), 48, 18, FULL))
-    assert ["".join(terminal.cells[y, x][0] for x in range(48)) for y in range(18)] == last
-
-
-def test_an_interrupted_replay_gives_the_screen_back():
-    class Interrupted(FakeClock):
-        def sleep(self, seconds: float) -> None:
-            super().sleep(seconds)
-            if len(self.slept) == 7:
-                raise KeyboardInterrupt
-
-    picture, to = few()[0], console(48, 18, "truecolor")
-    with pytest.raises(KeyboardInterrupt):
-        play(picture, Reel(extent_of(picture).end_ns, 1.0), to, 10, Interrupted())
-    assert written(to).rindex(f"{ESC}[?1049l") > written(to).rindex("▀")
-    assert written(to).rindex(f"{ESC}[?25h") > written(to).rindex(f"{ESC}[?25l")
-
-
-def test_a_window_may_change_its_size_while_the_replay_runs():
-    class Resizing(FakeClock):
-        def sleep(self, seconds: float) -> None:
-            super().sleep(seconds)
-            if len(self.slept) == 5:
-                to.size = (30, 9)
-
-    picture, to = few()[0], console(48, 18, "truecolor")
-    play(picture, Reel(extent_of(picture).end_ns, 2.0), to, 10, Resizing())
-    before, after = written(to).split(f"{ESC}[2J")[1:]
-    assert f"{ESC}[18;1H" in before
-    terminal = Terminal(30, 9)
-    terminal.feed(after[: after.rindex(f"{ESC}[?1049l")])
-    assert len(terminal.cells) == 30 * 9
-
-
 # Stills, and what is said about cut logs
 
 
@@ -647,7 +471,8 @@ def test_a_cut_log_says_so():
     cut = Log.from_bytes(content(head, rows, batch_rows=2, end=False)[:-50])
     reel = reel_of(cut)
     assert (reel.end_ns, reel.cut) == (12_345_678_901, True)
-    assert cut_message(reel) == "the log is cut at 12.345s: the run was interrupted, stopped or killed"
+    told = cut_message("x.arrows", reel.end_ns)
+    assert told == "x.arrows: the log is cut at 12.345s: the run was interrupted, stopped or killed"
     to = console(60, 10, None)
     replay(cut, to)
     assert "cut log" in written(to)
@@ -658,7 +483,9 @@ def test_a_log_without_rows_is_shown():
     empty = log(header({"a": 2}), [])
     to = console(80, 10, None)
     replay(empty, to)
-    assert cut_message(reel_of(empty)) == "the log is cut at 0s: the run was interrupted, stopped or killed"
+    assert (
+        cut_message("x", reel_of(empty).end_ns) == "x: the log is cut at 0s: the run was interrupted, stopped or killed"
+    )
     assert "2 absent" in written(to)
 
 
@@ -748,7 +575,7 @@ def test_a_damaged_log_is_one_line_and_exit_code_2(tmp_path, capsys):
     )
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--nope"]])
+@pytest.mark.parametrize("arguments", [[], ["a", "b", "c"], ["--nope"]])
 def test_misuse_is_exit_code_2(capsys, arguments):
     assert command.main(arguments) == 2
     assert "Usage:" in capsys.readouterr().err
@@ -791,9 +618,12 @@ def test_a_full_disk_is_one_line(path):
 
 
 def on_terminal(
-    *arguments: object, interrupt_on: bytes = b"", number: int = signal.SIGINT, **env: str
+    *arguments: object, then: bytes | int = b"", at: bytes = b"running", **env: str
 ) -> tuple[int, str, bool]:
-    """Run on a terminal of 60x16; return the exit code, what was written, and whether the settings are as before."""
+    """Run on a terminal of 60x16, and when it shows `at` press keys or send a signal.
+
+    Return the exit code, what was written, and whether the settings are as before.
+    """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 16, 60, 0, 0))
     before = termios.tcgetattr(slave)
@@ -805,15 +635,18 @@ def on_terminal(
         env=environment(**env),
         start_new_session=True,
     ) as process:
-        output, deadline = b"", time.monotonic() + 30
+        output, deadline = b"", time.monotonic() + 60
         while time.monotonic() < deadline:
             if select.select([master], [], [], 0.05)[0]:
                 output += os.read(master, 65_536)
             elif process.poll() is not None:
                 break
-            if interrupt_on and interrupt_on in output:
-                process.send_signal(number)
-                interrupt_on = b""
+            if then and at in output:
+                if isinstance(then, int):
+                    process.send_signal(then)
+                else:
+                    os.write(master, then)
+                then = b""
         process.kill()
     restored = termios.tcgetattr(slave) == before
     os.close(master)
@@ -821,18 +654,39 @@ def on_terminal(
     return process.returncode, output.decode(), restored
 
 
-def test_ctrl_c_ends_a_replay_with_130_and_restores_the_terminal(path):
-    code, text, restored = on_terminal(path, "--speed", "0.5", interrupt_on=b"0.3", COLORTERM="truecolor")
+@pytest.mark.parametrize("then", [signal.SIGINT, b"\x03"], ids=["signal", "key"])
+def test_ctrl_c_ends_the_player_with_130_and_restores_the_terminal(path, then):
+    code, text, restored = on_terminal(path, then=then, COLORTERM="truecolor")
     assert (code, restored) == (130, True)
     assert "Traceback" not in text
-    assert text.index(f"{ESC}[?1049h") < text.index("0.3") < text.index(f"{ESC}[?1049l")
+    assert text.index(f"{ESC}[?1049h") < text.index("running") < text.index(f"{ESC}[?1049l")
     assert text.rindex(f"{ESC}[?25h") > text.rindex(f"{ESC}[?25l")
 
 
-def test_a_terminated_replay_restores_the_terminal(path):
-    code, text, restored = on_terminal(path, interrupt_on=b"0.3", number=signal.SIGTERM)
+def test_a_terminated_player_restores_the_terminal(path):
+    code, text, restored = on_terminal(path, then=signal.SIGTERM)
     assert (code, restored) == (143, True)
     assert text.rindex(f"{ESC}[?1049l") > text.rindex(f"{ESC}[?1049h")
+
+
+def test_a_cut_log_is_played_and_said_to_be_cut(path, tmp_path):
+    file = tmp_path / "cut.arrows"
+    file.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    code, text, restored = on_terminal(file, then=b"q", at=b"cut log")
+    assert (code, restored) == (0, True)
+    assert re.search(
+        r"cut\.arrows: the log is cut at [34]\.\d+s: the run was interrupted, stopped or killed\r\n$", text
+    )
+
+
+def test_a_log_of_another_version_says_which_one_it_needs(path, tmp_path, capsys, monkeypatch):
+    file = tmp_path / "later.arrows"
+    monkeypatch.setattr("model.header.LOG_FORMAT", 7)
+    file.write_bytes(content(header({"a": 1}), [row(0, Kind.AgentStarted, 0)]))
+    monkeypatch.undo()
+    for arguments in ([file], [path, file]):
+        assert command.main(list(map(str, arguments))) == 2
+        assert capsys.readouterr().err == f"{file}: this log is of format 7; allowed: format 1\n"
 
 
 def test_every_time_that_is_shown_can_be_asked_for(tmp_path, capsys):
@@ -850,7 +704,7 @@ def test_ctrl_z_gives_the_terminal_back_and_takes_it_again(path):
 
     def read_until(text: bytes) -> None:
         nonlocal output
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while text not in output and time.monotonic() < deadline:
             if select.select([master], [], [], 0.05)[0]:
                 output += os.read(master, 65_536)
@@ -869,12 +723,12 @@ def test_ctrl_z_gives_the_terminal_back_and_takes_it_again(path):
         assert termios.tcgetattr(slave) == before
         output = b""
         process.send_signal(signal.SIGCONT)
+        read_until(b"\x1b[?1049h")
         read_until(b"running")
-        assert b"\x1b[?1049h\x1b[H\x1b[?25l\x1b[H\x1b[2J" in output
         assert termios.tcgetattr(slave) != before
         process.send_signal(signal.SIGINT)
         read_until(b"\x1b[?1049l")
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
     finally:
         process.kill()
         process.wait()
@@ -882,15 +736,68 @@ def test_ctrl_z_gives_the_terminal_back_and_takes_it_again(path):
         os.close(slave)
 
 
-def test_a_replay_on_a_terminal_runs_to_its_end(path):
-    code, text, restored = on_terminal(path, "--speed", "10", "--fps", "30")
+def test_one_who_leaves_the_player_has_the_moment_on_the_screen(path):
+    code, text, restored = on_terminal(path, "--speed", "1e6", "--fps", "10", then=b"q", at=b"paused")
     assert (code, restored) == (0, True)
-    assert "10x" in text
-    still = text[text.rindex(f"{ESC}[?1049l") :]
+    still = text[text.rindex(f"{ESC}[?25h") :]
     assert still.count("\n") == 15
-    assert re.search("5.00s.*/ 5.00s", still), "the last moment stays on the normal screen"
-    assert text.count(f"{ESC}[2J") == 1, "the screen is cleared once, then only changes are written"
-    assert text.index("0.00s") < text.rindex("5.00s")
+    assert re.search("5.00s.*/ 5.00s", still), "the moment at which one left stays on the normal screen"
+
+
+def test_the_player_is_drawn_on_standard_output(path):
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 16, 60, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-m", "render", str(path)],
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    ) as process:
+        output, deadline = b"", time.monotonic() + 60
+        while b"running" not in output and time.monotonic() < deadline:
+            if select.select([master], [], [], 0.05)[0]:
+                output += os.read(master, 65_536)
+        os.write(master, b"q")
+        while process.poll() is None and time.monotonic() < deadline:
+            if select.select([master], [], [], 0.05)[0]:
+                os.read(master, 65_536)
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.returncode) == (b"", 0)
+    os.close(master)
+    os.close(slave)
+
+
+def test_without_a_keyboard_there_is_a_still(path):
+    master, slave = pty.openpty()
+    process = subprocess.run(
+        [sys.executable, "-m", "render", str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    output = os.read(master, 65_536)
+    assert (process.returncode, process.stderr) == (0, b"")
+    assert b"?1049h" not in output
+    assert b"5.00s" in output
+    os.close(master)
+    os.close(slave)
+
+
+def test_two_logs_in_a_pipe_are_two_stills_with_what_differs_marked(path, tmp_path):
+    other = tmp_path / "other.arrows"
+    head = header({"agent": 300}, [concurrency("funnel", 60)])
+    other.write_bytes(content(head, loop(head, 5 * S)))
+    both = run(path, other, "--at", "4s")
+    assert (both.returncode, both.stderr) == (0, "")
+    assert both.stdout.startswith("bottleneck | other")
+    assert re.search(r"bottleneck  \d+ differ .*other  \d+ differ", both.stdout)
+    assert " 0 differ" in run(path, path).stdout
+    assert "R" not in run(path, path, "--at", "4s").stdout.split("differ")[0].replace("bottleneck", ""), "all are dim"
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

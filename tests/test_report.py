@@ -22,7 +22,11 @@ from model.log import Log
 from sim.analysis.conservation import Conservation
 from sim.analysis.report import Report, jain, report
 from sim.analysis.sample import QUANTILES
+from sim.analysis.series import Series
 from sim.analysis.visits import Visits
+from sim.analysis.waits import Waits
+from sim.pages import Grid
+from sim.report_page import page
 from tests.runs import run, scenario
 from tests.test_ledger import rows_of
 
@@ -142,6 +146,51 @@ def test_the_times_are_those_of_reading_row_by_row(drawn: dict[str, Any]) -> Non
         assert times.sojourn.max == max(sojourn.get(step, []), default=None)
 
 
+@given(rich())
+def test_mean_waits_are_of_the_series_in_the_order_of_the_log(drawn: dict[str, Any]) -> None:
+    log = simulate(drawn)
+    found, _ = report(log)
+    header, groups = log.header, dict[tuple[str, str], Series]()
+    since: dict[tuple[int, int, int], tuple[int, int]] = {}
+
+    def observe(kind: str, name: str | None, ns: int) -> None:
+        groups.setdefault((kind, str(name)), Series()).add(np.array([ns]))
+
+    for time, kind, agent, step, visit, _, constraint, value in rows_of(log):
+        task = agent, step, visit
+        if kind == Kind.TaskStarted:
+            fleet = header.fleets[header.steps[step].fleet]
+            names = {"fleets": fleet.name, "tenants": fleet.tenant, "steps": f"{fleet.name}.{header.steps[step].name}"}
+            for of, name in names.items():
+                observe(of, name, value)
+        elif kind in (Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned):
+            if task in since:
+                bound, since_ns = since.pop(task)
+                observe("constraints", header.constraints[bound].id, time - since_ns)
+            if kind in (Kind.TaskBlocked, Kind.TaskRebound):
+                since[task] = constraint, time
+    nothing = Series().result()
+    for kind in ("fleets", "tenants", "steps", "constraints"):
+        for name, each in found[kind].items():
+            series = groups.get((kind, name))
+            assert each["wait_mean"] == (nothing if series is None else series.result()), (kind, name)
+
+
+def test_the_page_signs_what_is_too_short_and_explains_it_once() -> None:
+    """80 waits of 1 s each for one slot are too few; those of `b`, which never waits, are enough."""
+    slow = {"name": "a", "count": 2, "steps": [{"repeat": 40, "steps": [{"task": "t", "duration": "1s"}]}]}
+    quick = {"name": "b", "count": 1, "steps": [{"repeat": 250, "steps": [{"task": "t", "duration": "1s"}]}]}
+    log = run(scenario(until=None, constraints=[{**SLOT, "scope": "fleet:a"}], fleets=[slow, quick]))
+    told = page(report(log)[0], log.header)
+    [means] = [block for block in told.blocks if isinstance(block, Grid) and block.heading.startswith("mean waits")]
+    cells = {name: (waits, mean) for name, waits, _, mean in means.rows}
+    assert cells["fleet a"] == cells["step a.t"] == ("80", "1 s ?")
+    assert cells["fleet b"] == cells["step b.t"] == ("250", "0 s ± 0 s")
+    assert cells["constraint slot"] == ("79", "1 s ?")
+    [explained] = [block for block in told.blocks if isinstance(block, str) and block.startswith("?")]
+    assert "fewer than 100 observations after the warm-up" in explained
+
+
 def changed(log: Log, kind: Kind, **values: int) -> list[Batch]:
     """The rows of a log, with values of the first row of a kind that are others."""
     [batch] = log.batches()
@@ -155,9 +204,9 @@ def changed(log: Log, kind: Kind, **values: int) -> list[Batch]:
 def test_a_log_in_which_somebody_waits_in_spite_of_room_is_told() -> None:
     log = run(scenario(until=None, constraints=[SLOT], count=2, steps=[{"task": "t", "duration": "1s"}]))
     for batches, first in ((list(log.batches()), None), (changed(log, Kind.TaskFinished, time=S // 2), 5)):
-        fold = Conservation(log.header)
+        fold, waits = Conservation(log.header), Waits()
         for batch in batches:
-            fold.feed(batch)
+            fold.feed(batch, waits.feed(batch))
         told = fold.result()
         assert told["holds"] is (first is None), told
         assert list(told["first_events"].values()) == ([] if first is None else [first])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.analysis import series
-from sim.analysis.series import BATCHES, T_19, Series
+from sim.analysis.series import BATCHES, T_19, Grouped, Series
 
 
 def told(values: Any, *cuts: int) -> dict[str, Any]:
@@ -50,14 +50,14 @@ def test_what_rises_at_first_is_left_out_and_the_interval_is_that_of_batch_means
     left = values[found["warm_up"] :]
     size = len(left) // 5 // BATCHES * 5
     batches = [mean(left[start : start + size]) for start in range(len(left) - BATCHES * size, len(left), size)]
-    assert found["mean"] == pytest.approx(mean(left))
-    assert found["half_width"] == pytest.approx(T_19 * stdev(batches) / sqrt(BATCHES))
+    assert found["mean_ns"] == pytest.approx(mean(left))
+    assert found["half_width_ns"] == pytest.approx(T_19 * stdev(batches) / sqrt(BATCHES))
     assert (found["batches"], found["doubt"]) == (20, None)
 
 
 def test_what_is_too_short_or_correlated_is_doubted() -> None:
-    assert told([1, 2, 3])["doubt"] == "3 observations are too few; it takes 200 or more"
-    assert told([1, 2, 3])["half_width"] is None
+    assert told([1, 2, 3])["doubt"] == "fewer than 100 observations after the warm-up"
+    assert told([1, 2, 3])["half_width_ns"] is None
     rising = told(list(range(1000)))
     assert rising["doubt"] == "the warm-up may not be over"
     slow = [int(1000 * np.sin(n / 400)) + 1000 for n in range(4000)]
@@ -76,8 +76,26 @@ def test_memory_is_bounded_and_the_groups_become_larger(monkeypatch: pytest.Monk
     assert len(found._sums) <= 64
     assert found.size == 5 * 2**5  # 2,000 groups of 5 are 62 of 160
     whole = found.size * len(found._sums)
-    assert found._sums.sum() + found._rest.sum() == pytest.approx(values.sum())
-    assert whole + len(found._rest) == len(values)
+    assert found._sums.tolist() == values[:whole].reshape(-1, found.size).sum(axis=1).tolist()
+
+
+@given(st.integers(0, 300), st.lists(st.integers(0, 300), max_size=6), st.integers(2, 30), st.integers(0, 2**32))
+def test_in_what_parts_they_come_makes_no_difference(count: int, cuts: list[int], groups: int, seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 10**12, count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "GROUPS", groups)
+        assert told(values, *sorted(cuts)) == told(values, *range(len(values)))
+
+
+def test_groups_have_series_of_their_own_in_the_order_in_which_values_come() -> None:
+    values = np.random.default_rng(2).integers(0, 1000, 900)
+    groups = np.random.default_rng(3).integers(-1, 3, 900).astype(np.int16)
+    found = Grouped(4)
+    for part in (slice(0, 1), slice(1, 500), slice(500, None)):
+        found.add(groups[part], values[part])
+    wanted = [told([value for value, of in zip(values, groups, strict=True) if of == group]) for group in range(4)]
+    assert [each.result() for each in found.series] == wanted
+    assert [each["observations"] > 0 for each in wanted] == [True, True, True, False]
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
@@ -86,5 +104,5 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     hits = 0
     for row in draws:
         found = told(row)
-        hits += abs(found["mean"] - 999.5) <= found["half_width"]
+        hits += abs(found["mean_ns"] - 999.5) <= found["half_width_ns"]
     assert 0.917 <= hits / 400 <= 0.983

@@ -13,6 +13,7 @@ from model.events import Batch, Kind, concatenate
 from model.log import Log
 from sim.analysis.stall import who_waits
 from sim.analysis.summary import Summary
+from sim.analysis.waits import Waits
 from sim.engine import Engine, Limits, Stopped
 from tests.invariants.reading import Row, read
 from tests.runs import run, scenario
@@ -28,9 +29,9 @@ WORK = {"task": "w", "duration": "1s"}
 def stalled(data: dict[str, Any]) -> dict[str, Any] | None:
     """Return what a run says of how it has stalled."""
     log = run(data)
-    summary = Summary(log.header)
+    summary, waits = Summary(log.header), Waits()
     for batch in log.batches():
-        summary.feed(batch)
+        summary.feed(batch, waits.feed(batch))
     told: dict[str, Any] | None = summary.result()["stalled"]
     assert (told is not None) is bool(ending(log))
     return None if told is None else {**told, "waiting": who_waits(log)}

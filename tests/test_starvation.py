@@ -12,6 +12,7 @@ from vocabulary import rich
 from model.log import Log, LogWriter
 from sim.analysis.inversions import Inversions
 from sim.analysis.starvation import OVERTAKINGS, WORST, Starvation
+from sim.analysis.waits import Waits
 from tests import starving
 from tests.runs import run, scenario, told
 
@@ -35,10 +36,12 @@ def reported(log: Log, size: int = 10**9) -> tuple[list[Dict], Dict]:
     """Return what a run reports of its log, read in batches of so many rows."""
     read = cut(log, size)
     starvation, inversions = Starvation(log.header), Inversions(log.header)
+    waits = Waits()
     for batch in read.batches():
-        starvation.feed(batch)
-        inversions.feed(batch)
-    return starvation.result(read), inversions.result(read)
+        ended = waits.feed(batch)
+        starvation.feed(batch, ended)
+        inversions.feed(batch, ended, waits.rest())
+    return starvation.result(read, waits.rest()), inversions.result(read, waits.rest())
 
 
 def fleet(name: str, at: str, duration: str, **rest: Any) -> Dict:

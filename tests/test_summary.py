@@ -13,6 +13,7 @@ from model.events import Batch, Kind, Status
 from model.log import DemandEntry, Header, StepEntry
 from sim.analysis.sample import total
 from sim.analysis.summary import Summary, dot
+from sim.analysis.waits import Waits
 from tests.fleet_logs import Row, batch, concurrency, header, rate_limit, row
 from tests.runs import run, scenario
 
@@ -21,9 +22,9 @@ SLOT = {"id": "slot", "type": "concurrency", "limit": 1}
 
 
 def summed(head: Header, batches: list[Batch]) -> dict[str, Any]:
-    summary = Summary(head)
+    summary, waits = Summary(head), Waits()
     for each in batches:
-        summary.feed(each)
+        summary.feed(each, waits.feed(each))
     return summary.result()
 
 

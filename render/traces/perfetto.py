@@ -14,6 +14,7 @@ Rules:
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from heapq import merge
 from operator import itemgetter
 from typing import BinaryIO
@@ -305,7 +306,7 @@ class _Trace:
 
     def _note(self, key: str, value: int, field: int) -> bytes:
         """Return an annotation: field 2 of it is a flag, 4 a number, 17 the number of a text."""
-        return message(_ANNOTATION, number(1, self._keys[key]) + number(field, value))
+        return _annotation(self._keys[key], value, field)
 
     # Tracks.
 
@@ -343,11 +344,21 @@ class _Trace:
             yield time, _packet(number(_TIMESTAMP, time), self._counters[level] + number(_VALUE, value))
 
 
+@lru_cache(maxsize=1 << 14)
+def _annotation(key: int, value: int, field: int) -> bytes:
+    return message(_ANNOTATION, number(1, key) + number(field, value))
+
+
 _ON_THE_SEQUENCE = number(_SEQUENCE, 1) + number(_FLAGS, _NEEDED)
 
 
+_PACKET_KEY, _EVENT_KEY = key_of(_PACKET, 2), key_of(_TRACK_EVENT, 2)
+
+
 def _packet(time: bytes, event: bytes) -> bytes:
-    return message(_PACKET, time, _ON_THE_SEQUENCE, message(_TRACK_EVENT, event))
+    # The same as by `message`, in one step: it is done for every packet.
+    content = b"".join((time, _ON_THE_SEQUENCE, _EVENT_KEY, varint(len(event)), event))
+    return b"".join((_PACKET_KEY, varint(len(content)), content))
 
 
 def _track(*parts: bytes) -> bytes:

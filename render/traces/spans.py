@@ -26,6 +26,8 @@ from sim.analysis.sojourns import Outcome
 from sim.analysis.waits import Stretches, Waits
 
 NONE = -1
+PART_ROWS = 16_384
+"""How many rows are told of at once: so many spans and texts are in memory."""
 
 
 class Sort(IntEnum):
@@ -126,13 +128,15 @@ class Folded(NamedTuple):
 
 
 def folded(log: Log, roster: Roster) -> Iterator[Folded]:
-    """Yield the batches of a log with the waits that end in them, and why."""
+    """Yield the rows of a log in parts, with the waits that end in them, and why."""
     waits, releases, fed = Waits(), Releases(log.header), 0
     for batch in log.batches():
         roster.feed(batch)
-        stretches = waits.feed(batch, np.arange(fed, fed + len(batch)))
-        yield Folded(batch, fed, stretches, releases.feed(batch, stretches))
-        fed += len(batch)
+        for first in range(0, len(batch), PART_ROWS):
+            part = batch.rows(first, min(len(batch), first + PART_ROWS))
+            stretches = waits.feed(part)
+            yield Folded(part, fed, stretches, releases.feed(part, stretches))
+            fed += len(part)
 
 
 def fleet_of(roster: Roster, agent: int) -> int:

@@ -18,7 +18,7 @@ from model.header import HELD, Header
 from sim.analysis.sample import Integers
 from sim.analysis.summary import Amounts
 from sim.analysis.takes import Ended
-from sim.analysis.waits import COMES, Stretches, Waits
+from sim.analysis.waits import COMES, Stretches
 
 _WHOLE = {"resource": "capacity"}
 _UNLIMITED = 2**62
@@ -28,7 +28,6 @@ class Conservation:
     """Feed it every batch of a log, then ask for `result`."""
 
     def __init__(self, header: Header) -> None:
-        self._waits = Waits()
         self._ended = Ended()
         self._limits = [
             _Limit(header, number)
@@ -37,11 +36,11 @@ class Conservation:
         ]
         self._fed = 0
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows."""
+    def feed(self, batch: Batch, stretches: Stretches) -> None:
+        """Take in the next rows, and the stretches of waiting that ended there."""
         if not len(batch):
             return
-        stretches, ended = self._waits.feed(batch), self._ended.feed(batch)
+        ended = self._ended.feed(batch)
         for limit in self._limits:
             limit.feed(batch, stretches, ended, self._fed)
         self._fed += len(batch)

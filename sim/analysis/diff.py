@@ -20,6 +20,7 @@ from sim.analysis.parting import Comparison, part
 from sim.analysis.sides import Shared, batches
 from sim.analysis.summary import Summary
 from sim.analysis.tallies import Tallies
+from sim.analysis.waits import Waits
 
 
 def diff(first: Log, second: Log, keep: Keep | None = None) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def _side_by_side(
     logs = first, second
     shared = Shared(first.header, second.header)
     pairs = Pairs(shared, keep)
-    summaries = [Summary(log.header) for log in logs]
+    waits, summaries = [Waits() for _ in logs], [Summary(log.header) for log in logs]
     tallies = [Tallies(log.header) for log in logs]
     costs = [Costs(log.header) for log in logs]
     left = {which: batches(log, before_ns) for which, log in enumerate(logs)}
@@ -93,7 +94,7 @@ def _side_by_side(
         now[which] = int(batch.time[-1])
         shared.sides[which].feed(batch)
         pairs.feed(which, batch)
-        summaries[which].feed(batch)
+        summaries[which].feed(batch, waits[which].feed(batch))
         tallies[which].feed(batch)
         costs[which].feed(batch)
     runs = {}

@@ -358,12 +358,12 @@ def _ahead(inquiry: Inquiry, stretches: Iterable[tuple[Wait, Stretch]]) -> dict[
     record, wanted = inquiry.record, [stretch for _, stretch in stretches]
     if not wanted:
         return {}
-    requests = Requests(record.header, record.scenario)
+    requests, waits = Requests(record.header, record.scenario), Waits()
     takes = {each.constraint: Takes(record.header, record.scenario, each.constraint) for each in wanted}
     stops = {each.begin: len(record.rows) if each.end == GOES_ON else each.end for each in wanted}
     found: dict[int, tuple[list[Integers], list[Integers]]] = {each.begin: ([], []) for each in wanted}
     for first, batch in record.chunks(max(stops.values())):
-        requests.feed(batch)
+        requests.feed(batch, waits.feed(batch))
         for constraint, take in takes.items():
             here = [
                 each

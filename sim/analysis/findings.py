@@ -16,12 +16,15 @@ from sim.analysis.stall import who_waits
 from sim.analysis.starvation import Starvation
 from sim.analysis.storms import Storms
 from sim.analysis.summary import Summary
+from sim.analysis.waits import Waits
 
 
 class Findings:
-    """Feed it every batch of a log, then ask for `result`."""
+    """Feed it every batch of a log, then ask for `result`; others that are fed the same take its `waits` and `ended`."""
 
     def __init__(self, header: Header) -> None:
+        self.waits = Waits()
+        self.ended = self.waits.rest()  # the stretches that ended in the last batch
         self._summary = Summary(header)
         self._starvation = Starvation(header)
         self._inversions = Inversions(header)
@@ -29,13 +32,16 @@ class Findings:
 
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
-        for fold in (self._summary, self._starvation, self._inversions, self._storms):
-            fold.feed(batch)
+        self.ended = self.waits.feed(batch)
+        self._summary.feed(batch, self.ended)
+        self._starvation.feed(batch, self.ended)
+        self._inversions.feed(batch, self.ended, self.waits.rest())
+        self._storms.feed(batch)
 
     def reach(self, time_ns: int) -> None:
         """Take in that nothing more has happened up to a time: the run was stopped there."""
-        for fold in (self._summary, self._starvation, self._inversions):
-            fold.reach(time_ns)
+        self.waits.reach(time_ns)
+        self._summary.reach(time_ns)
 
     def result(self, log: Log | None) -> dict[str, Any]:
         """Return what was found; `log` is that of the batches, or None where it cannot be read again."""
@@ -45,6 +51,6 @@ class Findings:
         if found["stalled"] and log is not None:
             found["stalled"]["waiting"] = who_waits(log)
         found["storms"] = self._storms.result()
-        found["starvation"] = self._starvation.result(log)
-        found["priority_inversions"] = self._inversions.result(log)
+        found["starvation"] = self._starvation.result(log, self.waits.rest())
+        found["priority_inversions"] = self._inversions.result(log, self.waits.rest())
         return found

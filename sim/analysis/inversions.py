@@ -29,7 +29,7 @@ from model.scenario import Scenario
 from sim.analysis.sample import total
 from sim.analysis.starvation import WORST
 from sim.analysis.takes import Ended, Takes, asking
-from sim.analysis.waits import COMES, Flags, Integers, Stretches, Waits
+from sim.analysis.waits import Flags, Integers, Kept, Stretches
 
 _NO_PAIR = -1
 
@@ -90,7 +90,6 @@ class Inversions:
         self._header = header
         self._scenario = Scenario.model_validate(header.scenario)
         self._roster = Roster(header)
-        self._waits = Waits()
         self._ended = Ended()
         self._priority = np.zeros(len(header.steps) + 1, np.int64)
         for number, task in asking(header, self._scenario).items():
@@ -102,9 +101,12 @@ class Inversions:
             self._pair_of[self._priority == pair.priority, pair.constraint] = number
         self._takes = {pair.constraint: Takes(header, self._scenario, pair.constraint) for pair in self._pairs}
         self._found = _Found(0, 0, [])
+        # Of each stretch that goes on, for how long less important tasks had held some before it.
+        self._before_ns = Kept()
+        self._fed = 0
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows."""
+    def feed(self, batch: Batch, stretches: Stretches, rest: Stretches) -> None:
+        """Take in the next rows, the stretches of waiting that ended there, and those that go on after them."""
         if not self._pairs:
             return
         self._roster.feed(batch)
@@ -114,17 +116,16 @@ class Inversions:
             rows, steps = changes[pair.constraint]
             mine = self._priority[batch.step[rows]] < pair.priority
             pair.feed(batch.time[rows[mine]], steps[mine])
-        marks, comes = np.zeros(len(batch), np.int64), np.flatnonzero(COMES[batch.kind])
-        marks[comes], _ = self._at(batch.step[comes], batch.constraint[comes], batch.time[comes])
-        self._found = self._with(self._waits.feed(batch, marks))
+        self._found = self._with(stretches, self._before(stretches))
+        self._before_ns.keep(rest, self._before(rest))
+        self._fed += len(batch)
 
-    def reach(self, time_ns: int) -> None:
-        """Take in that nothing more has happened up to a time."""
-        self._waits.reach(time_ns)
+    def result(self, log: Log | None, rest: Stretches) -> dict[str, Any]:
+        """Return what `python -m sim run --json` gives.
 
-    def result(self, log: Log | None) -> dict[str, Any]:
-        """Return what `python -m sim run --json` gives. Who held what is wanted is read from the log."""
-        found = self._with(self._waits.rest()) if self._pairs else self._found
+        `rest` are the stretches of waiting that go on. Who held what is wanted is read from the log.
+        """
+        found = self._with(rest, self._before_ns.of(rest)) if self._pairs else self._found
         holders = self._holders(log, found.worst) if log is not None and found.worst else {}
         told = [self._told(each) | holders.get(each, {}) for each in found.worst]
         return {"episodes": found.episodes, "inverted_ns": found.inverted_ns, "worst": told}
@@ -140,10 +141,17 @@ class Inversions:
             so_far_ns[mine], last_ns[mine] = pair.at(times[mine])
         return so_far_ns, last_ns
 
-    def _with(self, stretches: Stretches) -> "_Found":
+    def _before(self, stretches: Stretches) -> Integers:
+        """Return for how long less important tasks had held some before each of these began, the last batch being fed."""
+        before_ns = self._before_ns.of(stretches)
+        fresh = np.flatnonzero(stretches.begun >= self._fed)
+        before_ns[fresh], _ = self._at(stretches.step[fresh], stretches.constraint[fresh], stretches.since_ns[fresh])
+        return before_ns
+
+    def _with(self, stretches: Stretches, before_ns: Integers) -> "_Found":
         """Return what was found, with the stretches that end now."""
         so_far_ns, last_ns = self._at(stretches.step, stretches.constraint, stretches.end_ns)
-        inverted_ns = so_far_ns - stretches.mark
+        inverted_ns = so_far_ns - before_ns
         inverted = np.flatnonzero(inverted_ns > 0)
         longest = inverted[np.lexsort((stretches.asked[inverted], -inverted_ns[inverted]))[:WORST]]
         told = stretches.some(longest)

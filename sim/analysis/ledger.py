@@ -24,7 +24,7 @@ from model.header import Header
 from model.scenario import Scenario, Spawn, walk
 from sim.analysis.requests import Requests
 from sim.analysis.takes import Takes
-from sim.analysis.waits import Integers, Stretches, Waits
+from sim.analysis.waits import Integers, Kept, Stretches
 
 BACK_OFF, REPAIR, JOIN = -1, -2, -3
 """The causes that are no constraints; those have their numbers."""
@@ -55,22 +55,19 @@ class Ledger:
 
     def __init__(self, header: Header) -> None:
         scenario = Scenario.model_validate(header.scenario)
-        self._waits = Waits()
         self._overtaken = _Overtaken(header, scenario)
         self._back_offs = _Timed(Kind.TaskRetrying)
         self._repairs = _Timed(Kind.AgentCrashed)
         self._joins = _Joins(header, scenario)
         self._sums = _Sums()
-        self._fed = 0
         self._now_ns = 0
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows."""
+    def feed(self, batch: Batch, ended: Stretches, rest: Stretches) -> None:
+        """Take in the next rows, the stretches of waiting that ended there, and those that go on after them."""
         if not len(batch):
             return
         self._now_ns = int(batch.time[-1])
-        ended = self._waits.feed(batch, self._fed + np.arange(len(batch)))
-        overtaken_ns = self._overtaken.feed(batch, ended, self._waits.rest())
+        overtaken_ns = self._overtaken.feed(batch, ended, rest)
         self._charge_waits(self._sums, ended, overtaken_ns)
         called_off = np.flatnonzero((batch.kind == Kind.TaskAbandoned) & (batch.constraint < 0))
         rows = self._back_offs.feed(batch, called_off)
@@ -79,12 +76,10 @@ class Ledger:
         self._sums.add(rows.agent, rows.step, REPAIR, rows.ns)
         for agent, step, ns in self._joins.feed(batch):
             self._sums.add(np.array([agent]), np.array([step]), JOIN, np.array([ns]))
-        self._fed += len(batch)
 
-    def charges(self) -> Charges:
-        """Return all that was waited so far."""
+    def charges(self, rest: Stretches) -> Charges:
+        """Return all that was waited so far; `rest` are the stretches of waiting that go on."""
         sums = self._sums.copy()
-        rest = self._waits.rest()
         self._charge_waits(sums, rest, self._overtaken.so_far(rest))
         for timed, cause in ((self._back_offs, BACK_OFF), (self._repairs, REPAIR)):
             rows = timed.rest(self._now_ns)
@@ -165,36 +160,26 @@ class _Overtaken:
         self._requests = Requests(header, scenario)
         self._takes = [Takes(header, scenario, number) for number in range(len(header.constraints))]
         self._fed = 0
-        # Of the stretches that go on and were overtaken: the events that began them, in order, and since when.
-        self._begun = np.zeros(0, np.int64)
-        self._since_ns = np.zeros(0, np.int64)
+        self._since_ns = Kept()  # of those that go on and were overtaken
 
     def feed(self, batch: Batch, ended: Stretches, rest: Stretches) -> Integers:
         """Take in the next rows, and the stretches that ended there and that go on; return the ns of those that ended."""
-        self._requests.feed(batch)
+        self._requests.feed(batch, ended)
         since_ended = self._since(batch, ended)
         since_rest = self._since(batch, rest)
-        overtaken = since_rest >= 0
-        order = np.argsort(rest.mark[overtaken])
-        self._begun, self._since_ns = rest.mark[overtaken][order], since_rest[overtaken][order]
+        overtaken = np.flatnonzero(since_rest >= 0)
+        self._since_ns.keep(rest.some(overtaken), since_rest[overtaken])
         self._fed += len(batch)
         return np.where(since_ended >= 0, ended.end_ns - since_ended, 0)
 
     def so_far(self, rest: Stretches) -> Integers:
         """Return the ns of stretches that go on, up to now."""
-        since_ns = self._known(rest)
+        since_ns = self._since_ns.of(rest)
         return np.where(since_ns >= 0, rest.end_ns - since_ns, 0)
-
-    def _known(self, stretches: Stretches) -> Integers:
-        """Return since when each is known to be overtaken; -1 where it is not."""
-        if not len(self._begun):
-            return np.full(len(stretches.mark), -1)
-        place = np.minimum(np.searchsorted(self._begun, stretches.mark), len(self._begun) - 1)
-        return np.where(self._begun[place] == stretches.mark, self._since_ns[place], -1)
 
     def _since(self, batch: Batch, stretches: Stretches) -> Integers:
         """Return since when each is overtaken, by the end of the batch; -1 where it is not."""
-        since_ns = self._known(stretches)
+        since_ns = self._since_ns.of(stretches)
         for constraint in np.unique(stretches.constraint).tolist():
             mine = np.flatnonzero((stretches.constraint == constraint) & (since_ns < 0))
             rows = self._takes[constraint].taking(batch)
@@ -202,7 +187,7 @@ class _Overtaken:
                 continue
             asked = self._requests.asked(rows, constraint)
             ends = np.where(stretches.end[mine] >= 0, stretches.end[mine] - self._fed, len(batch))
-            start = np.searchsorted(rows, stretches.mark[mine] - self._fed, side="right")
+            start = np.searchsorted(rows, stretches.begun[mine] - self._fed, side="right")
             stop = np.searchsorted(rows, ends)
             place = _first_above(asked, start, stretches.asked[mine])
             found = place < stop

@@ -109,7 +109,7 @@ class Pairs:
     def feed(self, which: int, batch: Batch) -> None:
         """Take in the next rows of the first log (0) or of the second (1), which its side has been fed."""
         run = self._runs[which]
-        over, spells = run.visits.feed(batch)
+        over, spells, _ = run.visits.feed(batch)
         run.fresh.append(self._placed(run, over))
         run.fresh_spells.append(spells)
         self._fresh += len(over.number)

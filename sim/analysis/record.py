@@ -7,7 +7,7 @@ Rules:
 3. Columns are filtered as a whole. Rows are gone through one by one only among those of one agent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -97,10 +97,13 @@ class Wait(NamedTuple):
 class Record:
     """The rows of a log up to a moment, and the names behind their numbers."""
 
-    def __init__(self, roster: Roster, scenario: Scenario, rows: Batch, end_ns: int, cut: bool) -> None:
+    def __init__(
+        self, roster: Roster, rows: Batch, end_ns: int, cut: bool, scenario: Callable[[], Scenario] | None = None
+    ) -> None:
+        """Keep rows. The `scenario` is read from the header when somebody asks for it, if it is not known already."""
         self.header: Header = roster.header
         self.roster = roster
-        self.scenario = scenario
+        self._read_scenario = scenario or (lambda: Scenario.model_validate(self.header.scenario))
         self.rows = rows
         self.end_ns = end_ns
         self.cut = cut
@@ -113,13 +116,17 @@ class Record:
             roster.feed(batch)
             batches.append(batch)
         rows = concatenate(batches) if batches else Batch(*(np.zeros(0, np.int64) for _ in range(8)))  # type: ignore[arg-type]
-        scenario = Scenario.model_validate(log.header.scenario)
-        return cls(roster, scenario, rows, int(rows.time[-1]) if len(rows) else 0, log.cut)
+        return cls(roster, rows, int(rows.time[-1]) if len(rows) else 0, log.cut)
 
     def until(self, time_ns: int) -> "Record":
         """Return what there was at a moment."""
         stop = int(np.searchsorted(self.rows.time, time_ns, side="right"))
-        return Record(self.roster, self.scenario, self.rows.rows(0, stop), time_ns, self.cut)
+        return Record(self.roster, self.rows.rows(0, stop), time_ns, self.cut, lambda: self.scenario)
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """What was run."""
+        return self._read_scenario()
 
     @cached_property
     def asking(self) -> dict[int, "object"]:

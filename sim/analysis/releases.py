@@ -66,10 +66,7 @@ class Causes:
 
 
 class Releases:
-    """Feed it every batch of a log, with the stretches of waiting that end there: it returns what ended those waits.
-
-    The stretches are those of `Waits`, which was given the numbers of the events as marks.
-    """
+    """Feed it every batch of a log, with the stretches of waiting that end there: it returns what ended those waits."""
 
     def __init__(self, header: Header) -> None:
         self._constraints = [_Constraint(header, number) for number in range(len(header.constraints))]
@@ -171,5 +168,5 @@ def _rows(batch: Batch, told: Flags, first: int) -> NDArray[np.void]:
 def _last(rows: NDArray[np.void], waited: Stretches) -> NDArray[np.void]:
     """Return the last row after the beginning and before the end of each stretch, at its end; or -1s."""
     found = rows[np.maximum(np.searchsorted(rows["event"], waited.end) - 1, 0)]
-    found[(found["event"] <= waited.mark) | (found["time"] != waited.end_ns)] = _NOTHING[0]
+    found[(found["event"] <= waited.begun) | (found["time"] != waited.end_ns)] = _NOTHING[0]
     return found

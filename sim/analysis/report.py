@@ -5,12 +5,16 @@ Rules:
 1. Every fold is fed the same batches, once. What takes a second reading is in `findings`.
 2. The ledger comes first: what was waited, for what. All other numbers have the definitions of their folds.
 3. Each number is said of the part of the log that there is, up to its last event.
+4. A mean wait has a warm-up and an interval (`series`). The series of a group has the waits of its tasks in the order in
+   which they start, whatever their fleets and steps; that of a constraint the episodes of waiting for it in the order in
+   which they end.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.events import Batch, Kind, concatenate
 from model.header import Header
@@ -22,9 +26,9 @@ from sim.analysis.costs import Costs
 from sim.analysis.findings import Findings
 from sim.analysis.ledger import BACK_OFF, JOIN, NAMES, NO_STEP, Charges, Ledger
 from sim.analysis.sample import Sample, total
-from sim.analysis.series import Series
+from sim.analysis.series import Grouped
 from sim.analysis.visits import Times, Visits
-from sim.analysis.waits import Waits
+from sim.analysis.waits import Stretches
 
 BLOCK_ROWS = 8 * BATCH_ROWS
 """Rows that are taken in at once: the more, the less often is sorted what goes on."""
@@ -43,36 +47,39 @@ class Report:
         self._visits = Visits(header)
         self._conservation = Conservation(header)
         self._costs = Costs(header)
-        self._series = Series()
-        self._waits = Waits()
+        self._means = _Means(header)
         self._episodes = [Sample() for _ in header.constraints]
 
     def feed(self, batch: Batch) -> None:
         """Take in the next rows."""
         self._roster.feed(batch)
-        for fold in (self._findings, self._ledger, self._visits, self._conservation, self._costs):
-            fold.feed(batch)
-        self._series.add(batch.value[batch.kind == Kind.TaskStarted])
-        stretches = self._waits.feed(batch)
-        for number in np.unique(stretches.constraint).tolist():
-            mine = stretches.constraint == number
-            self._episodes[number].add((stretches.end_ns - stretches.since_ns)[mine])
+        self._findings.feed(batch)
+        ended = self._findings.ended
+        self._ledger.feed(batch, ended, self._findings.waits.rest())
+        self._visits.feed(batch)
+        self._conservation.feed(batch, ended)
+        self._costs.feed(batch)
+        self._means.feed(batch, ended)
+        for number in np.unique(ended.constraint).tolist():
+            self._episodes[number].add((ended.end_ns - ended.since_ns)[ended.constraint == number])
 
     def charges(self) -> Charges:
         """Return the wait ledger, an entry for each agent, step and cause."""
-        return self._ledger.charges()
+        return self._ledger.charges(self._findings.waits.rest())
 
     def result(self, log: Log | None) -> dict[str, Any]:
         """Return all numbers; `log` is that of the batches, or None where it cannot be read again."""
         found = self._findings.result(log)
         charges, steps = self.charges(), self._visits.times()
         end_ns = found["end_ns"]
-        groups = _Groups(self._header, self._roster, charges, steps, end_ns)
+        groups = _Groups(self._header, self._roster, charges, steps, self._means, end_ns)
+        means = self._means.of_constraints()
         constraints = {
             name: {
                 **numbers,
                 "mean_waiting": numbers["blocked_ns"] / end_ns if end_ns else 0.0,
                 "wait_ns": self._episodes[number].result(),
+                "wait_mean": means[number],
             }
             for number, (name, numbers) in enumerate(found["constraints"].items())
         }
@@ -82,14 +89,13 @@ class Report:
             "cut": None if log is None else log.cut,
             **found,
             "ledger": groups.ledger(),
-            "all": groups.all(),
+            "all": groups.by("all")["all"],
             "fleets": groups.by("fleet"),
             "tenants": groups.by("tenant"),
             "steps": groups.by("step"),
             "constraints": constraints,
             "cost": self._costs.result(),
             "fairness": self._fairness(),
-            "wait_mean": self._series.result(),
             "checks": self._checks(charges),
         }
 
@@ -126,38 +132,75 @@ def jain(values: "np.ndarray[Any, Any]") -> float | None:
     return float(values.sum()) ** 2 / (len(values) * squares) if squares else None
 
 
+def _members(header: Header, kind: str) -> dict[str, list[int]]:
+    """Return the steps of each group of a kind, "all", "fleet", "tenant" or "step"; no step is in two of them."""
+    members: dict[str, list[int]] = {}
+    for number, step in enumerate(header.steps):
+        fleet = header.fleets[step.fleet]
+        asks = step.kind in ("task", "hold")
+        names = {"all": "all", "fleet": fleet.name, "tenant": fleet.tenant}
+        name = names.get(kind, f"{fleet.name}.{step.name}" if asks else None)
+        if name is not None:
+            members.setdefault(name, []).append(number)
+    return members
+
+
+class _Means:
+    """How sure one may be of the mean wait of all, of each fleet, tenant and step, and of each constraint."""
+
+    def __init__(self, header: Header) -> None:
+        self._of_step: dict[str, NDArray[np.int16]] = {}  # by kind of group, the number of the group of each step
+        self._waits: dict[str, Grouped] = {}
+        for kind in ("all", "fleet", "tenant", "step"):
+            groups = list(_members(header, kind).values())
+            self._of_step[kind] = np.full(len(header.steps), -1, np.int16)
+            self._waits[kind] = Grouped(len(groups))
+            for number, steps in enumerate(groups):
+                self._of_step[kind][steps] = number
+        self._episodes = Grouped(len(header.constraints))
+
+    def feed(self, batch: Batch, ended: Stretches) -> None:
+        """Take in the next rows, and the stretches of waiting that ended there."""
+        started = np.flatnonzero(batch.kind == Kind.TaskStarted)
+        steps, waits = batch.step[started], batch.value[started]
+        for kind, series in self._waits.items():
+            series.add(self._of_step[kind][steps], waits)
+        order = np.argsort(ended.end)  # they come task by task
+        self._episodes.add(ended.constraint[order], (ended.end_ns - ended.since_ns)[order])
+
+    def of_waits(self, kind: str) -> list[dict[str, Any]]:
+        """Return what is known of each group of a kind, in the order of `_members`."""
+        return [series.result() for series in self._waits[kind].series]
+
+    def of_constraints(self) -> list[dict[str, Any]]:
+        """Return what is known of each constraint."""
+        return [series.result() for series in self._episodes.series]
+
+
 class _Groups:
     """What is said of all, and of each fleet, tenant and step."""
 
-    def __init__(self, header: Header, roster: Roster, charges: Charges, steps: list[Times], end_ns: int) -> None:
+    def __init__(
+        self, header: Header, roster: Roster, charges: Charges, steps: list[Times], means: _Means, end_ns: int
+    ) -> None:
         self._header = header
         self._roster = roster
         self._charges = charges
         self._steps = steps
+        self._means = means
         self._end_ns = end_ns
         fleets, _ = roster.places(charges.agent)
         self._fleet = fleets
 
-    def all(self) -> dict[str, Any]:
-        return self._told(list(range(len(self._steps))), np.ones(len(self._charges.ns), np.bool_))
-
     def by(self, kind: str) -> dict[str, Any]:
-        header, told = self._header, {}
-        fleet_of_step = [step.fleet for step in header.steps]
-        if kind == "step":
-            for number, step in enumerate(header.steps):
-                if step.kind in ("task", "hold"):
-                    name = f"{header.fleets[step.fleet].name}.{step.name}"
-                    told[name] = self._told([number], self._charges.step == number)
-            return told
-        names: dict[str, list[int]] = {}
-        for number, fleet in enumerate(header.fleets):
-            group = fleet.name if kind == "fleet" else fleet.tenant
-            if group is not None:
-                names.setdefault(group, []).append(number)
-        for name, fleets in names.items():
-            mine = [number for number, fleet in enumerate(fleet_of_step) if fleet in fleets]
-            told[name] = self._told(mine, np.isin(self._fleet, fleets))
+        """Return what is said of each group of a kind."""
+        told = {}
+        for (name, steps), mean in zip(_members(self._header, kind).items(), self._means.of_waits(kind), strict=True):
+            if kind == "step":
+                charged = self._charges.step == steps[0]
+            else:  # what is charged to no step as well
+                charged = np.isin(self._fleet, [self._header.steps[step].fleet for step in steps])
+            told[name] = {**self._told(steps, charged), "wait_mean": mean}
         return told
 
     def ledger(self) -> dict[str, Any]:

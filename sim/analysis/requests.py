@@ -14,7 +14,7 @@ from model.events import Batch, Kind
 from model.header import Header
 from model.scenario import Hold, Scenario
 from sim.analysis.takes import asking
-from sim.analysis.waits import Integers, Waits, flags
+from sim.analysis.waits import Integers, Stretches, flags
 
 _TAKING = flags(Kind.TaskResumed, Kind.ResourceAcquired, Kind.TaskStarted)
 
@@ -26,7 +26,6 @@ class Requests:
     """
 
     def __init__(self, header: Header, scenario: Scenario) -> None:
-        self._waits = Waits()
         self._fed = 0
         self._stage = np.zeros((len(header.steps) + 1, len(header.constraints)), np.int64)
         self._regains = np.zeros(len(header.steps) + 1, np.bool_)  # which take at once what they took in an order
@@ -43,14 +42,13 @@ class Requests:
         self._at_once = np.zeros(1, np.bool_)
         self._head = np.zeros(1, np.intp)
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows."""
-        waits = self._waits.feed(batch)
+    def feed(self, batch: Batch, ended: Stretches) -> None:
+        """Take in the next rows, and the stretches of waiting that ended there."""
         columns = (batch.agent, batch.step, batch.visit, batch.kind, batch.constraint)
         last = self._head[-1:] if self._goes_on() else np.full(1, len(self._rows) - 1)
         self._rows = np.concatenate([self._rows[last], np.stack(columns, axis=1, dtype=np.int64)])
         self._asked = np.append(self._asked[last], self._fed + np.arange(len(batch)))
-        self._asked[waits.end[waits.is_over] - self._fed + 1] = waits.asked[waits.is_over]
+        self._asked[ended.end[ended.is_over] - self._fed + 1] = ended.asked[ended.is_over]
         self._at_once = np.append(self._at_once[last], self._taken_at_once(batch))
         tasks, kinds = self._rows[:, :3], self._rows[:, 3]
         follows = _TAKING[kinds[:-1]] & _TAKING[kinds[1:]] & (tasks[:-1] == tasks[1:]).all(axis=1)

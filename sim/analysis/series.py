@@ -1,9 +1,9 @@
-"""A series of observations: where its warm-up ends, and how sure one may be of its mean.
+"""A series of times: where its warm-up ends, and how sure one may be of its mean.
 
 Rules:
 
 1. Observations are taken together in groups of 5, and of 10, 20 ... when there are more than `GROUPS` of them: bounded
-   memory.
+   memory. In what parts they come makes no difference (sums are exact up to 2^53 ns, which is 104 days).
 2. The warm-up ends where MSER-5 says: after the number of groups, at most half, without which the squared standard error
    of the mean is smallest. (White, An effective truncation heuristic for bias reduction in simulation output, Simulation
    69(6), 1997; White, Cobb and Spratt, A comparison of five steady-state truncation heuristics for simulation, Winter
@@ -13,6 +13,7 @@ Rules:
    neighbouring batch means are correlated: then the interval would be too narrow.
 """
 
+from itertools import pairwise
 from math import sqrt
 from typing import Any
 
@@ -30,58 +31,83 @@ series has 1.645 / sqrt(20) = 0.37 or more."""
 
 
 class Series:
-    """Observations in their order; add them, then ask for `result`."""
+    """Observations in their order, in ns; add them, then ask for `result`."""
 
     def __init__(self) -> None:
         self.count = 0
         self.size = SIZE
-        self._sums: NDArray[np.float64] = np.zeros(0)
-        self._rest: NDArray[np.float64] = np.zeros(0)  # what does not fill a group yet
+        self._sums: NDArray[np.float64] = np.zeros(0)  # of each group
+        self._begun, self._sum = 0, 0.0  # how many there are of the group that is not full yet, and their sum
 
     def add(self, values: NDArray[np.int64]) -> None:
         """Take in the next observations."""
         self.count += len(values)
-        waiting = np.concatenate([self._rest, values.astype(np.float64)])
-        whole = len(waiting) // self.size
-        fresh = waiting[: whole * self.size].reshape(whole, self.size).sum(axis=1)
-        self._rest = waiting[whole * self.size :]
-        self._sums = np.concatenate([self._sums, fresh])
+        missing = self.size - self._begun
+        if len(values) < missing:
+            self._begun += len(values)
+            self._sum += float(values.sum(dtype=np.float64))
+            return
+        first = self._sum + float(values[:missing].sum(dtype=np.float64))
+        values = values[missing:]
+        whole = len(values) // self.size * self.size
+        rest = values[whole:]
+        fresh = np.add.reduceat(values[:whole].astype(np.float64), np.arange(0, whole, self.size)) if whole else ()
+        self._sums = np.concatenate([self._sums, [first], fresh])
+        self._begun, self._sum = len(rest), float(rest.sum(dtype=np.float64))
         while len(self._sums) > GROUPS:
-            if len(self._sums) % 2:
-                # The odd one out goes back: its sum stands for its observations.
-                mean = self._sums[-1] / self.size
-                self._rest = np.concatenate([np.full(self.size, mean), self._rest])
-                self._sums = self._sums[:-1]
-            self._sums = self._sums.reshape(-1, 2).sum(axis=1)
-            self.size *= 2
-            if len(self._rest) >= self.size:
-                self._sums = np.append(self._sums, self._rest[: self.size].sum())
-                self._rest = self._rest[self.size :]
+            self._take_together()
+
+    def _take_together(self) -> None:
+        """Make groups of twice the size; an odd one is the beginning of the next."""
+        even = len(self._sums) // 2 * 2
+        if even < len(self._sums):
+            self._begun += self.size
+            self._sum += float(self._sums[even])
+        self._sums = self._sums[:even].reshape(-1, 2).sum(axis=1)
+        self.size *= 2
 
     def result(self) -> dict[str, Any]:
-        """Return the warm-up in observations, the mean after it, half the width of its interval, and any doubt."""
+        """Return the warm-up in observations, the mean after it, half the width of its interval, and any doubt.
+
+        It has the names of `--json`; what is not known is None.
+        """
         means = self._sums / self.size
         cut = _mser(means)
         left = means[cut:]
         told: dict[str, Any] = {
             "observations": self.count,
             "warm_up": cut * self.size,
-            "mean": float(left.mean()) if len(left) else None,
-            "half_width": None,
+            "mean_ns": float(left.mean()) if len(left) else None,
+            "half_width_ns": None,
             "batches": None,
             "doubt": None,
         }
         size = len(left) // BATCHES
         if not size:
-            return {**told, "doubt": f"{self.count} observations are too few; it takes {2 * BATCHES * SIZE} or more"}
+            return {**told, "doubt": f"fewer than {BATCHES * SIZE} observations after the warm-up"}
         batches = left[len(left) - size * BATCHES :].reshape(BATCHES, size).mean(axis=1)
-        told["half_width"] = T_19 * float(batches.std(ddof=1)) / sqrt(BATCHES)
+        told["half_width_ns"] = T_19 * float(batches.std(ddof=1)) / sqrt(BATCHES)
         told["batches"] = BATCHES
         if cut >= len(means) // 2:
             told["doubt"] = "the warm-up may not be over"
         elif _correlation(batches) > CORRELATED:
             told["doubt"] = "what follows each other is alike: the run is too short for an interval"
         return told
+
+
+class Grouped:
+    """A series for each of some groups, by their numbers."""
+
+    def __init__(self, groups: int) -> None:
+        self.series = [Series() for _ in range(groups)]
+
+    def add(self, groups: NDArray[np.int16], values: NDArray[np.int64]) -> None:
+        """Take in the next observations in their order, each of a group; those below 0 are of none."""
+        order = np.argsort(groups, kind="stable")
+        edges = np.searchsorted(groups[order], np.arange(len(self.series) + 1))
+        for series, (first, stop) in zip(self.series, pairwise(edges.tolist()), strict=True):
+            if first < stop:
+                series.add(values[order[first:stop]])
 
 
 def _mser(means: NDArray[np.float64]) -> int:

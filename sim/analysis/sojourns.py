@@ -8,16 +8,19 @@ Rules:
 2. At each moment of it a visit waits for one constraint (from `TaskBlocked` or `TaskRebound` on), backs off (from
    `TaskRetrying` on), or works: that is the rest, of a hold the time for which it holds. So the times by cause and the
    work add up to the sojourn, exactly.
-3. Nothing is kept but the visits that go on.
+3. An attempt is served from its `TaskStarted` to the `TaskFinished` that ends it; a hold may wait meanwhile, for what it
+   gave back.
+4. Nothing is kept but the visits that go on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.events import Batch, Kind, Status
+from sim.analysis.tasks import agents_and_numbers, by_task, visits
 from sim.analysis.waits import COMES, Flags, Integers, flags
 
 WORK, BACK_OFF = -1, -2
@@ -42,6 +45,7 @@ _TELLS = COMES | flags(
     *(Kind.TaskRejected, Kind.TaskSkipped, Kind.TaskAbandoned),
 )
 _ENDS = flags(Kind.TaskFinished, Kind.TaskSkipped)
+_NOT_SERVED = -1
 _UNSTARTED = {Kind.TaskRejected: Outcome.rejected, Kind.TaskAbandoned: Outcome.gave_up}
 
 _ROW = np.dtype(
@@ -54,6 +58,7 @@ _ROW = np.dtype(
         ("kind", np.uint8),
         ("cause", np.int16),  # what it does from this row on
         ("outcome", np.int8),
+        ("started_ns", np.int64),  # of the attempt that is served, else _NOT_SERVED
     ]
 )
 
@@ -70,6 +75,10 @@ class Over:
     ended_ns: Integers
     outcome: NDArray[np.int8]
 
+    def some(self, which: Flags) -> "Over":
+        """Return those of them for which that is so."""
+        return Over(*(getattr(self, each.name)[which] for each in fields(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class Spells:
@@ -77,6 +86,14 @@ class Spells:
 
     number: Integers
     cause: NDArray[np.int16]
+    lasted_ns: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Attempts that had started and ended."""
+
+    step: NDArray[np.int16]
     lasted_ns: Integers
 
 
@@ -92,41 +109,41 @@ class Doing:
 
 
 class Sojourns:
-    """Feed it every batch of a log: it returns the visits that are over, and the spells that ended."""
+    """Feed it every batch of a log: it returns the visits that are over, and the spells and attempts that ended."""
 
     def __init__(self) -> None:
         self._open = np.zeros(0, _ROW)  # the last row of each visit that is not known to be over
         self._begun = 0
 
-    def feed(self, batch: Batch) -> tuple[Over, Spells]:
+    def feed(self, batch: Batch) -> tuple[Over, Spells, Served]:
         """Take in the next rows."""
         table = np.concatenate([self._open, _fresh(batch)])
-        table = table[np.lexsort((table["step"], table["key"]))]  # visit by visit, in the order of the log
-        same = (np.diff(table["key"]) == 0) & (np.diff(table["step"]) == 0)
+        order, same = by_task(table["key"], table["step"])
+        table = table.take(order)  # far quicker than an index, for rows of several fields
         begins = np.append(True, ~same)[: len(table)]
         self._name(table, begins)
-        before, after = table[:-1][same], table[1:][same]
-        lasted_ns = after["time"] - before["time"]
-        told = (before["cause"] != WORK) & (lasted_ns > 0)
-        spells = Spells(before["number"][told], before["cause"][told], lasted_ns[told])
+        lasted_ns = np.diff(table["time"])
+        told = np.flatnonzero(same & (table["cause"][:-1] != WORK) & (lasted_ns > 0))
+        spells = Spells(table["number"][told], table["cause"][told], lasted_ns[told])
         for kind, outcome in _UNSTARTED.items():
             unstarted = np.flatnonzero(same & (table["kind"][:-1] == kind)) + 1
             table["outcome"][unstarted] = outcome
-        last = table[np.append(~same, True)[: len(table)]]
+        served = self._serve(table, begins)
+        last = table.take(np.flatnonzero(np.append(~same, True)[: len(table)]))
         over = _ENDS[last["kind"]] & (last["time"] < batch.time[-1])
         self._open = last[~over]
-        return _over(last[over]), spells
+        return _over(last[over]), spells, served
 
     def end(self) -> tuple[Over, Over]:
-        """The log is at its end: return the visits that are over by now, and those that go on."""
-        over = _ENDS[self._open["kind"]]
-        return _over(self._open[over]), _over(self._open[~over])
+        """The log is at its end: return the visits that were not known to be over until now, and those that go on."""
+        over, self._open = self._open[_ENDS[self._open["kind"]]], self._open[~_ENDS[self._open["kind"]]]
+        return _over(over), _over(self._open)
 
     def doing(self) -> Doing:
         """Return what the visits do that go on at this moment."""
         rows = self._open[~_ENDS[self._open["kind"]]]
-        agents, visits = rows["key"] >> 32, rows["key"] & 0xFFFFFFFF
-        return Doing(agents, rows["step"], visits, rows["cause"], rows["time"])
+        agents, numbers = agents_and_numbers(rows["key"])
+        return Doing(agents, rows["step"], numbers, rows["cause"], rows["time"])
 
     def _name(self, table: NDArray[np.void], begins: Flags) -> None:
         """Give each row the number of its visit and the time at which that began."""
@@ -138,22 +155,35 @@ class Sojourns:
         for name in ("number", "asked_ns"):
             table[name] = table[name][first]
 
+    @staticmethod
+    def _serve(table: NDArray[np.void], begins: Flags) -> Served:
+        """Give each row the time at which what is served then started; return the attempts that ended."""
+        ends = table["kind"] == Kind.TaskFinished
+        tells = begins | ends | (table["started_ns"] != _NOT_SERVED)
+        latest = np.maximum.accumulate(np.where(tells, np.arange(len(table)), 0))
+        started_ns = table["started_ns"][latest]
+        ended = np.flatnonzero(ends & ~begins)
+        ended = ended[started_ns[ended - 1] != _NOT_SERVED]
+        table["started_ns"] = started_ns
+        return Served(table["step"][ended], table["time"][ended] - started_ns[ended - 1])
+
 
 def _fresh(batch: Batch) -> NDArray[np.void]:
     backed_off = (batch.kind == Kind.TaskAbandoned) & (batch.constraint < 0)  # called off: its `TaskFinished` says so
     rows = np.flatnonzero(_TELLS[batch.kind] & ~backed_off)
     fresh = np.zeros(len(rows), _ROW)
     kinds = batch.kind[rows]
-    fresh["key"] = (batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows]
+    fresh["key"] = visits(batch.agent[rows], batch.visit[rows])
     fresh["step"], fresh["kind"] = batch.step[rows], kinds
     fresh["number"] = -1
     fresh["asked_ns"] = fresh["time"] = batch.time[rows]
     fresh["cause"] = np.where(COMES[kinds], batch.constraint[rows], WORK)
     fresh["cause"][kinds == Kind.TaskRetrying] = BACK_OFF
     fresh["outcome"] = np.where(kinds == Kind.TaskFinished, batch.value[rows], Outcome.skipped)
+    fresh["started_ns"] = np.where(kinds == Kind.TaskStarted, fresh["time"], _NOT_SERVED)
     return fresh
 
 
 def _over(rows: NDArray[np.void]) -> Over:
-    agents, visits = rows["key"] >> 32, rows["key"] & 0xFFFFFFFF
-    return Over(rows["number"], agents, rows["step"], visits, rows["asked_ns"], rows["time"], rows["outcome"])
+    agents, numbers = agents_and_numbers(rows["key"])
+    return Over(rows["number"], agents, rows["step"], numbers, rows["asked_ns"], rows["time"], rows["outcome"])

@@ -84,7 +84,6 @@ class Starvation:
     def __init__(self, header: Header) -> None:
         self._header = header
         self._roster = Roster(header)
-        self._waits = Waits()
         self._bounds: list[_Bound] = []
         self._bound_of = np.full(len(header.steps) + 1, -1)  # by step
         if not any("starvation" in each for each in _bounded(header.scenario)):
@@ -105,19 +104,18 @@ class Starvation:
             steps = [place for place, step in enumerate(header.steps) if step.fleet == number]
             self._bound_of[steps] = numbers[kind, name]
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows."""
+    def feed(self, batch: Batch, ended: Stretches) -> None:
+        """Take in the next rows, and the stretches of waiting that ended there."""
         if self._bounds:
             self._roster.feed(batch)
-            self._bounds = list(self._with(self._waits.feed(batch)))
+            self._bounds = list(self._with(ended))
 
-    def reach(self, time_ns: int) -> None:
-        """Take in that nothing more has happened up to a time."""
-        self._waits.reach(time_ns)
+    def result(self, log: Log | None, rest: Stretches) -> list[dict[str, Any]]:
+        """Return what `python -m sim run --json` gives: an object for each bound.
 
-    def result(self, log: Log | None) -> list[dict[str, Any]]:
-        """Return what `python -m sim run --json` gives: an object for each bound. Overtakings are read from the log."""
-        bounds = list(self._with(self._waits.rest()))
+        `rest` are the stretches of waiting that go on. Overtakings are read from the log.
+        """
+        bounds = list(self._with(rest))
         worst = [wait for bound in bounds for wait in bound.worst]
         overtakings = _overtakings(log, self._scenario, self._roster, worst) if log is not None and worst else {}
         return [
@@ -169,11 +167,11 @@ def _overtakings(log: Log, scenario: Scenario, roster: Roster, waits: list[_Wait
     """Return for each wait, by the event that began it, how often it was overtaken, by which fleets, and when first."""
     header = log.header
     found = [_Overtaken(wait, np.zeros(len(header.fleets), np.int64)) for wait in waits]
-    requests = Requests(header, scenario)
+    requests, stretches = Requests(header, scenario), Waits()
     takes = {number: Takes(header, scenario, number) for number in range(len(header.constraints))}
     first = 0
     for batch in log.batches():
-        requests.feed(batch)
+        requests.feed(batch, stretches.feed(batch))
         taken: dict[int, tuple[NDArray[np.intp], Integers]] = {}
         for each in found:
             for constraint, start, stop in _stretches(each, batch, first):

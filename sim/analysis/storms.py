@@ -29,6 +29,9 @@ Rules:
 8. Where the visits that are open became more during the baseline, by more than chance, the fleet does not keep up
    (`before.keeps_up`) even without a trigger: it is judged all the same, by a goodput that is all that it can do.
 9. Triggers are told in the order in which they begin; of more than 100 the last 100.
+10. Memory is not bounded: of each row of a task that an incident hits some 20 bytes are kept to the end. Which windows are
+    counted hangs on when the next trigger and the end come, and whoever looks for what tips a fleet over feeds this while
+    runs go on and has no log to read once more. Where there are no incidents nothing is kept.
 
 (Bronson et al., Metastable failures in distributed systems, HotOS 2021, have the states and the word.)
 """

@@ -24,6 +24,7 @@ from model.events import Batch, Ending, Kind, Status
 from model.log import ConstraintEntry, Header
 from sim.analysis.sample import Sample, total
 from sim.analysis.takes import Ended
+from sim.analysis.waits import COMES, Stretches, flags
 
 Integers = NDArray[np.int64]
 
@@ -34,14 +35,8 @@ _HELD = {"concurrency": "limit", "adaptive": "limit", "resource": "capacity"}
 """The types of which a task holds a part while it works, and what their settings call the whole."""
 
 
-def _flags(*kinds: Kind) -> NDArray[np.bool_]:
-    return np.isin(np.arange(len(Kind)), kinds)
-
-
-_COMES = _flags(Kind.TaskBlocked, Kind.TaskRebound)
-_MOVES = _COMES | _flags(Kind.TaskResumed, Kind.TaskRejected, Kind.TaskAbandoned)
-_STATED = _flags(Kind.ResourceAcquired, Kind.ResourceReleased)
-_TAKES = _flags(Kind.TaskStarted, Kind.ResourceAcquired)
+_STATED = flags(Kind.ResourceAcquired, Kind.ResourceReleased)
+_TAKES = flags(Kind.TaskStarted, Kind.ResourceAcquired)
 
 
 def dot(one: Integers, other: Integers) -> int:
@@ -69,25 +64,20 @@ class _Queue:
 
 
 class _Waiting:
-    """Who waits for what. A wait belongs to a visit of an agent to a step: an agent may wait for several things at once."""
+    """Who waits for what."""
 
     def __init__(self, constraints: int) -> None:
         self.queues = [_Queue() for _ in range(constraints)]
-        # The waits that go on: agent and visit in one number, step, and the constraint.
-        self._visits = np.zeros(0, np.int64)
-        self._steps = np.zeros(0, np.int16)
-        self._bound = np.zeros(0, np.int16)
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows."""
-        rows = np.flatnonzero(_MOVES[batch.kind])
-        if not len(rows):
-            return
+    def feed(self, batch: Batch, ended: Stretches, fed: int) -> None:
+        """Take in the next rows, the first of which is event `fed`, and the stretches of waiting that ended there."""
+        before = np.full(len(batch), _NOBODY, np.int16)
+        before[ended.end - fed] = ended.constraint
+        after = np.where(COMES[batch.kind], batch.constraint, np.int16(_NOBODY))
+        rows = np.flatnonzero((before != _NOBODY) | (after != _NOBODY))
         kinds, times = batch.kind[rows], batch.time[rows]
-        after = np.where(_COMES[kinds], batch.constraint[rows], np.int16(_NOBODY))
-        before = self._follow((batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows], batch.step[rows], after)
         # Each row is up to two moves: it leaves one queue, then comes to another.
-        numbers = np.stack([before, after], axis=1).ravel()
+        numbers = np.stack([before[rows], after[rows]], axis=1).ravel()
         moves = np.argsort(numbers, kind="stable")
         edges = np.cumsum(np.bincount(numbers + 1, minlength=len(self.queues) + 1))  # nobody comes first
         for queue, (first, last) in zip(self.queues, pairwise(edges.tolist()), strict=True):
@@ -101,21 +91,6 @@ class _Waiting:
             queue.blocked_ns -= total(steps * times[mine >> 1])
             queue.episodes += int(np.count_nonzero(came == Kind.TaskBlocked))
             queue.rebounds += int(np.count_nonzero(came == Kind.TaskRebound))
-
-    def _follow(self, visits: Integers, steps: NDArray[np.int16], after: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Return what the task of each row waited for before it, and keep what it waits for after the last."""
-        known = len(self._visits)
-        visits = np.concatenate([self._visits, visits])
-        steps = np.concatenate([self._steps, steps])
-        after = np.concatenate([self._bound, after])
-        order = np.lexsort((steps, visits))  # the rows of a task follow each other, in the order of the log
-        same = (np.diff(visits[order]) == 0) & (np.diff(steps[order]) == 0)
-        before = np.full(len(order), _NOBODY, np.int16)
-        before[order[1:]] = np.where(same, after[order[:-1]], _NOBODY)
-        last = order[np.append(~same, True)]
-        waits = last[after[last] != _NOBODY]
-        self._visits, self._steps, self._bound = visits[waits], steps[waits], after[waits]
-        return before[known:]
 
 
 class _Use:
@@ -265,8 +240,8 @@ class Summary:
         self._stalled_ns: int | None = None  # when the last thing happened before the end of a run that has stalled
         self._fed = 0
 
-    def feed(self, batch: Batch) -> None:
-        """Take in the next rows."""
+    def feed(self, batch: Batch, stretches: Stretches) -> None:
+        """Take in the next rows, and the stretches of waiting (`waits`) that ended there."""
         if not len(batch):
             return
         kinds = batch.kind
@@ -280,7 +255,7 @@ class Summary:
         self._rejected += np.bincount(rejected, minlength=len(self._rejected))
         started = kinds == Kind.TaskStarted
         self._waits.add(batch.value[started])
-        self._waiting.feed(batch)
+        self._waiting.feed(batch, stretches, self._fed)
         implied = np.flatnonzero(started | ended)
         stated, changes = np.flatnonzero(_STATED[kinds]), np.flatnonzero(kinds == Kind.ConstraintChanged)
         for use in self._use:

@@ -5,7 +5,7 @@ Rules:
 1. A wait is that of an attempt that starts, as `TaskStarted` states it. A service time is from there to the end of the
    attempt. A sojourn is that of a visit, from when it first asks to the end of its last attempt: waits, service and
    back-offs. What is still open is in none of the samples.
-2. A visit is over with a `TaskFinished` that no other row of it follows at that instant.
+2. What is a visit, and when it is over, `sojourns` says; those that are skipped are counted alone.
 3. For Little's law the times that visits to tasks spent in the system are summed up visit by visit, and the times for which
    they worked from the counts of those that started and ended alone, without looking who did. (A `hold` waits while it is
    served, where it asks for what it gave back; it is left out of both.)
@@ -20,14 +20,10 @@ from numpy.typing import NDArray
 from model.events import Batch, Kind, Status
 from model.header import Header
 from sim.analysis.sample import Sample, total
+from sim.analysis.sojourns import Outcome, Over, Sojourns
 from sim.analysis.takes import Ended
-from sim.analysis.waits import Integers, flags
+from sim.analysis.waits import Integers
 
-_OF_VISITS = flags(
-    *(Kind.TaskBlocked, Kind.ResourceAcquired, Kind.TaskStarted, Kind.TaskRejected, Kind.TaskAbandoned),
-    *(Kind.TaskFinished, Kind.TaskRetrying),
-)
-_NOT_WORKING = -1
 _STATUSES = {
     "failed": Status.failed,
     "timed_out": Status.timed_out,
@@ -36,17 +32,6 @@ _STATUSES = {
 }
 COUNTED = ("started", *_STATUSES, "rejected", "gave_up", "retries", "skipped")
 """Attempts that start, how those end that do not succeed, who is refused or gives up, back-offs, and visits skipped."""
-
-_OPEN = np.dtype(
-    [
-        ("visit", np.int64),  # agent and visit in one number
-        ("step", np.int16),
-        ("kind", np.int8),  # of its last row
-        ("time", np.int64),  # of that row
-        ("began_ns", np.int64),
-        ("started_ns", np.int64),  # of the attempt that works, else _NOT_WORKING
-    ]
-)
 
 
 @dataclass(slots=True)
@@ -76,7 +61,7 @@ class Visits:
         self.steps = [Times() for _ in header.steps]
         self.succeeded = np.zeros(header.agents, np.int64)  # visits, by agent
         self._is_task = np.array([*(step.kind == "task" for step in header.steps), False])
-        self._open = np.zeros(0, _OPEN)
+        self._sojourns = Sojourns()
         self._ended = Ended()
         self._working = 0  # how many tasks work
         self._worked_ns = 0  # the times at which attempts ended, less those at which they started
@@ -107,59 +92,36 @@ class Visits:
         ):
             self._tally(name, batch.step[rows])
         self._count(batch, np.flatnonzero((batch.kind == Kind.TaskFinished) & (batch.value == Status.succeeded)))
-        self._follow(batch, np.flatnonzero(_OF_VISITS[batch.kind]))
+        over, _, served = self._sojourns.feed(batch)
+        self._add("service", served.step, served.lasted_ns)
+        self._take_out(over)
 
     def in_system_ns(self) -> int:
-        """Return the sum of the times that visits to tasks have been in the system so far."""
-        still = self._open[(self._open["kind"] != Kind.TaskFinished) & self._is_task[self._open["step"]]]
-        over = self._open[(self._open["kind"] == Kind.TaskFinished) & self._is_task[self._open["step"]]]
-        open_ns = len(still) * self._now_ns - total(still["began_ns"])
-        return self._sojourns_ns + open_ns + total(over["time"] - over["began_ns"])
+        """Return the sum of the times that visits to tasks have been in the system, the log being at its end."""
+        since_ns = self._end().asked_ns
+        return self._sojourns_ns + len(since_ns) * self._now_ns - total(since_ns)
 
     def worked_ns(self) -> int:
         """Return the sum of the times for which tasks have worked so far."""
         return self._worked_ns + self._working * self._now_ns
 
     def times(self) -> list[Times]:
-        """Return what the tasks of each step did; what has ended at this very instant is over."""
-        over = self._open[self._open["kind"] == Kind.TaskFinished]
-        self._open = self._open[self._open["kind"] != Kind.TaskFinished]
-        self._take_out(over)
+        """Return what the tasks of each step did, the log being at its end."""
+        self._end()
         return self.steps
 
-    def _follow(self, batch: Batch, rows: NDArray[np.intp]) -> None:
-        """Pair the rows of each visit."""
-        fresh = np.zeros(len(rows), _OPEN)
-        fresh["visit"] = (batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows]
-        fresh["step"], fresh["kind"] = batch.step[rows], batch.kind[rows]
-        fresh["time"] = fresh["began_ns"] = batch.time[rows]
-        fresh["started_ns"] = np.where(fresh["kind"] == Kind.TaskStarted, fresh["time"], _NOT_WORKING)
-        table = np.concatenate([self._open, fresh])
-        if not len(table):
-            return
-        table = table[np.lexsort((table["step"], table["visit"]))]  # visit by visit, in the order of the log
-        same = (table["visit"][1:] == table["visit"][:-1]) & (table["step"][1:] == table["step"][:-1])
-        first = np.append(True, ~same)
-        table["began_ns"] = table["began_ns"][np.maximum.accumulate(np.where(first, np.arange(len(table)), 0))]
-        # What works is what has started and not ended since.
-        marks = np.flatnonzero((table["started_ns"] >= 0) | (table["kind"] == Kind.TaskFinished) | first)
-        latest = marks[np.searchsorted(marks, np.arange(len(table)), side="right") - 1]
-        before = marks[np.maximum(np.searchsorted(marks, np.arange(len(table))) - 1, 0)]
-        ends = np.flatnonzero((table["kind"] == Kind.TaskFinished) & ~first & (table["started_ns"][before] >= 0))
-        self._add("service", table["step"][ends], table["time"][ends] - table["started_ns"][before[ends]])
-        last = np.append(~same, True)
-        started_ns = np.where(table["kind"] == Kind.TaskFinished, _NOT_WORKING, table["started_ns"][latest])
-        table["started_ns"] = started_ns
-        left = table[last]
-        is_over = (left["kind"] == Kind.TaskFinished) & (left["time"] < self._now_ns)
-        self._take_out(left[is_over])
-        self._open = left[~is_over]
+    def _end(self) -> Over:
+        """Take in what has ended at the last instant; return the visits to tasks that go on."""
+        over, going_on = self._sojourns.end()
+        self._take_out(over)
+        return going_on.some(self._is_task[going_on.step])
 
-    def _take_out(self, over: NDArray[np.void]) -> None:
+    def _take_out(self, over: Over) -> None:
         """Take in the sojourns of visits that are over."""
-        sojourns = over["time"] - over["began_ns"]
-        self._add("sojourn", over["step"], sojourns)
-        self._sojourns_ns += total(sojourns[self._is_task[over["step"]]])
+        over = over.some(over.outcome != Outcome.skipped)
+        sojourns = over.ended_ns - over.asked_ns
+        self._add("sojourn", over.step, sojourns)
+        self._sojourns_ns += total(sojourns[self._is_task[over.step]])
 
     def _count(self, batch: Batch, done: NDArray[np.intp]) -> None:
         most = int(batch.agent[done].max(initial=-1)) + 1 - len(self.succeeded)

@@ -6,6 +6,7 @@ Rules:
    Its `TaskBlocked` identifies it. An attempt that takes one thing after another may wait several times.
 2. A stretch is the part of a wait for one constraint: `TaskRebound` ends it, and begins the next.
 3. Events are numbered from 0, times are in ns. Nothing is kept but the waits that go on.
+4. Whoever feeds several folds with the same batches has one `Waits`, and hands its stretches to all of them.
 """
 
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.events import Batch, Kind
+from sim.analysis.tasks import agents_and_numbers, by_task, visits
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -38,10 +40,10 @@ _OPEN = np.dtype(
         ("step", np.int16),
         ("attempt", np.int16),
         ("constraint", np.int16),
-        ("asked", np.int64),  # the event that begins the wait, and its time
+        ("asked", np.int64),  # the event that began the wait, and its time
         ("asked_ns", np.int64),
-        ("since_ns", np.int64),  # when the stretch began
-        ("mark", np.int64),
+        ("begun", np.int64),  # the event that began the stretch, and its time
+        ("since_ns", np.int64),
     ]
 )
 
@@ -50,8 +52,8 @@ _OPEN = np.dtype(
 class Stretches:
     """Stretches of waiting, an entry each: whose they are, for what, and from when to when.
 
-    `asked` is the event that began the wait, `end` the one that ended the stretch, `mark` what it was given at its
-    beginning. With the last stretch the wait `is_over`, or goes on beyond the log.
+    `asked` is the event that began the wait, `begun` the one that began the stretch, `end` the one that ended it. With the
+    last stretch the wait `is_over`, or goes on beyond the log.
     """
 
     agent: Integers
@@ -61,8 +63,8 @@ class Stretches:
     constraint: NDArray[np.int16]
     asked: Integers
     asked_ns: Integers
+    begun: Integers
     since_ns: Integers
-    mark: Integers
     end: Integers
     end_ns: Integers
     is_over: Flags
@@ -76,37 +78,32 @@ class Waits:
     """Feed it every batch of a log: it returns the stretches that end there."""
 
     def __init__(self) -> None:
-        self._open = np.zeros(0, _OPEN)
+        self._open = np.zeros(0, _OPEN)  # the last row of each task that waits
         self._fed = 0
         self._now_ns = 0
 
-    def feed(self, batch: Batch, marks: Integers | None = None) -> Stretches:
-        """Take in the next rows; `marks` has a number for each of them, to be kept where a stretch begins."""
+    def feed(self, batch: Batch) -> Stretches:
+        """Take in the next rows."""
         rows = np.flatnonzero(_MOVES[batch.kind])
-        fresh = np.zeros(len(rows), _OPEN)
-        fresh["visit"] = (batch.agent[rows].astype(np.int64) << 32) | batch.visit[rows]
-        fresh["asked"] = self._fed + rows
-        fresh["asked_ns"] = fresh["since_ns"] = batch.time[rows]
-        for name in ("step", "attempt", "constraint"):
-            fresh[name] = getattr(batch, name)[rows]
-        if marks is not None:
-            fresh["mark"] = marks[rows]
-        kinds = batch.kind[rows]
+        kinds, events, times = batch.kind[rows], self._fed + rows, batch.time[rows]
+        fresh = {
+            "visit": visits(batch.agent[rows], batch.visit[rows]),
+            **{name: getattr(batch, name)[rows] for name in ("step", "attempt", "constraint")},
+            **{"asked": events, "asked_ns": times, "begun": events, "since_ns": times},
+        }
+        table = {name: np.concatenate([self._open[name], fresh[name]]) for name in _OPEN.names or ()}
         known = np.ones(len(self._open), np.bool_)
-        table = np.concatenate([self._open, fresh])
-        order = np.lexsort((table["step"], table["visit"]))  # task by task, in the order of the log
-        table = table[order]
+        order, same = by_task(table["visit"], table["step"])
         comes = np.concatenate([known, COMES[kinds]])[order]
         begins = np.concatenate([known, kinds == Kind.TaskBlocked])[order]
-        same = (np.diff(table["visit"]) == 0) & (np.diff(table["step"]) == 0)
-        places, times = table["asked"].copy(), table["asked_ns"].copy()
-        beginning = np.maximum.accumulate(np.where(begins, np.arange(len(table)), 0))
-        table["asked"], table["asked_ns"] = places[beginning], times[beginning]
+        beginning = order[np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))]
         closed = np.flatnonzero(same & comes[:-1])  # by the row that follows
-        self._open = table[comes & ~np.append(same, np.zeros(min(len(table), 1), np.bool_))]
+        last = np.flatnonzero(comes & ~np.append(same, np.zeros(min(len(order), 1), np.bool_)))
+        told, self._open = (_rows(table, order[places], beginning[places]) for places in (closed, last))
+        ends = order[closed + 1]
         self._fed += len(batch)
         self._now_ns = int(batch.time[-1]) if len(batch) else self._now_ns
-        return _told(table[closed], places[closed + 1], times[closed + 1], ~comes[closed + 1])
+        return _told(told, table["begun"][ends], table["since_ns"][ends], ~comes[closed + 1])
 
     def reach(self, time_ns: int) -> None:
         """Take in that nothing more has happened up to a time."""
@@ -118,7 +115,35 @@ class Waits:
         return _told(self._open, np.full(count, GOES_ON), np.full(count, self._now_ns), np.ones(count, np.bool_))
 
 
+class Kept:
+    """A number for each of some stretches that go on."""
+
+    def __init__(self) -> None:
+        self._begun = np.zeros(0, np.int64)  # the events that began them, in order
+        self._numbers = np.zeros(0, np.int64)
+
+    def keep(self, stretches: Stretches, numbers: Integers) -> None:
+        """Keep a number for each of these, and for no other."""
+        order = np.argsort(stretches.begun)
+        self._begun, self._numbers = stretches.begun[order], numbers[order]
+
+    def of(self, stretches: Stretches) -> Integers:
+        """Return what is kept for each of these; -1 where there is nothing."""
+        if not len(self._begun):
+            return np.full(len(stretches.begun), -1)
+        place = np.minimum(np.searchsorted(self._begun, stretches.begun), len(self._begun) - 1)
+        return np.where(self._begun[place] == stretches.begun, self._numbers[place], -1)
+
+
+def _rows(table: dict[str, Any], places: NDArray[np.intp], beginning: NDArray[np.intp]) -> NDArray[np.void]:
+    """Return rows of a table, with the beginning of the wait of each."""
+    rows = np.zeros(len(places), _OPEN)
+    for name in _OPEN.names or ():
+        rows[name] = table[name][beginning if name in ("asked", "asked_ns") else places]
+    return rows
+
+
 def _told(table: NDArray[np.void], end: Integers, end_ns: Integers, is_over: Flags) -> Stretches:
     kept: dict[str, Any] = {name: table[name] for name in _OPEN.names or () if name != "visit"}
-    agents, visits = table["visit"] >> 32, table["visit"] & 0xFFFFFFFF
-    return Stretches(agent=agents, visit=visits, **kept, end=end, end_ns=end_ns, is_over=is_over)
+    agents, numbers = agents_and_numbers(table["visit"])
+    return Stretches(agent=agents, visit=numbers, **kept, end=end, end_ns=end_ns, is_over=is_over)

@@ -1,0 +1,188 @@
+"""The story of an agent in lines: a spell each, and on top what it does now, for whom it waits and who has it.
+
+Rules:
+
+1. A line begins with the time at which its spell began, in the form of the clock above the picture.
+2. Where there is less room than story, the end of it is what is shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.events import Status
+from model.state import Phase
+from model.units import MICRO
+from render.film import Film
+from render.line import Line, LineWriter
+from render.palette import Theme
+from render.status import clock
+from render.story import Holder, Holders, Spell, Story, What
+from sim.sentences import clock as lasting
+
+HOLDERS = 5
+"""How many of those who hold what an agent waits for are named."""
+_ENDED = {
+    Status.failed: ", failed",
+    Status.timed_out: ", timed out",
+    Status.cancelled: ", called off",
+    Status.preempted: ", pre-empted",
+}
+_LOOKS = {
+    What.WAITED: Phase.BLOCKED,
+    What.DEADLOCKED: Phase.BLOCKED,
+    What.REFUSED: Phase.BLOCKED,
+    What.RAN: Phase.RUNNING,
+    What.HELD: Phase.RUNNING,
+    What.DOWN: Phase.DOWN,
+}
+_SHUT = {"pause": "a pause", "incident": "an incident", "circuit_breaker": "a breaker"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """What there is to say about a wait that goes on: how many asked earlier, and who has what is waited for.
+
+    `shut_since_ns` is since when it lets nobody pass, where it is nothing that anybody has.
+    """
+
+    spell: Spell
+    ahead: int
+    holders: Holders | None
+    is_held: bool
+    shut_since_ns: int | None = None
+
+
+class Teller:
+    """Writes about the agents of a film."""
+
+    def __init__(self, film: Film, theme: Theme) -> None:
+        self._film, self._theme = film, theme
+
+    def lines(
+        self,
+        story: Story,
+        time_ns: int,
+        hindrances: Sequence[Hindrance] | None,
+        chosen: int,
+        width: int,
+        height: int,
+    ) -> list[Line]:
+        """Return `height` lines, each `width` wide. Without `hindrances` they are being looked for.
+
+        Of those who hold, the one at the place `chosen` is pointed at.
+        """
+        spells = story.at(time_ns)
+        now = [spell for spell in spells if spell.to_ns is None]
+        lines = [self._title(story, time_ns, width)]
+        for spell in now:
+            lines.append(self._line(self._now(spell, story), self._look(spell), width, bold=True))
+            since = f"  since {self._clock(spell.from_ns)}, for {lasting(time_ns - spell.from_ns)}"
+            lines.append(self._line(since, self._theme.ink, width))
+        if any(spell.what is What.WAITED for spell in now):
+            lines += self._hindered(hindrances, chosen, width)
+        past = [spell for spell in spells if spell.to_ns is not None]
+        lines.append(self._line("", self._theme.faint, width))
+        room = max(0, height - len(lines))
+        if len(past) > room:
+            left = len(past) - max(0, room - 1)
+            lines.append(self._line(f"{left:,} before", self._theme.faint, width))
+            past = past[left:]
+        lines += [self._spell(spell, story, width) for spell in past]
+        lines += [self._line("", self._theme.faint, width)] * (height - len(lines))
+        return lines[:height]
+
+    def _title(self, story: Story, time_ns: int, width: int) -> Line:
+        line = LineWriter(width, self._theme)
+        line.write(self._theme.clean(self._film.roster.name(story.agent)), self._theme.ink, bold=True)
+        if story.began_ns is None or story.began_ns > time_ns:
+            line.write("  has not come yet", self._theme.faint)
+        elif story.ended_ns is not None and story.ended_ns <= time_ns:
+            line.write(f"  finished at {self._clock(story.ended_ns)}", self._theme.faint)
+        return line.done()
+
+    def _now(self, spell: Spell, story: Story) -> str:
+        task = self._task(spell)
+        return {
+            What.THOUGHT: f"thinks{', or waits for others' if story.may_wait_for_others else ''}",
+            What.WAITED: f"waits for {self._limit(spell)} with {task}",
+            What.RAN: f"runs {task}",
+            What.HELD: f"holds what {task} asked for",
+            What.BACKED_OFF: f"backs off from {task}",
+            What.DOWN: "is down",
+        }[spell.what]
+
+    def _hindered(self, hindrances: Sequence[Hindrance] | None, chosen: int, width: int) -> list[Line]:
+        theme = self._theme
+        if hindrances is None:
+            return [self._line("  looking for who has it ...", theme.faint, width)]
+        lines, place = [], 0
+        for each in hindrances:
+            entry = self._film.header.constraints[each.spell.constraint]
+            ahead = f"{each.ahead:,} asked earlier and still wait" if each.ahead else "nobody who asked earlier waits"
+            lines.append(self._line(f"  {ahead}", theme.ink, width))
+            if each.shut_since_ns is not None:
+                what = _SHUT.get(entry.type, entry.type)
+                lines.append(
+                    self._line(f"  {what}, as it is since {self._clock(each.shut_since_ns)}", theme.ink, width)
+                )
+            if each.holders is None:
+                continue
+            verb = "held by" if each.is_held else "what it gives was taken by"
+            lines.append(self._line(f"  {verb} {each.holders.count:,}", theme.faint, width))
+            for holder in each.holders.most:
+                is_chosen = place == chosen
+                text = f"  {'>' if is_chosen else ' '} {self._holder(holder, entry.type)}"
+                lines.append(self._line(text, theme.ink if is_chosen else theme.faint, width, bold=is_chosen))
+                place += 1
+        return lines
+
+    def _holder(self, holder: Holder, type_: str) -> str:
+        amount = f"{holder.amount / MICRO:,.6g}" if type_ in ("resource", "quota") else f"{holder.amount:,}"
+        name = self._film.roster.task_name(holder.agent, holder.step) or ""
+        return f"{self._theme.clean(name)}  {amount} since {self._clock(holder.since_ns)}"
+
+    def _spell(self, spell: Spell, story: Story, width: int) -> Line:
+        line = LineWriter(width, self._theme)
+        end = self._clock(self._film.end_ns)
+        line.write(f"{self._clock(spell.from_ns).rjust(len(end))}  ", self._theme.faint)
+        line.write(self._past(spell, story), self._look(spell))
+        return line.done()
+
+    def _past(self, spell: Spell, story: Story) -> str:
+        lasted = lasting((spell.to_ns or 0) - spell.from_ns)
+        task, ended = self._task(spell), "" if spell.status is None else _ENDED.get(spell.status, "")
+        return {
+            What.THOUGHT: f"{'thought, or waited for others,' if story.may_wait_for_others else 'thought'} {lasted}",
+            What.WAITED: f"waited {lasted} for {self._limit(spell)}",
+            What.RAN: f"ran {task} {lasted}{ended}",
+            What.HELD: f"held for {task} {lasted}{ended}",
+            What.BACKED_OFF: f"backed off {lasted}",
+            What.DOWN: f"was down {lasted}",
+            What.REFUSED: f"was refused by {self._limit(spell)}",
+            What.SKIPPED: f"skipped {task}",
+            What.DEADLOCKED: "is caught in a deadlock",
+        }[spell.what]
+
+    def _task(self, spell: Spell) -> str:
+        if spell.step < 0:
+            return ""
+        name = self._theme.clean(self._film.header.steps[spell.step].name)
+        attempt = f", attempt {spell.attempt + 1}" if spell.attempt > 0 else ""
+        return f"{name} (visit {spell.visit}{attempt})"
+
+    def _limit(self, spell: Spell) -> str:
+        if spell.constraint < 0:
+            return ""
+        return self._theme.clean(self._film.header.constraints[spell.constraint].id)
+
+    def _look(self, spell: Spell) -> int:
+        phase = _LOOKS.get(spell.what)
+        return self._theme.faint if phase is None else self._theme.cells[phase]
+
+    def _clock(self, ns: int) -> str:
+        return clock(ns, self._film.end_ns)
+
+    def _line(self, text: str, look: int, width: int, bold: bool = False) -> Line:
+        line = LineWriter(width, self._theme)
+        line.write(self._theme.shorten(text, width), look, bold)
+        return line.done()
