@@ -176,10 +176,17 @@ def test_keys_step_an_event_a_frame_a_second_and_to_what_binds(opened, bottlenec
     press("ArrowLeft")
     assert shown.ns() == film.previous_event(film.next_event(5 * S))
     press("Home")
-    press("Shift+ArrowRight")
+    press("Control+ArrowRight")
     assert shown.ns() == S
-    press("ArrowUp")
+    press("}")
+    press("{")
+    assert shown.ns() == S
+    press("Shift+ArrowRight")
     assert shown.ns() == pytest.approx(S + 20 / 15 * S / 20, rel=1e-6)
+    press("[")
+    assert shown.ns() == pytest.approx(S, rel=1e-6)
+    press(".")
+    assert shown.ns() == film.next_event(S)
     press("Home")
     press("b")
     assert (shown.ns(), 0) == film.next_binding(0)
@@ -347,7 +354,7 @@ def test_fleets_stand_one_after_another_or_side_by_side(opened, fleets):
     shown.tab.select_option("#layout", "beside")
     shown.tab.locator("#stage canvas").click(position={"x": 8, "y": 26})
     assert shown.text("#story h3") == "planner_0"
-    shown.tab.press("body", "l")
+    shown.tab.press("body", "f")
     assert shown.tab.input_value("#layout") == "below"
 
 
