@@ -261,6 +261,14 @@ def test_the_story_of_an_agent_says_what_it_waits_for_and_who_holds_it(opened, b
     assert "running" in shown.text(".story-now")
 
 
+def test_who_holds_something_while_something_else_is_done_is_not_guessed(opened):
+    steps = [{"hold": "slot", "needs": {"slots": 1}, "steps": [{"think": "5s"}]}]
+    data = scenario(constraints=[{"id": "slots", "type": "concurrency", "limit": 1}], count=2, steps=steps)
+    shown = opened(run(data)).go("#t=2s&agent=1")
+    assert "blocked on slots" in shown.text("#story")
+    assert "Who holds it is not told here" in shown.text("#story")
+
+
 def test_the_stretches_of_a_life_are_those_of_the_log(opened, fleets):
     shown, film = opened(fleets).go("#t=0s&agent=45"), Film(fleets)
     turns = film.turns()
