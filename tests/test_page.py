@@ -363,7 +363,7 @@ def test_a_cut_log_is_told(written, tmp_path, capsys):
         (["LOG", "--html", "LOG"], "--html: LOG is the log itself; allowed: another file"),
         (["LOG", "OTHER", "--html", "OTHER"], "--html: OTHER is the second log itself; allowed: another file"),
         (["LOG", "--html", "-"], "--html: - is not a file; allowed: a file, or /dev/null for none"),
-        (["LOG", "OTHER"], "OTHER: a second log; allowed: one log, or two with --html FILE"),
+        (["LOG", "OTHER", "--html", "LOG"], "--html: LOG is the first log itself; allowed: another file"),
         (["LOG", "NOTHING", "--html", "new.html"], "NOTHING: no such file"),
     ],
 )

@@ -176,10 +176,17 @@ def test_keys_step_an_event_a_frame_a_second_and_to_what_binds(opened, bottlenec
     press("ArrowLeft")
     assert shown.ns() == film.previous_event(film.next_event(5 * S))
     press("Home")
-    press("Shift+ArrowRight")
+    press("Control+ArrowRight")
     assert shown.ns() == S
-    press("ArrowUp")
+    press("}")
+    press("{")
+    assert shown.ns() == S
+    press("Shift+ArrowRight")
     assert shown.ns() == pytest.approx(S + 20 / 15 * S / 20, rel=1e-6)
+    press("[")
+    assert shown.ns() == pytest.approx(S, rel=1e-6)
+    press(".")
+    assert shown.ns() == film.next_event(S)
     press("Home")
     press("b")
     assert (shown.ns(), 0) == film.next_binding(0)
@@ -252,6 +259,14 @@ def test_the_story_of_an_agent_says_what_it_waits_for_and_who_holds_it(opened, b
     holder.click()
     assert shown.text("#story h3") == name
     assert "running" in shown.text(".story-now")
+
+
+def test_who_holds_something_while_something_else_is_done_is_not_guessed(opened):
+    steps = [{"hold": "slot", "needs": {"slots": 1}, "steps": [{"think": "5s"}]}]
+    data = scenario(constraints=[{"id": "slots", "type": "concurrency", "limit": 1}], count=2, steps=steps)
+    shown = opened(run(data)).go("#t=2s&agent=1")
+    assert "blocked on slots" in shown.text("#story")
+    assert "Who holds it is not told here" in shown.text("#story")
 
 
 def test_the_stretches_of_a_life_are_those_of_the_log(opened, fleets):
@@ -347,7 +362,7 @@ def test_fleets_stand_one_after_another_or_side_by_side(opened, fleets):
     shown.tab.select_option("#layout", "beside")
     shown.tab.locator("#stage canvas").click(position={"x": 8, "y": 26})
     assert shown.text("#story h3") == "planner_0"
-    shown.tab.press("body", "l")
+    shown.tab.press("body", "f")
     assert shown.tab.input_value("#layout") == "below"
 
 

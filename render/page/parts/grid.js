@@ -264,6 +264,7 @@ function stripes(pitch, color) {
   context.beginPath();
   context.rect(0, 0, inner, inner);
   context.clip();
+  context.beginPath();
   context.strokeStyle = color;
   context.lineWidth = Math.max(1.2, pitch / 7);
   for (let shift = -pitch; shift <= pitch; shift += Math.max(5, pitch / 2)) {

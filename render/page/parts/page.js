@@ -250,29 +250,31 @@ class Player {
 
   _key(event) {
     const { target } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+    const isForBrowser = event.metaKey || event.altKey || (event.ctrlKey && !event.key.startsWith("Arrow"));
+    if (isForBrowser || byId("help").open) return;
     const isText = target.matches("select, textarea, input:not([type=range])");
     if (event.key === "Escape" && isText) target.blur();
     if (isText || (target.matches("button, summary, a") && [" ", "Enter"].includes(event.key))) return;
-    if (target.matches(".scroll") && event.key.startsWith("Arrow") && !event.shiftKey) return;
+    if (target.matches(".scroll") && event.key.startsWith("Arrow") && !event.shiftKey && !event.ctrlKey) return;
     const action = this._action(event);
     if (!action) return;
     event.preventDefault();
     action();
   }
 
-  _action({ key, shiftKey }) {
-    const second = 1e9;
-    const frame = (this.speed * second) / FRAMES_A_SECOND;
-    const left = shiftKey ? () => this.go(this.ns - second) : () => this.stepEvent(-1);
-    const right = shiftKey ? () => this.go(this.ns + second) : () => this.stepEvent(1);
+  /** Return what a key does: the same as in the player on a terminal. */
+  _action({ key, shiftKey, ctrlKey }) {
+    const frame = (this.speed * 1e9) / FRAMES_A_SECOND;
+    const event = (direction) => () => this.stepEvent(direction);
+    const time = (ns) => () => this.go(this.ns + ns);
+    const arrow = (direction) => (ctrlKey ? time(direction * 1e9) : shiftKey ? time(direction * frame) : event(direction));
     return {
-      " ": () => this.toggle(), ArrowLeft: left, ArrowRight: right,
-      ArrowDown: () => this.go(this.ns - frame), ArrowUp: () => this.go(this.ns + frame),
+      " ": () => this.toggle(), ArrowLeft: arrow(-1), ArrowRight: arrow(1), ",": event(-1), ".": event(1),
+      "[": time(-frame), "]": time(frame), "{": time(-1e9), "}": time(1e9),
       Home: () => this.go(0), End: () => this.go(this.endNs),
       "+": () => this.changeSpeed(2), "=": () => this.changeSpeed(2), "-": () => this.changeSpeed(0.5),
       "/": () => byId("jump").focus(), s: () => byId("search").focus(), b: () => this.toBinding(),
-      c: () => this._nextMode(), l: () => this.setLayout(this.runs[0].grid.beside ? "below" : "beside"),
+      c: () => this._nextMode(), f: () => this.setLayout(this.runs[0].grid.beside ? "below" : "beside"),
       "?": () => byId("help").showModal(), Escape: () => this.select(this.runs[0], -1),
     }[key];
   }

@@ -68,7 +68,7 @@ class Story {
     const lines = [make("p", {}, `${whole(others)} other${others === 1 ? "" : "s"} wait${others === 1 ? "s" : ""} for ${clean(entry.id)}.`)];
     if (!entry.held || playing) return lines;
     const holders = film.holders(constraint);
-    if (!holders.length) return [...lines, make("p", {}, "Nobody is seen to hold it.")];
+    if (!holders.length) return [...lines, make("p", {}, film.entry.several ? "Who holds it is not told here: agents of this run may hold something while they do something else. python -m sim explain tells it." : "Nobody holds it.")];
     const names = holders.slice(0, HOLDERS_SHOWN).flatMap((agent) => [this._link(film, run, agent), " "]);
     const more = holders.length - HOLDERS_SHOWN;
     lines.push(make("p", {}, `Held by ${whole(holders.length)}: `, ...names, more > 0 ? `and ${whole(more)} more` : null));
