@@ -8,13 +8,14 @@ is put beside these, and those of the old one are refused with a message that na
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import sim
 from model.events import LOG_FORMAT, Kind
-from model.log import Log, LogError
+from model.log import Log, LogError, LogWriter
 from sim.verify import verify
 
 LOGS = Path(__file__).parent / "data/logs"
@@ -65,3 +66,58 @@ def test_a_log_of_another_format_names_the_version_that_it_takes(tmp_path: Path)
         Log.open(other)
     said = "this log is of format 9, and was written by fleetsim 9.9.9, which is needed to read it; allowed: format 1"
     assert str(error.value) == f"{other}: {said}"
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory) -> Path:
+    """A log of this format whose scenario has a key that this version does not know, as a later one might write."""
+    known = Log.open(LOGS / f"format_{LOG_FORMAT}.arrows")
+    header = replace(known.header, scenario={**known.header.scenario, "moons": 2}, versions={"fleetsim": "9.1"})
+    path = tmp_path_factory.mktemp("foreign") / "foreign.arrows"
+    with path.open("wb") as file:
+        writer = LogWriter(file, header)
+        for batch in known.batches():
+            writer.write(batch)
+        writer.close()
+    return path
+
+
+def python(command: str, foreign: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = command.replace("OTHER", str(LOGS / f"format_{LOG_FORMAT}.arrows")).replace("LOG", str(foreign)).split()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-m", *words], env=environment, capture_output=True, text=True, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sim report LOG",
+        "sim diff LOG OTHER",
+        "sim fork LOG --at 3s --set constraints.slots.limit=2",
+        "sim verify LOG",
+        "render LOG --html made",
+        "render LOG --cast made",
+    ],
+)
+def test_a_scenario_of_another_version_is_told_in_one_line(foreign: Path, tmp_path: Path, command: str) -> None:
+    done = python(command, foreign, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "not valid for this version" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format_", ["perfetto", "ocel", "otlp"])
+def test_traces_do_without_the_scenario(foreign: Path, tmp_path: Path, format_: str) -> None:
+    done = python(f"sim export LOG --to {format_} --out made", foreign, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["--png", "--svg", "--gif", "--plot"])
+def test_pictures_do_without_the_scenario(foreign: Path, tmp_path: Path, option: str) -> None:
+    from render.__main__ import main
+
+    given = (
+        ["--plot", "waits", "--out", str(tmp_path / "a.svg")] if option == "--plot" else [option, str(tmp_path / "a")]
+    )
+    assert main([str(foreign), *given]) == 0

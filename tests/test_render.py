@@ -578,7 +578,10 @@ def test_a_damaged_log_is_one_line_and_exit_code_2(tmp_path, capsys):
 @pytest.mark.parametrize("arguments", [[], ["a", "b", "c"], ["--nope"]])
 def test_misuse_is_exit_code_2(capsys, arguments):
     assert command.main(arguments) == 2
-    assert "Usage:" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("python -m render: ")
+    assert "; allowed: " in told
+    assert told.count("\n") == 1
 
 
 def test_a_cut_log_is_played_as_far_as_it_goes(path, tmp_path, capsys):

@@ -84,8 +84,8 @@ def test_time_waited_goes_up_in_round_steps_to_the_longest_wait():
     film = waits_for(("c", 3), ("c", 130))
     found = shades(film, Mode.WAITED, LETTERS)
     assert film.blocked_ns_max == 130 * S
-    assert found.labels[2:] == ("under 5s", "from 5s", "from 10s", "from 20s", "from 1m", "from 2m")
-    waited = {1: "under 5s", 5: "under 5s", 6: "from 5s", 12: "from 10s", 60: "from 20s", 61: "from 1m", 125: "from 2m"}
+    assert found.labels[2:] == ("<5s", "5s+", "10s+", "20s+", "1m+", "2m+")
+    waited = {1: "<5s", 5: "<5s", 6: "5s+", 12: "10s+", 60: "20s+", 61: "1m+", 125: "2m+"}
     assert {second: named(found, film, second * S)[1] for second in waited} == waited
     assert named(found, film, 4 * S)[0] == "the rest"
     assert found.of(film.at(125 * S)).tolist() == [1, 7]

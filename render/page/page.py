@@ -20,9 +20,8 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from model.faults import BadInput, cut
+from model.faults import cut
 from model.header import HELD, ConstraintEntry, Header
 from model.log import Log
 from model.units import format_duration
@@ -56,10 +55,7 @@ class _Run:
     @classmethod
     def read(cls, log: Log) -> "_Run":
         film = Film(log)
-        try:
-            told, _ = report(log)
-        except ValidationError:
-            raise BadInput(f"the scenario inside the log {log.header.name} is not valid for this version") from None
+        told, _ = report(log)
         return cls(film, Frames(film), told)
 
 

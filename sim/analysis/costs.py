@@ -19,6 +19,7 @@ from model.events import Batch, Kind
 from model.header import Header
 from model.scenario import Scenario
 from model.units import MICRO
+from sim.analysis.scenario import scenario_of
 from sim.analysis.summary import Amounts
 from sim.analysis.takes import DEFERRED
 from sim.analysis.waits import Integers
@@ -29,7 +30,7 @@ class Costs:
 
     def __init__(self, header: Header) -> None:
         self._header = header
-        scenario = Scenario.model_validate(header.scenario)
+        scenario = scenario_of(header)
         self._prices = scenario.prices or {}
         self._units = [_Unit(header, scenario, unit) for unit in self._prices]
 

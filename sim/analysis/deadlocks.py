@@ -12,8 +12,8 @@ from model.governing import Governing
 from model.locks import Locks
 from model.log import Header, Log
 from model.roster import Roster
-from model.scenario import Scenario
 from sim.analysis.claims import Claims, Task, follow
+from sim.analysis.scenario import scenario_of
 
 
 def deadlocks(log: Log) -> list[dict[str, Any]]:
@@ -92,6 +92,6 @@ def _step(task: Task, holder: Task, moment: Claims, roster: Roster) -> dict[str,
 
 def _remedies(header: Header) -> dict[str, float]:
     """Return for each constraint the smallest limit with which nobody can wait for it for good, where there is one."""
-    scenario = Scenario.model_validate(header.scenario)
+    scenario = scenario_of(header)
     locks = Locks(scenario, Governing(scenario, [None] * len(scenario.fleets))).locks
     return {name: lock.safe for name, lock in locks.items() if lock.safe is not None and lock.asked}

@@ -25,8 +25,8 @@ from model.events import Batch
 from model.header import HELD, Header
 from model.log import Log
 from model.roster import Roster
-from model.scenario import Scenario
 from sim.analysis.sample import total
+from sim.analysis.scenario import scenario_of
 from sim.analysis.starvation import WORST
 from sim.analysis.takes import Ended, Takes, asking
 from sim.analysis.waits import Flags, Integers, Kept, Stretches
@@ -88,7 +88,7 @@ class Inversions:
 
     def __init__(self, header: Header) -> None:
         self._header = header
-        self._scenario = Scenario.model_validate(header.scenario)
+        self._scenario = scenario_of(header)
         self._roster = Roster(header)
         self._ended = Ended()
         self._priority = np.zeros(len(header.steps) + 1, np.int64)

@@ -23,6 +23,7 @@ from model.events import Batch, Kind
 from model.header import Header
 from model.scenario import Scenario, Spawn, walk
 from sim.analysis.requests import Requests
+from sim.analysis.scenario import scenario_of
 from sim.analysis.takes import Takes
 from sim.analysis.waits import Integers, Kept, Stretches
 
@@ -54,7 +55,7 @@ class Ledger:
     """Feed it every batch of a log, then ask for `charges`."""
 
     def __init__(self, header: Header) -> None:
-        scenario = Scenario.model_validate(header.scenario)
+        scenario = scenario_of(header)
         self._overtaken = _Overtaken(header, scenario)
         self._back_offs = _Timed(Kind.TaskRetrying)
         self._repairs = _Timed(Kind.AgentCrashed)

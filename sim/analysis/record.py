@@ -18,6 +18,7 @@ from model.header import Header
 from model.log import Log
 from model.roster import Roster
 from model.scenario import Scenario, Spawn, walk
+from sim.analysis.scenario import scenario_of
 from sim.analysis.takes import asking
 from sim.analysis.waits import GOES_ON, Integers, Waits
 
@@ -103,7 +104,7 @@ class Record:
         """Keep rows. The `scenario` is read from the header when somebody asks for it, if it is not known already."""
         self.header: Header = roster.header
         self.roster = roster
-        self._read_scenario = scenario or (lambda: Scenario.model_validate(self.header.scenario))
+        self._read_scenario = scenario or (lambda: scenario_of(self.header))
         self.rows = rows
         self.end_ns = end_ns
         self.cut = cut

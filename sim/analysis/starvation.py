@@ -25,6 +25,7 @@ from model.log import Log
 from model.roster import Roster
 from model.scenario import Scenario
 from sim.analysis.requests import Requests
+from sim.analysis.scenario import scenario_of
 from sim.analysis.takes import Takes
 from sim.analysis.waits import COMES, GOES_ON, Integers, Stretches, Waits
 
@@ -88,7 +89,7 @@ class Starvation:
         self._bound_of = np.full(len(header.steps) + 1, -1)  # by step
         if not any("starvation" in each for each in _bounded(header.scenario)):
             return
-        self._scenario = Scenario.model_validate(header.scenario)
+        self._scenario = scenario_of(header)
         numbers: dict[tuple[str, str], int] = {}
         for number, fleet in enumerate(self._scenario.fleets):
             tenant = self._scenario.tenants.get(fleet.tenant or "")
