@@ -344,7 +344,7 @@ def who_refuses(task: Task) -> tuple[GlobalConstraint, int] | None:
     """Return the first constraint that does not admit the task, and what the task wants of it."""
     for constraint, amount in task.demands:
         if not constraint.admits(task, amount) or (
-            constraint.discipline.strict and stands_behind(task, constraint.waiting)
+            constraint.discipline.strict and constraint.in_force and stands_behind(task, constraint.waiting)
         ):
             return constraint, amount
     return None

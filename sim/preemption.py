@@ -33,7 +33,7 @@ def who_yields(task: PolicyTask) -> dict[PolicyTask, str] | None:
     """Return whose slots have to be taken to start the task, and what becomes of those; None if that does not help."""
     victims: dict[PolicyTask, str] = {}
     for constraint, amount in task.demands:
-        if constraint.discipline.strict and stands_behind(task, constraint.waiting):
+        if constraint.discipline.strict and constraint.in_force and stands_behind(task, constraint.waiting):
             return None
         if constraint.admits(task, amount):
             continue

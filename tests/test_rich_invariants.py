@@ -183,6 +183,32 @@ CRASHES_TOGETHER = scenario(
 CRASHES_TRYING = scenario(
     fleet("a", task(fail=1.0, retry=RETRY), crash={"uptime": "150ms", "repair": "50ms"}), until="210ms"
 )
+GO_TOGETHER = scenario(
+    limit(2),
+    *(fleet(name, task("1s"), life="150ms") for name in "ab"),
+    fleet("c", task(), arrivals={"at": ["50ms"]}),
+)
+TOO_LATE = scenario(
+    limit(2),
+    fleet("a", {"fork": 2, "join": "any", "steps": [task({"uniform": ["100ms", "200ms"]})]}),
+    fleet("c", task(), arrivals={"at": ["50ms"]}),
+)
+HEARD = troubled(
+    {"at": 0, "lasts": "150ms", "refuse": 1.0},
+    {"id": "slots", "type": "adaptive", "limit": 2, "scope": "global"},
+    fleet("a", task()),
+)
+HEARD_NOTHING = scenario(
+    {"id": "slots", "type": "adaptive", "limit": 2, "scope": "global"},
+    rate("1/s", 1, on_limit="reject"),
+    fleet("a", task("1s"), count=2),
+    until="500ms",
+)
+RAMP = scenario(
+    {"id": "rate", "type": "rate_limit", "rate": "2/100ms", "algorithm": "ramp", "growth": 2, "scope": "global"},
+    fleet("a", task("50ms")),
+    fleet("b", task(cost=2), arrivals={"at": ["100ms"]}),
+)
 DOWN, UP = (Kind.AgentCrashed, {"time": 150 * MS}), (Kind.AgentRestarted, {"time": 200 * MS})
 
 
@@ -201,6 +227,12 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         "nothing is left, and it is let in",
         CHARGED_AFTERWARDS,
         numbers(0, 0, {"total": 0, "period_ns": 0}, {"total": 0}),
+        {"bucket"},
+    ),
+    (
+        "one takes more of a ramp than the rate says, though there is as much",
+        RAMP,
+        numbers(0, 0, {"tokens": 1, "period_ns": 100 * MS, "burst": 1, "growth": 2 * MICRO}, {"rate": "1/100ms"}),
         {"bucket"},
     ),
     ("a change that comes again is left out", AGAIN, drop(Kind.ConstraintChanged, time=400 * MS), {"changes"}),
@@ -230,6 +262,18 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
         "the breaker is open for longer",
         BREAKS,
         put(Kind.ConstraintChanged, {"value": 2}, time=350 * MS),
+        {"hearing"},
+    ),
+    (
+        "a limit does not hear of what an incident refuses",
+        HEARD,
+        drop(Kind.ConstraintChanged, constraint=0),
+        {"hearing"},
+    ),
+    (
+        "a limit hears of what another refuses",
+        HEARD_NOTHING,
+        insert(Kind.RunFinished, {}, kind=Kind.ConstraintChanged, constraint=0, value=1, time=0),
         {"hearing"},
     ),
     ("the processor is faster", SHARED, numbers(0, 0, {"limit": 2}, {"limit": 2}), {"sharing"}),
@@ -316,6 +360,18 @@ CASES: list[tuple[str, dict[str, Any], Edit, set[str]]] = [
             insert(Kind.TaskFinished, {"visit": 1}, kind=Kind.TaskStarted, value=150 * MS),
         ),
         {"crashes"},
+    ),
+    (
+        "nobody is tried between two agents that end at one instant, though not together",
+        GO_TOGETHER,
+        moved_up(Kind.TaskFinished, {"agent": 1}, (Kind.TaskResumed, {})),
+        {"conservation"},
+    ),
+    (
+        "nobody is tried between who reaches a join and what is called off then",
+        TOO_LATE,
+        moved_up(Kind.TaskFinished, {"value": Status.cancelled}, (Kind.TaskResumed, {})),
+        {"conservation"},
     ),
     ("the end of an agent has a value", SPAWNED, put(Kind.AgentFinished, SECOND, value=1), {"order"}),
 ]

@@ -5,7 +5,7 @@ Rules:
 1. A constraint answers for itself alone: `admits`, `take`, `give`. All or nothing over several constraints, and who is
    tried next, is the manager's business.
 2. `take` is only called after `admits` at the same instant; neither looks at other constraints.
-3. While it is not in force a constraint admits everybody, and still counts who holds it.
+3. While it is not in force a constraint admits everybody, whoever waits for it still, and counts who holds it.
 4. A constraint that changes as time passes schedules itself; the manager is its callback.
 """
 
@@ -90,6 +90,7 @@ class GlobalConstraint(Event, ABC):
         self.exclusive = plan.exclusive and self.holds  # so that what one task gives back another can have as it is
         self.plain = False  # whether only tasks without a policy ask for it
         self.timed = False  # whether time alone can let a waiting task fit, so that `look_ahead` has something to do
+        self.in_force = False
         self.ceiling = UNLIMITED  # the largest amount that can be admitted, now or after a later change
         self.due_ns: int | None = None  # when this event is due, if it is
         self.armed: list[Callable[[Event], None]] = []  # its callbacks, set again whenever it is scheduled
@@ -99,6 +100,7 @@ class GlobalConstraint(Event, ABC):
         """Take on new numbers, or go out of force."""
         self.ceiling = UNLIMITED if setting.ceiling is None else setting.ceiling
         self.apply(setting.numbers)
+        self.in_force = setting.numbers is not None
 
     @abstractmethod
     def apply(self, numbers: dict[str, int] | None) -> None:

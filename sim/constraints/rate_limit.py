@@ -34,12 +34,11 @@ class RateLimit(TimedConstraint):
         super().__init__(env, plan, waiting)
 
     def apply(self, numbers: dict[str, int] | None) -> None:
-        level, was_in_force = self._settle(), self.in_force
-        self.in_force = numbers is not None
+        level = self._settle()
         if numbers is not None:
             self.gain = numbers["tokens"] * self.quantum // numbers["period_ns"]
             self.full = numbers["burst"] * self.quantum
-            self.level = min(level, self.full) if was_in_force else self.full
+            self.level = min(level, self.full) if self.in_force else self.full  # as it was until now
 
     @property
     def limit_recorded(self) -> int:

@@ -24,7 +24,6 @@ class TimedConstraint(GlobalConstraint):
     """A limit on what happens in a time."""
 
     def __init__(self, env: "Environment", plan: "ConstraintPlan", waiting: "Queue") -> None:
-        self.in_force = False
         super().__init__(env, plan, waiting)
         self.timed = True
         self.settles = plan.settles
@@ -38,7 +37,7 @@ class TimedConstraint(GlobalConstraint):
         if amount > self.free():
             return False
         ahead = self.waiting.peek(amount)  # rule 1
-        return ahead is None or ahead is task or not self.waiting.precedes(ahead, task)
+        return ahead is None or ahead is task or not self.in_force or not self.waiting.precedes(ahead, task)
 
     def take(self, amount: int) -> None:
         if self.in_force and not self.defers:

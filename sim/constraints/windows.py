@@ -40,7 +40,6 @@ class FixedWindow(TimedConstraint):
 
     def apply(self, numbers: dict[str, int] | None) -> None:
         self._settled()
-        self.in_force = numbers is not None
         if numbers is not None:
             began, self.first_use = self.first_use, "first_use" in numbers
             self.limit, self.period_ns = self.numbers(numbers)
@@ -166,7 +165,6 @@ class SlidingWindow(TimedConstraint):
 
     def apply(self, numbers: dict[str, int] | None) -> None:
         self._settled()
-        self.in_force = numbers is not None
         if numbers is not None:
             self.limit, self.period_ns = numbers["tokens"], numbers["period_ns"]
 

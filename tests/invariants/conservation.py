@@ -14,7 +14,10 @@ comes of that is a row, so until the nanosecond before the next row the bucket m
 Where the constraint is strict, only the first in its queue has to have been admitted. Where the log does not tell who that
 is, it is enough if there is anybody for whom there is no room.
 
-Within an instant nothing is said between the rows of a pre-emption, which is one event.
+Within an instant nothing is said between the rows of a pre-emption, which is one event. Nor is it between the rows of what
+is called off together, which gives back everything before anybody is tried: what is left at a join; what an agent does
+whose life is over, or that stops, the attempt that makes it stop and what is held around it among that; and what all do
+who crash at one instant.
 
 Where the wanted amount is drawn and the task never starts, it is not known. It is at most what the constraint can ever
 admit from now on (`refusal`), so a constraint with room for that much is found out even then.
@@ -29,21 +32,70 @@ from .replay import Replay, Waiter
 RULE = "conservation"
 
 
+_GIVING = (Kind.TaskAbandoned, Kind.ResourceReleased)
+
+
+class _Together:
+    """Follows what is called off together: whose tasks end, one right after the other, while nobody is tried."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._retried = {row.task for row in reading.rows if row.kind == Kind.TaskRetrying}
+        self._crashes = {(row.time, row.agent) for row in reading.rows if row.kind == Kind.AgentCrashed}
+        self._agent: int | None = None  # the last of whom something was called off just now
+        self._has_crashed = False  # whether that was a crash, so that others may follow
+
+    def end(self) -> None:
+        """Take in that an instant begins."""
+        self._agent, self._has_crashed = None, False
+
+    def goes_on(self, row: Row) -> bool:
+        """Whether this row, the next, belongs to what is being called off."""
+        if row.kind != Kind.TaskFinished or not (row.value == Status.cancelled or self._fails_around(row)):
+            return False
+        return row.agent == self._agent or (self._has_crashed and (row.time, row.agent) in self._crashes)
+
+    def apply(self, row: Row, is_running: bool) -> None:
+        """Take in the next row, which may be about a task that works or holds something."""
+        if row.kind == Kind.TaskFinished and (row.value == Status.cancelled or (is_running and self._stops(row))):
+            self._agent = row.agent
+        elif row.kind == Kind.AgentCrashed:
+            self._has_crashed = True
+        elif not (
+            row.kind in _GIVING
+            or (row.kind == Kind.AgentRestarted and self._has_crashed)
+            or (row.kind == Kind.ConstraintChanged and self._reading.hears(row.constraint))
+        ):
+            self.end()
+
+    def _fails_around(self, row: Row) -> bool:
+        """Whether it is a hold that fails because the agent stops within it."""
+        return row.value == Status.failed and self._reading.header.steps[row.step].kind == "hold"
+
+    def _stops(self, row: Row) -> bool:
+        """Whether the agent stops because of how an attempt has ended."""
+        failed = row.value in (Status.failed, Status.timed_out) and row.task not in self._retried
+        return self._fails_around(row) or (failed and self._reading.policy(row.step).get("on_failure") == "stop")
+
+
 def check(log: Log) -> list[str]:
     """Return who waits in vain."""
     reading = read(log)
     replay = Replay(reading)
+    together = _Together(reading)
     found = []
     instants = list(reading.instants())
     for (_, rows), following in zip(instants, [*instants[1:], None], strict=True):
+        together.end()
         for before, row in zip([None, *rows], rows, strict=False):
             goes_on = before is not None and before.kind == row.kind == Kind.ConstraintChanged
             if (
                 (row.kind == Kind.ConstraintChanged and not goes_on and not reading.hears(row.constraint))
                 or row.kind == Kind.AgentStarted
                 or (row.kind == Kind.TaskFinished and row.task in replay.running and row.value != Status.preempted)
-            ):
+            ) and not together.goes_on(row):
                 found += _left(reading, replay, row)
+            together.apply(row, row.task in replay.running)
             replay.apply(row)
         last = rows[-1]
         for waiter in _offered(reading, replay):

@@ -3,7 +3,8 @@
 - The first row of a deadlock has the number of agents in it, the others 0; they follow each other at one instant. All of
   those agents have a row, but where agents wait for others that they spawned and hold nothing.
 - A task that is in it waits for the constraint of its row, or is a hold that goes on holding, and is in no other.
-- No task that waits in it is ever resumed: it waits until the end, or is called off.
+- No task that waits in it is ever resumed: it waits until the end, or is called off, or refused by a room that is full or
+  by a change. Then the deadlock is over, and those who were in it may be caught in another.
 
 Whether all deadlocks are told of is `tests/test_deadlock.py`, by trying all sets of agents.
 """
@@ -23,6 +24,7 @@ def check(log: Log) -> list[str]:
     waiting: dict[Task, int] = {}
     holding: set[Task] = set()
     caught: dict[Task, Row] = {}
+    knots: dict[Task, list[Row]] = {}  # those with whom it is caught
     knot: list[Row] = []
     spawns = any(step.spawned is not None for step in reading.header.steps)
     for row in reading.rows:
@@ -43,13 +45,16 @@ def check(log: Log) -> list[str]:
                 found.append(reading.say(RULE, row, f"it does not wait for {reading.constraint(row.constraint)}"))
             if row.constraint == -1 and row.task not in holding:
                 found.append(reading.say(RULE, row, "it is no hold that goes on"))
-            caught[row.task] = row
+            caught[row.task], knots[row.task] = row, knot
             continue
         if knot and not spawns and knot[0].value != len({each.agent for each in knot}):
             found.append(
                 reading.say(RULE, knot[0], f"{knot[0].value} agents, and {len({r.agent for r in knot})} are told of")
             )
         knot = []
+        if row.kind in (Kind.TaskRejected, Kind.TaskAbandoned, Kind.TaskFinished) and row.task in caught:
+            for each in knots[row.task]:
+                caught.pop(each.task, None)
         if row.kind == Kind.TaskStarted and reading.header.steps[row.step].kind == "hold":
             holding.add(row.task)
         elif row.kind == Kind.TaskFinished:

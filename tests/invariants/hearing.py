@@ -5,24 +5,34 @@
   between its bounds, and states its whole part whenever that changes.
 - A circuit breaker opens (0) when of at least `min_calls` that ended within `window` at least the ratio failed or timed
   out; is half-open (the probes) `open_for` after that; then closes (-1) when so many probes have succeeded, and opens when
-  one fails. What had begun before it was half-open tells it nothing then. Nobody is admitted while it is open, and no more
-  than its probes while it is half-open.
+  one fails. What it admitted before it was half-open tells it nothing then. Nobody is admitted while it is open, and no
+  more than its probes while it is half-open.
 
-They hear of every attempt that they govern and that has started, in the order of the rows.
+They hear of every attempt that they govern and that has started, in the order of the rows; and of every one that an
+incident refuses, as a failure: the provider was asked. What another limit refuses they do not hear of.
 """
 
 from collections import deque
+from typing import NamedTuple
 
 from model.events import Kind, Status
 from model.log import Log
 
 from .changes import scheduled
 from .levels import MICRO, Breaker, Numbers
-from .reading import Reading, Row, read
+from .reading import Reading, Row, Task, read
 from .replay import Replay, admissions
 
 RULE = "hearing"
 FAILURES = (Status.failed, Status.timed_out)
+
+
+class _End(NamedTuple):
+    """When an attempt ends, began to work, and was admitted by the constraint that hears of it."""
+
+    now: int
+    began: int
+    admitted: int
 
 
 class _Adaptive:
@@ -37,16 +47,16 @@ class _Adaptive:
         if numbers is not None:
             self._exact = numbers["limit"] * MICRO
 
-    def hear(self, status: int, began: int, now: int) -> int | None:
+    def hear(self, status: int, end: _End) -> int | None:
         """Return the limit that it states when it hears this, if that is another."""
         numbers = self._numbers
         if numbers is None or status in (Status.cancelled, Status.preempted):
             return None
         before = self._exact
-        if status == Status.succeeded and not 0 < numbers["latency_ns"] < now - began:
+        if status == Status.succeeded and not 0 < numbers["latency_ns"] < end.now - end.began:
             self._exact += numbers["increase"] // self._exact
-        elif self._decreased is None or now >= self._decreased + numbers["cooldown_ns"]:
-            self._decreased = now
+        elif self._decreased is None or end.now >= self._decreased + numbers["cooldown_ns"]:
+            self._decreased = end.now
             self._exact = self._exact * numbers["decrease"] // MICRO
         self._exact = min(max(self._exact, numbers["least"] * MICRO), numbers["most"] * MICRO)
         return self._exact // MICRO if self._exact // MICRO != before // MICRO else None
@@ -79,25 +89,25 @@ class _Breaker:
         self._opened, self._half_open, self._successes = None, now, 0
         return self._numbers["probes"]
 
-    def hear(self, status: int, began: int, now: int) -> int | None:
+    def hear(self, status: int, end: _End) -> int | None:
         """Return what it states when it hears this, if that is something else."""
         numbers = self._numbers
         if numbers is None or self._opened is not None or status in (Status.cancelled, Status.preempted):
             return None
         if self._half_open is not None:
-            if began < self._half_open:
+            if end.admitted < self._half_open:
                 return None
             self._successes += status == Status.succeeded
             if status in FAILURES:
-                return self._open(now)
+                return self._open(end.now)
             if self._successes < numbers["probes"]:
                 return None
             self._half_open = None
             return -1
-        self._heard.append((now, status in FAILURES))
-        heard = [failed for at, failed in self._heard if at > now - numbers["window_ns"]]
+        self._heard.append((end.now, status in FAILURES))
+        heard = [failed for at, failed in self._heard if at > end.now - numbers["window_ns"]]
         if len(heard) >= numbers["min_calls"] and sum(heard) * MICRO >= numbers["ratio"] * len(heard):
-            return self._open(now)
+            return self._open(end.now)
         return None
 
     def _open(self, now: int) -> int:
@@ -126,7 +136,8 @@ def check(log: Log) -> list[str]:
 def _follow(reading: Reading, ears: dict[int, _Adaptive | _Breaker]) -> list[str]:
     written = set(scheduled(reading))
     replay = Replay(reading)
-    began: dict[tuple[int, ...], int] = {}
+    began: dict[Task, int] = {}
+    struck: set[Task] = set()  # whom an incident has refused
     found: list[str] = []
     told: dict[int, int] = {}  # what each is to state next, at the same instant
     for row in reading.rows:
@@ -144,11 +155,14 @@ def _follow(reading: Reading, ears: dict[int, _Adaptive | _Breaker]) -> list[str
         else:
             found += _missing(reading, ears, told, row)
             told.clear()
-        if row.kind == Kind.TaskFinished and row.task in replay.running:
+        if row.kind == Kind.TaskFinished and (row.task in replay.running or row.task in struck):
+            start, taken = began.get(row.task, row.time), replay.taken.get(row.task, {})
             for number in reading.amounts(row.task).keys() & ears.keys():
-                value = ears[number].hear(row.value, began[row.task], row.time)
+                value = ears[number].hear(row.value, _End(row.time, start, taken.get(number, start)))
                 if value is not None:
                     told[number] = value
+        if row.kind == Kind.TaskRejected and reading.header.constraints[row.constraint].type == "incident":
+            struck.add(row.task)
         replay.apply(row)
         if row.kind == Kind.TaskStarted:
             began[row.task] = row.time

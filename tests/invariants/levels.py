@@ -131,7 +131,8 @@ class Bucket(Level):
 class Window(Level):
     """So much in each window, which begins at the multiples of the period or with a first use; a quota may have no end.
 
-    A ramp has `growth` times what was used in the window before, and at least what its numbers say.
+    A ramp has `growth` times what was used in the window before, and at least what its numbers say; but no one task has
+    more than these say, however much there is.
     """
 
     timed = True
@@ -142,10 +143,15 @@ class Window(Level):
         super().__init__(numbers)
 
     @property
+    def most_at_once(self) -> int:
+        """What one task may have of it."""
+        assert self.numbers is not None
+        return self.numbers.get("tokens", self.numbers.get("total", 0))
+
+    @property
     def limit(self) -> int:
         assert self.numbers is not None
-        least = self.numbers.get("tokens", self.numbers.get("total", 0))
-        return max(least, self.before * self.numbers.get("growth", 0) // MICRO)
+        return max(self.most_at_once, self.before * self.numbers.get("growth", 0) // MICRO)
 
     def change(self, numbers: Numbers | None, now: int) -> None:
         before = self.numbers
@@ -176,7 +182,7 @@ class Window(Level):
 
     def free(self, now: int) -> int | None:
         self.pass_time(now)
-        return None if self.numbers is None else self.limit - self.used
+        return None if self.numbers is None else min(self.limit - self.used, self.most_at_once)
 
     def take(self, amount: int, now: int) -> None:
         self.pass_time(now)
@@ -194,7 +200,7 @@ class Window(Level):
         free = self.free(now)
         if self.numbers is None or free is None or amount <= free:
             return now
-        if not self.numbers["period_ns"] or amount > self.limit:
+        if not self.numbers["period_ns"] or amount > self.most_at_once:
             return None
         assert self.began is not None
         return self.began + self.numbers["period_ns"]

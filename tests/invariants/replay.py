@@ -233,11 +233,7 @@ class Replay:
             self.preempted.add(row.task.whole)
         if started is None or row.value in (Status.cancelled, Status.preempted):
             # A probe that was refused the rest was none, nor is one that is called off.
-            began = None if started is None else self.reading.rows[self.reading.place_of[started]].time
-            taken = (
-                self.taken.get(row.task, {}) if began is None else dict.fromkeys(self.reading.amounts(row.task), began)
-            )
-            for number, since in taken.items():
+            for number, since in self.taken.get(row.task, {}).items():
                 level = self.levels[number]
                 if isinstance(level, Breaker):
                     level.call_off(since)
