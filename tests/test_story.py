@@ -19,6 +19,7 @@ from render.telling import HOLDERS, Hindrance, Teller
 from sim.analysis.causes import Inquiry
 from sim.analysis.ledger import BACK_OFF, NO_STEP, REPAIR, Ledger
 from sim.analysis.record import Record
+from sim.analysis.waits import Waits
 
 
 def bottleneck() -> Film:
@@ -122,12 +123,13 @@ def test_who_holds_something_thinks_all_the_same():
 
 def charged(written: Log, time_ns: int) -> dict[tuple[int, int, int], int]:
     """What the ledger has of the rows up to a time, by agent, step and cause."""
-    ledger = Ledger(written.header)
+    ledger, waits = Ledger(written.header), Waits()
     for batch in written.batches():
-        ledger.feed(batch.rows(0, int(np.searchsorted(batch.time, time_ns, side="right"))))
+        part = batch.rows(0, int(np.searchsorted(batch.time, time_ns, side="right")))
+        ledger.feed(part, waits.feed(part), waits.rest())
     ledger._now_ns = time_ns
-    ledger._waits.reach(time_ns)
-    charges = ledger.charges()
+    waits.reach(time_ns)
+    charges = ledger.charges(waits.rest())
     columns = (charges.agent, charges.step, charges.cause, charges.ns)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return {(agent, step, cause): ns for agent, step, cause, ns in rows if ns}
