@@ -7,6 +7,15 @@
 // 3. Where there are more names than colours, those that matter most have one each, and the rest are "others".
 // 4. What a mode does not ask about is dim.
 
+const SYSTEM_IS_DARK = window.matchMedia("(prefers-color-scheme: dark)");
+const systemTheme = () => (SYSTEM_IS_DARK.matches ? "dark" : "light");
+
+/* Show the page in light or dark colours; before anything else, so that nothing flickers. */
+const paint = (theme) => {
+  document.documentElement.dataset.theme = theme;
+};
+paint(systemTheme());
+
 const PALETTES = {
   dark: {
     background: "#101215",

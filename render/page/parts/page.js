@@ -239,7 +239,7 @@ class Player {
     on("search", "input", () => this._offer());
     document.addEventListener("keydown", (event) => this._key(event));
     window.addEventListener("hashchange", () => this._fromAddress());
-    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolor());
+    SYSTEM_IS_DARK.addEventListener("change", () => this._followSystem());
     new ResizeObserver(() => this._resize()).observe(this.stage);
     this.runs.forEach((run) => {
       run.canvas.addEventListener("click", (event) => this.select(run, run.grid.agentAt(event)));
@@ -463,13 +463,19 @@ class Player {
   }
 
   setTheme(theme) {
-    document.documentElement.dataset.theme = theme;
+    this.themeIsChosen = true;
+    paint(theme);
+    this.recolor();
+  }
+
+  _followSystem() {
+    if (this.themeIsChosen) return;
+    paint(systemTheme());
     this.recolor();
   }
 
   _isDark() {
-    const { theme } = document.documentElement.dataset;
-    return theme ? theme === "dark" : window.matchMedia("(prefers-color-scheme: dark)").matches;
+    return document.documentElement.dataset.theme === "dark";
   }
 
   recolor() {
