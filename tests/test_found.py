@@ -212,6 +212,38 @@ FOUND: dict[str, tuple[dict[str, Any], list[str]]] = {
             "1 DeadlockDetected k_1_t#0 slot 0",
         ],
     ),
+    "nobody waits for a change that is unforeseen": (
+        scenario(
+            until="3s",
+            constraints=[{**SLOT, "changes": [{"at": "1s", "limit": 1}], "unforeseen": [{"at": "2s", "limit": 2}]}],
+            fleets=[once("a", 0, task("3s")), once("b", 0.5, task(needs={"slot": 2}))],
+        ),
+        [
+            "0.5 TaskBlocked b_0_t#0 slot 0",
+            "1 ConstraintChanged slot 1",
+            "1 TaskRejected b_0_t#0 slot never",
+            "1 TaskFinished b_0_t#0 failed",
+            "2 ConstraintChanged slot 2",
+            "3 TaskFinished a_0_t#0 succeeded",
+        ],
+    ),
+    "a change that is unforeseen ends a deadlock": (
+        scenario(
+            until="2s",
+            constraints=[{**SLOT, "unforeseen": [{"at": "2s", "limit": 3}]}],
+            count=2,
+            steps=[{"hold": "h", "steps": [{"think": "1s"}, task()]}],
+        ),
+        [
+            "1 TaskBlocked a_0_t#0 slot 0",
+            "1 TaskBlocked a_1_t#0 slot 1",
+            "1 DeadlockDetected a_1_t#0 slot 2",
+            "1 DeadlockDetected a_0_t#0 slot 0",
+            "2 ConstraintChanged slot 3",
+            "2 TaskResumed a_0_t#0 slot 1",
+            "2 TaskStarted a_0_t#0 1",
+        ],
+    ),
     "who comes from another limit passes who waits for one that goes out of force": (
         gone({"id": "rpm", "type": "rate_limit", "rate": "1/h", "queue": "sjf"}),
         [

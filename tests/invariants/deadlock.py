@@ -4,13 +4,15 @@
   those agents have a row, but where agents wait for others that they spawned and hold nothing.
 - A task that is in it waits for the constraint of its row, or is a hold that goes on holding, and is in no other.
 - No task that waits in it is ever resumed: it waits until the end, or is called off, or refused by a room that is full or
-  by a change. Then the deadlock is over, and those who were in it may be caught in another.
+  by a change. Then the deadlock is over, and those who were in it may be caught in another. So it is where an unforeseen
+  change comes of something that one of them waits for.
 
 Whether all deadlocks are told of is `tests/test_deadlock.py`, by trying all sets of agents.
 """
 
 from model.events import Kind
 from model.log import Log
+from model.units import parse_duration
 
 from .reading import Row, Task, read
 
@@ -26,6 +28,11 @@ def check(log: Log) -> list[str]:
     caught: dict[Task, Row] = {}
     knots: dict[Task, list[Row]] = {}  # those with whom it is caught
     knot: list[Row] = []
+    surprises = {
+        (number, parse_duration(change["at"]))
+        for number, written in enumerate(reading.written.constraints)
+        for change in written.get("unforeseen") or []
+    }
     spawns = any(step.spawned is not None for step in reading.header.steps)
     for row in reading.rows:
         if row.kind == Kind.DeadlockDetected:
@@ -53,8 +60,11 @@ def check(log: Log) -> list[str]:
             )
         knot = []
         if row.kind in (Kind.TaskRejected, Kind.TaskAbandoned, Kind.TaskFinished) and row.task in caught:
-            for each in knots[row.task]:
-                caught.pop(each.task, None)
+            _free(caught, knots[row.task])
+        if row.kind == Kind.ConstraintChanged and (row.constraint, row.time) in surprises:
+            for each in list(caught.values()):
+                if each.constraint == row.constraint:
+                    _free(caught, knots[each.task])
         if row.kind == Kind.TaskStarted and reading.header.steps[row.step].kind == "hold":
             holding.add(row.task)
         elif row.kind == Kind.TaskFinished:
@@ -67,3 +77,9 @@ def check(log: Log) -> list[str]:
                 number = caught[row.task].number
                 found.append(reading.say(RULE, row, f"it is resumed, though it waits for good since event {number}"))
     return found
+
+
+def _free(caught: dict[Task, Row], knot: list[Row]) -> None:
+    """Take in that a deadlock is over."""
+    for row in knot:
+        caught.pop(row.task, None)

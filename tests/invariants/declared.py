@@ -10,14 +10,14 @@ while it backs off, state all amounts; a step that spawns names the fleet.
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from itertools import pairwise
-from operator import itemgetter
 from typing import Any
 
 from model.log import ConstraintEntry, Log
-from model.units import MICRO, TIME_MAX_NS, parse_amount, parse_duration, parse_rate
+from model.units import MICRO, TIME_MAX_NS, parse_amount, parse_duration
 
 from . import program
 from .reading import Reading, read
+from .timeline import changes, in_force
 
 RULE = "declared"
 
@@ -113,12 +113,12 @@ def _settings(reading: Reading, entry: ConstraintEntry, number: int, rows: list[
     times = {0} | {time for time, _ in entry.settings}
     for row in rows:
         times |= {parse_duration(row[key]) for key in ("from", "expires") if key in row}
-        times |= {time for time, _ in _changes(row, reading.header.until_ns)}
+        times |= {time for time, _ in changes(row, reading.header.until_ns)}
     stated = [time for time, _ in entry.settings]
     if stated != sorted(set(stated)) or stated[0] != 0:
         return [f"{RULE}: {entry.id} has settings at {stated} ns; they have to begin at 0 and go up"]
     for time in sorted(times):
-        expected = _in_force(rows, number, time, reading.header.until_ns)
+        expected = in_force(rows, number, time, reading.header.until_ns)
         actual = [numbers for since, numbers in entry.settings if since <= time][-1]
         if _comparable(actual) != _comparable(expected):
             return [f"{RULE}: {entry.id} is {actual} at {time} ns in the header; the scenario says {expected}"]
@@ -208,89 +208,3 @@ def _comparable(numbers: dict[str, int] | None) -> object:
         return numbers
     rate = Fraction(numbers["tokens"], numbers["period_ns"])
     return rate, {key: value for key, value in numbers.items() if key not in ("tokens", "period_ns")}
-
-
-def _changes(row: dict[str, Any], until: int | None) -> list[tuple[int, dict[str, Any]]]:
-    """Return the changes of a constraint in order, as often as they come again before the end, and once more.
-
-    Those that are unforeseen come once, after the others of their instant.
-    """
-    first = [(parse_duration(change["at"]), change) for change in row.get("changes", [])]
-    unforeseen = [(parse_duration(change["at"]), change) for change in row.get("unforeseen") or []]
-    if row.get("every") is None:
-        return sorted([*first, *unforeseen], key=itemgetter(0))
-    assert until is not None
-    every = parse_duration(row["every"])
-    laps = range(max(0, until - parse_duration(row.get("from", 0))) // every + 2)
-    again = [(at + lap * every, change) for lap in laps for at, change in first]
-    return sorted([*again, *unforeseen], key=itemgetter(0))
-
-
-def _in_force(rows: list[dict[str, Any]], number: int, time: int, until: int | None) -> dict[str, int] | None:
-    row = rows[number]
-    begins = parse_duration(row.get("from", 0))
-    if time < begins or ("expires" in row and time >= parse_duration(row["expires"])):
-        return None
-    for other, later in enumerate(rows):
-        since = parse_duration(later.get("from", 0))
-        replaces = row.get("scope") is not None and _kin(row) == _kin(later) and (since, other) > (begins, number)
-        if replaces and since <= time:
-            return None
-    values = dict(row)
-    for at, change in _changes(row, until):
-        if at <= time:
-            values.update({key: value for key, value in change.items() if key != "at"})
-    return _numbers(values)
-
-
-def _numbers(values: dict[str, Any]) -> dict[str, int]:
-    """Return the whole numbers for what is written."""
-    match values["type"]:
-        case "concurrency":
-            return {"limit": values["limit"]}
-        case "pause":
-            return {"paused": int(values.get("paused", True))}
-        case "resource":
-            return {"capacity": round(parse_amount(values["capacity"]) * MICRO)}
-        case "quota":
-            period = parse_duration(values.get("period", 0))
-            return {"total": round(parse_amount(values["total"]) * MICRO), "period_ns": period} | _begins(values)
-        case "adaptive":
-            return {
-                "limit": values["limit"],
-                "least": values.get("min", 1),
-                "most": values.get("max", 1000),
-                "increase": round(values.get("increase", 1) * MICRO) * MICRO,
-                "decrease": round(values.get("decrease", 0.5) * MICRO),
-                "latency_ns": parse_duration(values.get("latency", 0)),
-                "cooldown_ns": parse_duration(values.get("cooldown", 0)),
-            }
-        case "circuit_breaker":
-            return {
-                "ratio": round(values.get("failure_ratio", 0.5) * MICRO),
-                "min_calls": values.get("min_calls", 10),
-                "window_ns": parse_duration(values["window"]),
-                "open_ns": parse_duration(values["open_for"]),
-                "probes": values.get("probes", 1),
-            }
-    rate, algorithm = parse_rate(values["rate"]), values.get("algorithm", "token_bucket")
-    tokens, period = rate.tokens, rate.period_ns
-    if "slice" in values:
-        tokens, period = tokens * parse_duration(values["slice"]) // period, parse_duration(values["slice"])
-    depth = values.get("burst", rate.depth) if algorithm == "token_bucket" else tokens
-    more = {"growth": round(values.get("growth", 1.5) * MICRO)} if algorithm == "ramp" else _begins(values)
-    return {"tokens": tokens, "period_ns": period, "burst": depth} | more
-
-
-def _begins(values: dict[str, Any]) -> dict[str, int]:
-    return {"first_use": 1} if values.get("begins") == "first_use" else {}
-
-
-def _kin(row: dict[str, Any]) -> tuple[object, ...]:
-    kin = row.get("scope"), row["type"], row.get("counts", "requests")
-    match row["type"]:
-        case "quota":
-            return *kin, None if row.get("period") is None else parse_duration(row["period"])
-        case "rate_limit":
-            return *kin, row.get("algorithm", "token_bucket"), parse_rate(row["rate"]).period_ns, row.get("slice")
-    return kin[:2]

@@ -20,6 +20,7 @@ from model.units import parse_duration
 from .levels import Breaker, Slots, Trouble, capacity, level_of
 from .program import constant
 from .reading import Amounts, Reading, Row, Task, Visit
+from .timeline import in_force
 
 
 @dataclass
@@ -77,6 +78,7 @@ class Replay:
         self._waited: dict[Task, int] = {}
         self._lent: dict[Task, int] = {}  # the age of a hold that waits for what it gave back
         self._group: tuple[Amounts, dict[int, int], dict[int, str]] = ({}, {}, {})  # what is being taken
+        self._ceilings: dict[tuple[int, int], int | None] = {}  # by the constraint and since when it is as it is
         self._changed: set[tuple[int, int]] = set()  # which changes of the header have come
 
     @property
@@ -265,12 +267,22 @@ class Replay:
         return self.levels[number].room(self.now)
 
     def ceiling(self, number: int) -> int | None:
-        """Return the most that the constraint can ever admit at once from now on, or None where there is no bound."""
-        later = [n for time, n in self.reading.header.constraints[number].settings if time > self.since[number]]
-        queue = self.reading.rule_of(number, "queue")
-        capacities = [capacity(self.types[number], queue, numbers) for numbers in (self.numbers[number], *later)]
-        known = [each for each in capacities if each is not None]
-        return max(known) if len(known) == len(capacities) else None
+        """Return the most that the constraint can ever admit at once from now on, or None where there is no bound.
+
+        Nobody reckons with changes that are unforeseen before they come.
+        """
+        since, scenario = self.since[number], self.reading.header.scenario
+        if (number, since) not in self._ceilings:
+            later = [numbers for time, numbers in self.reading.header.constraints[number].settings if time > since]
+            if self.reading.written.constraints[number].get("unforeseen"):
+                times = [time for time, _ in self.reading.header.constraints[number].settings if time > since]
+                until = self.reading.header.until_ns
+                later = [in_force(scenario["constraints"], number, time, until, since) for time in times]
+            queue = self.reading.rule_of(number, "queue")
+            capacities = [capacity(self.types[number], queue, numbers) for numbers in (self.numbers[number], *later)]
+            known = [each for each in capacities if each is not None]
+            self._ceilings[number, since] = max(known) if len(known) == len(capacities) else None
+        return self._ceilings[number, since]
 
     def waiting_for(self, number: int) -> list[Waiter]:
         """Return those who wait for a constraint, in no order that matters."""

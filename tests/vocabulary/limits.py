@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from strategies import SCARCE, grid, rates
 
+from model.units import parse_duration
+
 from .common import CHILDREN, Dict, Draws, optional, seldom, times
 
 TYPES = ("concurrency", "rate_limit", "concurrency", "resource", "quota", "pause", "adaptive", "circuit_breaker")
@@ -104,7 +106,7 @@ def _numbers(draw: DrawFn, kind: str, draws: Draws) -> Dict:
 
 @st.composite
 def _timeline(draw: DrawFn, row: Dict, draws: Draws, ends: bool) -> Dict:
-    """`from`, `changes`, `every` and `expires`, in order."""
+    """`from`, `changes`, `every`, `expires` and `unforeseen`, in order."""
     late: Dict = {}
     kind = row["type"]
     moments = draw(st.lists(st.integers(1, 12), max_size=3, unique=True).map(sorted))
@@ -118,6 +120,12 @@ def _timeline(draw: DrawFn, row: Dict, draws: Draws, ends: bool) -> Dict:
             late["every"] = f"{100 * (moments[-1] + draw(st.integers(1, 3)))}ms"
     if kind == "pause" and len(late) == 0:
         late["expires"] = draw(grid(4, 12))  # otherwise it would silence everything for good
+    if kind not in UNCHANGING and "slice" not in row and seldom(draw, 4):
+        begins, ends_at = (
+            parse_duration(late.get(key, at)) // 10**8 for key, at in (("from", "0s"), ("expires", "1300ms"))
+        )
+        surprises = st.lists(st.integers(begins, ends_at - 1), min_size=1, max_size=2, unique=True).map(sorted)
+        late["unforeseen"] = [{"at": f"{100 * at}ms", **draw(_new_values(row, draws))} for at in draw(surprises)]
     return late
 
 
