@@ -61,7 +61,8 @@ def main() -> None:
 
 
 def _inside(path: str, speed: float, tell: int) -> None:
-    from render.player import Player, driver
+    from render.player import Player
+    from render.session import driver
 
     start = time.perf_counter()
     film = Film(Log.open(path))

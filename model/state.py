@@ -30,7 +30,8 @@ class Moment:
     """All agents and constraints at `time_ns`.
 
     Of each constraint there is the `limit`, as `ConstraintChanged` states it, how many tasks are `waiting`, and how much is
-    `used`: held by those who run, or -1 where it is nothing that is held.
+    `used`: held by those who run, or -1 where it is nothing that is held. `charged` are the tokens of a rate limit that
+    were taken in its last period; -1 for all others, and where that was not kept.
     """
 
     header: Header
@@ -39,6 +40,7 @@ class Moment:
     limit: NDArray[np.int64]
     waiting: NDArray[np.int64]
     used: NDArray[np.int64]
+    charged: NDArray[np.int64]
 
     @property
     def phase(self) -> NDArray[np.uint8]:
@@ -80,7 +82,8 @@ class FleetState:
     def moment(self) -> Moment:
         """Return the state now, good until the next rows are taken in."""
         used = np.where(self._amounts.held, self._used, -1)
-        return Moment(self.header, self.time_ns, self._mover.agents, self._limit, self._waiting, used)
+        unknown = np.full(len(used), -1)
+        return Moment(self.header, self.time_ns, self._mover.agents, self._limit, self._waiting, used, unknown)
 
 
 class Amounts:

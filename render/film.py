@@ -134,7 +134,8 @@ class Film:
             np.array([each.at(time_ns) for each in steps], np.int64) for steps in (self.limit, self.waiting)
         )
         used = np.array([-1 if each is None else each.at(time_ns) for each in self.used], np.int64)
-        return Moment(self.header, time_ns, agents, limit, waiting, used)
+        charged = np.array([self._charged_lately(number, time_ns) for number in range(len(limit))], np.int64)
+        return Moment(self.header, time_ns, agents, limit, waiting, used, charged)
 
     def turns(self) -> Turns:
         """Return all moves of the agents, in order."""
@@ -216,6 +217,15 @@ class Film:
         self.taken = [steps if entry.type in _COUNTED else None for steps, entry in charged]
         self.waiting, self.limit = self._per_constraint(queued), self._limits()
         self._binds = [steps.rises() for steps in self.waiting]
+
+    def _charged_lately(self, number: int, time_ns: int) -> int:
+        """Return the tokens of a rate limit that were taken in its last period; -1 where it is none."""
+        entry, taken = self.header.constraints[number], self.taken[number]
+        numbers = next((numbers for since_ns, numbers in reversed(entry.settings) if since_ns <= time_ns), None)
+        if entry.type != "rate_limit" or taken is None:
+            return -1
+        before_ns = time_ns - (numbers["period_ns"] if numbers is not None else 0)
+        return taken.at(time_ns) - (taken.at(before_ns) if before_ns >= 0 else 0)
 
     def _charged(
         self, batch: Batch, first: int, places: NDArray[np.intp], constraints: Integers, changes: Integers

@@ -2,169 +2,38 @@
 
 Rules:
 
-1. What is drawn comes from the scene, line by line; of a new frame only the lines that changed are given to the terminal.
+1. What is drawn comes from the scene, line by line.
 2. A frame that cannot be drawn in time is left out: the player never lags behind, and never draws faster than `fps`.
 3. Nothing that is done here changes a log, or what a run would be.
-4. Whatever ends it, the terminal is left as it was found, and Ctrl-C and SIGTERM end the program as they do elsewhere.
 """
 
-import asyncio
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from functools import partial
 
-from rich.color import ColorSystem
-from rich.console import Console
 from rich.segment import Segment
 from textual import events, on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 from textual.driver import Driver
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.screen import ModalScreen
-from textual.strip import Strip
-from textual.widget import Widget
 from textual.widgets import Input
 
-from model.program import TERMINATED
 from model.units import UnitError
 from render.grid import Arrangement
 from render.line import Line, LineWriter
 from render.moment import time_from
 from render.palette import Theme
+from render.panel import Help, Panel
 from render.scene import Scene, Seen
-from render.screen import color_system_of, encode
 from render.status import clock
 
 _WIDE = 100
 """From so many columns on the story stands beside the picture, and two pictures side by side."""
 _STORY_WIDTH = 46
-HELP = (
-    ("space", "pause, go on; at the end begin again"),
-    ("left right", "the event before, the next one"),
-    ("[ ]  shift+left right", "a frame back, on"),
-    ("{ }  ctrl+left right", "a second back, on"),
-    ("+ -", "twice as fast, half as fast"),
-    ("home end", "the beginning, the end"),
-    ("/", "go to a time: 12s, 1.5m, 0:05:30"),
-    ("b", "the next moment at which a limit begins to bind"),
-    ("c", "colours: state, constraint, tenant, time waited"),
-    ("f", "fleets side by side, or one below the other"),
-    ("a, tab", "pick an agent with the arrow keys; esc lets go"),
-    ("up down", "another of those who hold what it wants"),
-    ("enter", "the story of that one"),
-    ("click", "an agent: its story; the time line: that moment"),
-    ("?", "this help"),
-    ("q", "leave"),
-)
-
-
-class Drawn(Strip):
-    """A line with the text that shows it, which is shorter than what Textual would send, and sooner there."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, line: Line, width: int, system: ColorSystem | None) -> None:
-        super().__init__(line, width)
-        self._text = encode(line, system)
-
-    def render(self, console: Console) -> str:
-        """Return what the terminal is sent."""
-        return self._text
-
-
-class Panel(Widget):
-    """Some lines of a scene."""
-
-    ALLOW_SELECT = False
-
-    def __init__(self, draw: Callable[[int, int], list[Line]], theme: Theme, id: str) -> None:
-        super().__init__(id=id)
-        self._draw, self._painted_in = draw, theme
-        self._lines: list[Line] = []
-        self._strips: list[Strip] = []
-        self._system: ColorSystem | None = None
-
-    def on_mount(self) -> None:
-        """Know how many colours there are."""
-        self._system = color_system_of(self.app.console)
-
-    def redraw(self) -> None:
-        """Draw anew what has changed."""
-        width, height = self.size
-        if not (width and height and self.display):
-            return
-        before, self._lines = self._lines, self._draw(width, height)
-        if len(before) != len(self._lines) or len(self._strips) != height:
-            self._strips = [self._strip(y, width) for y in range(height)]
-            self.refresh()
-            return
-        changed = [y for y, (old, new) in enumerate(zip(before, self._lines, strict=True)) if old != new]
-        for y in changed:
-            self._strips[y] = self._strip(y, width)
-        if changed:
-            self.refresh(*(Region(0, start, width, count) for start, count in _runs(changed)))
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Return lines as Textual wants them; what it does to lines for its style sheets would cost more than the rest."""
-        strips = [self._strips[y] if y < len(self._strips) else Strip.blank(crop.right) for y in crop.line_range]
-        return strips if crop.x == 0 and crop.width == self.size.width else [s.crop(crop.x, crop.right) for s in strips]
-
-    def on_resize(self) -> None:
-        """Draw all of it in another size."""
-        self._lines = []
-        self.redraw()
-
-    def _strip(self, y: int, width: int) -> Strip:
-        if y >= len(self._lines):
-            return Drawn(
-                [Segment(" " * width, self._painted_in.fill(self._painted_in.background))], width, self._system
-            )
-        return Drawn(self._lines[y], width, self._system)
-
-
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield runs of consecutive numbers: the first, and how many."""
-    start = before = numbers[0]
-    for number in numbers[1:]:
-        if number != before + 1:
-            yield start, before + 1 - start
-            start = number
-        before = number
-    yield start, before + 1 - start
-
-
-class Help(ModalScreen[None]):
-    """The keys, over everything else."""
-
-    BINDINGS = [Binding("escape,question_mark,q,enter,space", "dismiss", show=False)]
-    CSS = "Help { align: center middle; background: transparent; } #keys { width: 76; height: 18; max-width: 100%; }"
-
-    def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self._painted_in = theme
-
-    def compose(self) -> ComposeResult:
-        """Make the widgets."""
-        yield Panel(self._lines, self._painted_in, "keys")
-
-    def on_click(self) -> None:
-        """Go back to the player."""
-        self.dismiss()
-
-    def _lines(self, width: int, height: int) -> list[Line]:
-        theme, lines = self._painted_in, []
-        for keys, what in (("", ""), *HELP):
-            line = LineWriter(width, theme)
-            line.space(2)
-            line.write(keys.ljust(24) if width >= 60 else keys.split("  ")[0].ljust(11), theme.ink, bold=True)
-            line.write(what, theme.faint)
-            lines.append(line.done())
-        return lines[:height]
 
 
 class Player(App[int]):
@@ -555,60 +424,6 @@ class Player(App[int]):
 
     def _scrub(self, column: int, width: int) -> None:
         self.action_go(self.scene.sides[0].chart.time_of(column, width))
-
-
-def play(scene: Scene) -> None:
-    """Play a scene on the terminal until somebody leaves; raises KeyboardInterrupt, or SystemExit at SIGTERM."""
-    player = Player(scene, driver())
-    with _signals():
-        loop = asyncio.new_event_loop()
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                with suppress(NotImplementedError):
-                    loop.add_signal_handler(number, _end, player, number)
-            player.run(loop=loop)
-        finally:
-            loop.close()
-    if player.return_code:  # a bug: Textual has told of it
-        sys.exit(player.return_code)
-    if player.signalled is signal.SIGINT:
-        raise KeyboardInterrupt
-    if player.signalled is signal.SIGTERM:
-        sys.exit(TERMINATED)
-
-
-def _end(player: Player, number: signal.Signals) -> None:
-    player.signalled = number
-    player.exit(0)
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Put back what others had in place for signals."""
-    names = ("SIGINT", "SIGTERM", "SIGTSTP", "SIGCONT", "SIGWINCH")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def driver() -> type[Driver] | None:
-    """Return a driver that draws on the standard output, as everything here does; None is Textual's own choice."""
-    try:
-        from textual.drivers.linux_driver import LinuxDriver
-    except ImportError:  # pragma: no cover - not a POSIX system: its driver draws there already
-        return None
-
-    class OnStandardOutput(LinuxDriver):
-        def __init__(self, *arguments: object, **options: object) -> None:
-            super().__init__(*arguments, **options)  # type: ignore[arg-type]
-            assert sys.__stdout__ is not None
-            self._file = sys.__stdout__
-
-    return OnStandardOutput
 
 
 def _css(theme: Theme) -> str:

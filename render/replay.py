@@ -57,7 +57,7 @@ def film_of(log: Log, console: Console) -> Film:
 
 def play(films: Sequence[tuple[str, Film]], console: Console, speed: float | None = None, fps: float = FPS) -> Scene:
     """Play one film, or two beside each other, until somebody leaves; return what was shown then."""
-    from render.player import play as play_scene  # Textual, which takes long to import
+    from render.session import play as play_scene  # Textual, which takes long to import
 
     playback = Playback(tuple(film for _, film in films), speed, fps)
     scene = Scene(films, playback, theme_for(console))

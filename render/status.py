@@ -154,20 +154,25 @@ def constraints(state: Moment, width: int, lines_max: int, theme: Theme) -> list
 
 
 def _entries(state: Moment, theme: Theme) -> list[_Entry]:
-    rows = zip(state.header.constraints, state.limit.tolist(), state.used.tolist(), state.waiting.tolist(), strict=True)
-    return [
-        _Entry(
-            theme.clean(entry.id),
-            _value(entry, state.time_ns, limit, used),
-            min(1.0, used / limit) if used >= 0 and limit > 0 else None,
-            waiting,
-        )
-        for entry, limit, used, waiting in rows
-    ]
+    columns = (state.limit, state.used, state.waiting, state.charged)
+    rows = zip(state.header.constraints, *(column.tolist() for column in columns), strict=True)
+    entries = []
+    for entry, limit, used, waiting, charged in rows:
+        numbers = _in_force(entry, state.time_ns)
+        share = used / limit if used >= 0 and limit > 0 else None
+        if charged >= 0 and numbers is not None:
+            share = charged / numbers["tokens"]
+        value = _value(entry, state.time_ns, limit, used, charged)
+        entries.append(_Entry(theme.clean(entry.id), value, None if share is None else min(1.0, share), waiting))
+    return entries
 
 
-def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int) -> str:
-    """Say what is in force: the slots used and the limit, the rate, or whether it is open."""
+def _in_force(entry: ConstraintEntry, time_ns: int) -> dict[str, int] | None:
+    return next((numbers for time, numbers in reversed(entry.settings) if time <= time_ns), None)
+
+
+def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int, charged: int) -> str:
+    """Say what is in force: the slots used and the limit, what was charged of the rate, or whether it is open."""
     if entry.type == "circuit_breaker":
         return "closed" if limit < 0 else "half-open" if limit else "open"
     if entry.type == "incident":
@@ -180,8 +185,10 @@ def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int) -> str:
         whole = _amount(entry, limit)
         return whole if used < 0 else f"{_amount(entry, used)}/{whole}"
     # The row gives the rate to a millionth; the header has it as it was written.
-    numbers = next((numbers for time, numbers in reversed(entry.settings) if time <= time_ns), None)
-    return _rate(numbers) if numbers is not None else "no limit"
+    numbers = _in_force(entry, time_ns)
+    if numbers is None:
+        return "no limit"
+    return _rate(numbers) if charged < 0 else f"{charged:,} of {_rate(numbers)}"
 
 
 def _amount(entry: ConstraintEntry, number: int) -> str:
@@ -195,7 +202,8 @@ def _rate(numbers: dict[str, int]) -> str:
 
 def _shape(state: Moment, entries: list[_Entry], width: int) -> _Shape:
     """Choose what fits: all of it, without the bars, without the word, with cut names."""
-    value = max(map(len, [*(entry.value for entry in entries), *map(_widest, state.header.constraints)]))
+    widest = map(_widest, state.header.constraints, (state.charged >= 0).tolist())
+    value = max(map(len, [*(entry.value for entry in entries), *widest]))
     name = min(_NAME_MAX, max(cell_len(entry.name) for entry in entries))
     digits, word = len(f"{len(state.phase):,}"), " waiting"
     bar = _BAR if any(entry.share is not None for entry in entries) else 0
@@ -205,12 +213,15 @@ def _shape(state: Moment, entries: list[_Entry], width: int) -> _Shape:
     return next((shape for shape in (full, bare) if shape.width <= width), tight)
 
 
-def _widest(entry: ConstraintEntry) -> str:
+def _widest(entry: ConstraintEntry, is_charged: bool) -> str:
     """Return the widest text that the limits of a constraint lead to, so that nothing moves when one changes."""
     if entry.type == "circuit_breaker":
         return "half-open"
-    if entry.type in ("rate_limit", "pause", "incident"):
-        return max((_value(entry, time, 0, -1) for time, _ in entry.settings), key=len)
+    if entry.type in ("pause", "incident"):
+        return max((_value(entry, time, 0, -1, -1) for time, _ in entry.settings), key=len)
+    if entry.type == "rate_limit":
+        most = max((numbers["tokens"] + numbers["burst"] for _, numbers in entry.settings if numbers), default=0)
+        return max((_value(entry, time, 0, -1, most if is_charged else -1) for time, _ in entry.settings), key=len)
     key = {"resource": "capacity", "quota": "total", "adaptive": "most"}.get(entry.type, "limit")
     most = max((numbers[key] for _, numbers in entry.settings if numbers is not None), default=0)
     return f"{_amount(entry, most)}/{_amount(entry, most)}"

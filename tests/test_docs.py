@@ -64,8 +64,8 @@ def test_the_stories_in_the_page_on_the_player_are_the_real_ones(tmp_path):
     from model.log import Log
     from render.film import Film
     from render.palette import LETTERS
+    from render.panel import HELP
     from render.playback import Playback
-    from render.player import HELP
     from render.scene import Scene
     from sim.execution import execute
 

@@ -103,3 +103,22 @@ def test_tokens_that_were_charged():
     drawn = whole.value[(whole.kind == Kind.ResourceAcquired) & (whole.constraint == 1)]
     assert len(drawn) == 6
     assert tpm.at(film.end_ns) == sum(drawn.tolist())
+
+
+def test_what_was_charged_in_the_last_period_of_a_rate():
+    limits = [
+        {"id": "rpm", "type": "rate_limit", "rate": "4/2s", "burst": 4, "changes": [{"at": "6s", "rate": "8/4s"}]}
+    ]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
+    film = Film(run(scenario(until="12s", constraints=limits, count=2, steps=steps)))
+    # Two a second are asked for, and two a second there are: at 0, 1, 2 ... s.
+    assert [film.at(moment * S // 2).charged.tolist() for moment in (0, 1, 2, 3, 4, 12, 20)] == [
+        [2],
+        [2],
+        [4],
+        [4],
+        [4],  # those of 0 s are two seconds ago
+        [8],
+        [8],
+    ]
+    assert state_at(run(scenario(until="1s", constraints=limits, steps=steps)), 0).charged.tolist() == [-1]

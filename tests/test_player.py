@@ -8,7 +8,8 @@ from fleet_logs import S
 from scenes import bottleneck, deadlock, fleets, scene
 from textual.widgets import Input
 
-from render.player import HELP, Help, Panel, Player
+from render.panel import HELP, Help, Panel
+from render.player import Player
 from render.scene import Scene
 from render.shades import Mode
 

@@ -172,9 +172,9 @@ def test_the_fold_is_quick():
     head = header({"a": 1000}, [concurrency("c", 100)])
     rows = batch(loop(head, 10 * S))
     parts = [rows] * (1_000_000 // len(rows))
-    start = time.perf_counter()
+    start = time.process_time()
     fold(parts, head)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_an_agent_of_several_open_tasks_does_what_the_busiest_does():
