@@ -27,6 +27,7 @@ def once(name: str, at: float, *steps: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "arrivals": {"at": [f"{at}s"]}, "steps": list(steps)}
 
 
+BREAK = {"id": "break", "type": "pause", "from": "1s", "expires": "2s"}
 TWO_WAIT = {"name": "b", "arrivals": {"at": ["500ms", "500ms"]}, "steps": [task()]}
 COME = ["0.5 TaskBlocked b_0_t#0 slot 0", "0.5 TaskBlocked b_1_t#0 slot 1"]
 GO_ON = [
@@ -210,6 +211,33 @@ FOUND: dict[str, tuple[dict[str, Any], list[str]]] = {
             "1 TaskBlocked k_1_t#0 slot 0",
             "1 DeadlockDetected a_0_h#0 2",
             "1 DeadlockDetected k_1_t#0 slot 0",
+        ],
+    ),
+    "what is not kept is acquired in order again": (
+        scenario(
+            until="4s",
+            constraints=[{**SLOT, "limit": 1}, {"id": "rpm", "type": "rate_limit", "rate": "2/2s", "burst": 2}, BREAK],
+            count=1,
+            steps=[
+                task(
+                    fail=[1.0, 0.0],
+                    acquire=["rpm", "slot"],
+                    retry={"max_attempts": 2, "delay": "500ms", "hold_during_backoff": True},
+                )
+            ],
+        ),
+        [
+            "1 ConstraintChanged break 0",
+            "1 TaskFinished a_0_t#0 failed",
+            "1 TaskRetrying a_0_t#0 0.5",
+            "1.5 ResourceAcquired a_0_t#0.1 rpm 1",
+            "1.5 TaskBlocked a_0_t#0.1 break 0",
+            "2 ConstraintChanged break -1",
+            "2 TaskResumed a_0_t#0.1 break 0.5",
+            "2 ResourceAcquired a_0_t#0.1 break 1",
+            "2 TaskStarted a_0_t#0.1 0.5",
+            "3 TaskFinished a_0_t#0.1 succeeded",
+            "3 ResourceReleased a_0_t#0.1 slot 1",
         ],
     ),
     "nobody waits for a change that is unforeseen": (

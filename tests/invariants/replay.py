@@ -138,13 +138,15 @@ class Replay:
 
     def stages(self, task: Task) -> list[Amounts]:
         """Return what an attempt asks for, one after the other."""
-        amounts = self.reading.amounts(task)
         if task in self.running:
+            amounts = self.reading.amounts(task)
             return [{number: amount for number, amount in amounts.items() if self.reading.holds(number)}]
         kept = self._kept.get(task.whole, set())
-        if kept:
-            return [{number: amount for number, amount in amounts.items() if number not in kept}]
-        return self.reading.stages(task)
+        stages = [
+            {number: amount for number, amount in stage.items() if number not in kept}
+            for stage in self.reading.stages(task)
+        ]
+        return [stage for stage in stages if stage] or [{}]
 
     def asks(self, task: Task, about: int | None = None) -> Amounts:
         """Return what a task asks for at a row that is `about` this constraint."""
