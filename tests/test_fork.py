@@ -100,7 +100,13 @@ def test_what_a_value_becomes(constraint: Dict, at: str, change: str, before: st
 @pytest.mark.parametrize(
     ("constraint", "at", "change", "told"),
     [
-        (SLOTS, "1s", "limit=-10", "'0' is not a whole number of 1 or more; allowed: 1, 2, 500, 2k ..."),
+        (
+            SLOTS,
+            "1s",
+            "limit=-10",
+            "--set constraints.c.limit=-10 (which makes 0): '0' is not a whole number of 1 or more; "
+            "allowed: 1, 2, 500, 2k ...",
+        ),
         (SLOTS, "1s", "limit=many", "'many' is not a number; allowed: a whole number of 1 or more, such as 500 or 2k"),
         (SLOTS, "1s", "limt=3", "'limt' may not change (did you mean 'limit'?); allowed: limit"),
         (
