@@ -7,8 +7,8 @@ Rules:
    `constraints.rpm.utilisation`, `tasks.rejected`. What is said of all tasks needs no prefix: `wait.p95`, `sojourn.mean`,
    `throughput`. Counted are `deadlocks`, `stalled` (0 or 1), `starvation` (waits above their bound), `storms` (from which
    the fleet does not recover) and `priority_inversions`.
-3. A time is compared with a time; a bare number that is compared with one is seconds. A gate on a number that the run
-   does not have (no task has started) does not hold.
+3. A time is compared with a time, or with 0: a number without a unit might be ns, as `--json` has them, or seconds. A gate
+   on a number that the run does not have (no task has started) does not hold.
 """
 
 import operator
@@ -79,8 +79,9 @@ class Gate:
             raise BadInput(f"--require: {self.expression}: {self.name} is no time; allowed: a number")
         if self.unit == "share" and key != "utilisation":
             raise BadInput(f"--require: {self.expression}: {self.name} is no share; allowed: a number or a time")
-        bound = self.value * 10**9 if of_time and self.unit == "number" else self.value
-        holds = _OPERATORS[self.operator](float(found), float(bound))
+        if of_time and self.unit == "number" and self.value:
+            raise BadInput(f"--require: {self.expression}: {self.name} is a time; allowed: a time such as 2s, or 0")
+        holds = _OPERATORS[self.operator](float(found), float(self.value))
         exact = self.operator in ("==", "!=")
         if of_time:
             return Outcome(self.expression, holds, format_duration(round(found)) if exact else short(found))

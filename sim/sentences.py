@@ -413,6 +413,11 @@ def _waited_for(facts: Facts) -> str:
     return f"{name} waited for it {waits}; the longest wait is {short(facts['longest_ns'])}{_events_between(facts)}."
 
 
+def _nobody_waited(facts: Facts) -> str:
+    backed_off = f"; but tasks backed off {_times(facts['retries'], 'time')}" if facts["retries"] else ""
+    return f"Nobody waited for a limit up to {clock(facts['to_ns'])}{backed_off}."
+
+
 def _refused_by(facts: Facts) -> str:
     name, count = f"{facts['fleet']}/{facts['step']}", _times(facts["refusals"], "time")
     first = f"{clock(facts['from_ns'])}{_event(facts['from_event'])}"
@@ -483,7 +488,7 @@ _SAID: dict[str, Callable[[Facts], str]] = {
     "refused_by": _refused_by,
     "never_bound": lambda facts: f"Nobody waited for {facts['constraint']} up to {clock(facts['to_ns'])}.",
     "cut": lambda facts: f"The log is cut: it ends at {moment(facts, 'to')}, and so does what is said here.",
-    "nobody_waited": lambda facts: f"Nobody waited for any time up to {clock(facts['to_ns'])}.",
+    "nobody_waited": _nobody_waited,
 }
 """What is said for each kind of statement."""
 

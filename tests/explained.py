@@ -658,6 +658,12 @@ def _refused_by(truth: Truth, facts: Dict) -> Iterator[str]:
         yield f"it was refused in {mine}"
 
 
+def _nobody_waited(truth: Truth, facts: Dict) -> Iterator[str]:
+    yield from (str(wait) for wait in truth.waits if (wait.end.time if wait.end else truth.until) > wait.begin.time)
+    if facts["retries"] != sum(row.kind == Kind.TaskRetrying for row in truth.rows):
+        yield "other retries"
+
+
 def _never_bound(truth: Truth, facts: Dict) -> Iterator[str]:
     if _stretches(truth, truth.ids.index(facts["constraint"])) or facts["to_ns"] != truth.until:
         yield "somebody waited"
@@ -706,9 +712,7 @@ CHECKS: dict[str, Callable[[Truth, Dict], Iterator[str]]] = {
     "links_left_out": _nothing,
     "waits_left_out": _nothing,
     "attempts_left_out": _nothing,
-    "nobody_waited": lambda truth, facts: (
-        str(wait) for wait in truth.waits if (wait.end.time if wait.end else truth.until) > wait.begin.time
-    ),
+    "nobody_waited": _nobody_waited,
     "bound": _bound,
     "bound_from": _bound_from,
     "periods_left_out": _nothing,

@@ -430,7 +430,10 @@ def test_bad_input_is_one_line(logs: Path, tmp_path: Path) -> None:
     one_line(sim("diff", "a.arrows", "b.arrows", "--out", "none/x.parquet", cwd=logs), "cannot be written")
     content = (logs / "a.arrows").read_bytes()
     (tmp_path / "newer.arrows").write_bytes(content.replace(b'"format":1', b'"format":9'))
-    one_line(sim("diff", logs / "a.arrows", "newer.arrows", cwd=tmp_path), "this log is of format 9, and was written by fleetsim")
+    one_line(
+        sim("diff", logs / "a.arrows", "newer.arrows", cwd=tmp_path),
+        "this log is of format 9, and was written by fleetsim",
+    )
 
 
 def test_a_cut_log_is_said_to_be(logs: Path, tmp_path: Path) -> None:

@@ -433,6 +433,16 @@ def test_it_answers_in_four_ways(folder: Path) -> None:
     assert (by_number.returncode, by_number.stdout) == (0, page)
 
 
+def test_where_nobody_waited_for_a_limit_those_who_backed_off_are_counted() -> None:
+    task = {"task": "t", "duration": "1s", "fail": 1.0, "retry": {"max_attempts": 3, "delay": "3s"}}
+    found = worst(Record.of(run(scenario(until="20s", steps=[task]))), 3)
+    assert [told(each)["text"] for each in found.statements] == [
+        "Nobody waited for a limit up to 20 s; but tasks backed off 2 times."
+    ]
+    free = worst(Record.of(run(scenario(until="20s", steps=[{"task": "t", "duration": "1s"}]))), 3)
+    assert [told(each)["text"] for each in free.statements] == ["Nobody waited for a limit up to 20 s."]
+
+
 def test_a_cut_log_is_explained_as_far_as_it_goes(folder: Path) -> None:
     done = explain("cut.arrows", "--worst", 1, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")

@@ -98,6 +98,22 @@ def test_groups_have_series_of_their_own_in_the_order_in_which_values_come() -> 
     assert [each["observations"] > 0 for each in wanted] == [True, True, True, False]
 
 
+def test_the_mean_is_of_all_that_follow_the_warm_up() -> None:
+    assert told([1, 2, 3, 4, 5, 6, 7])["mean_ns"] == 4.0
+    assert told([7])["mean_ns"] == 7.0
+    assert told([])["mean_ns"] is None
+    values = [10**6] * 20 + [1, 2] * 101
+    found = told(values)
+    assert (found["warm_up"], found["mean_ns"]) == (20, 1.5)
+
+
+def test_a_warm_up_of_more_than_a_quarter_is_a_doubt() -> None:
+    outage = [0, 10**6] * 200 + [1, 0, 0, 0, 0] * 120
+    found = told(outage)
+    assert (found["warm_up"], found["mean_ns"]) == (400, 0.2)
+    assert found["doubt"] == "more than a quarter was taken for the warm-up: it may be what matters"
+
+
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     """Of 400 series of 2,000 independent values 95 % should; by chance 91.7 % to 98.3 % (three standard deviations)."""
     draws = np.random.default_rng(7).exponential(1000, (400, 2000)).astype(np.int64)

@@ -129,7 +129,8 @@ def worst(record: Record, number: int) -> Explanation:
         wait = next(wait for wait in record.waits(_of_visit(record, row)) if wait.begin == begin)
         result.statements.append(_waited(inquiry, wait, held=True))
     if not longest:
-        result.statements.append(Statement("nobody_waited", {"to_ns": record.end_ns}))
+        retries = int(np.count_nonzero(record.rows.kind == Kind.TaskRetrying))
+        result.statements.append(Statement("nobody_waited", {"to_ns": record.end_ns, "retries": retries}))
     return result
 
 

@@ -9,8 +9,9 @@ Rules:
    69(6), 1997; White, Cobb and Spratt, A comparison of five steady-state truncation heuristics for simulation, Winter
    Simulation Conference 2000.)
 3. The interval is that of `BATCHES` batch means of what is left, at 95 %. (Law, Simulation Modeling and Analysis, ch. 9.)
-4. The run is too short to say where the warm-up might go on past half of it, where there are too few groups, or where
-   neighbouring batch means are correlated: then the interval would be too narrow.
+4. The run is too short to say where there are too few groups, where neighbouring batch means are correlated, so that the
+   interval would be too narrow, or where the warm-up takes more than a quarter of it: what is left out may be the outage
+   that one wants to know of.
 """
 
 from itertools import pairwise
@@ -74,10 +75,13 @@ class Series:
         means = self._sums / self.size
         cut = _mser(means)
         left = means[cut:]
+        warm_up = cut * self.size
+        # Those of the group that is not full are after the warm-up as well.
+        total = float(self._sums[cut:].sum()) + self._sum
         told: dict[str, Any] = {
             "observations": self.count,
-            "warm_up": cut * self.size,
-            "mean_ns": float(left.mean()) if len(left) else None,
+            "warm_up": warm_up,
+            "mean_ns": total / (self.count - warm_up) if self.count else None,
             "half_width_ns": None,
             "batches": None,
             "doubt": None,
@@ -90,6 +94,8 @@ class Series:
         told["batches"] = BATCHES
         if cut >= len(means) // 2:
             told["doubt"] = "the warm-up may not be over"
+        elif cut > len(means) // 4:
+            told["doubt"] = "more than a quarter was taken for the warm-up: it may be what matters"
         elif _correlation(batches) > CORRELATED:
             told["doubt"] = "what follows each other is alike: the run is too short for an interval"
         return told
