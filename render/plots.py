@@ -27,7 +27,7 @@ FORMATS = ("png", "svg", "pdf")
 _BINS = 600
 _LINES_MAX = 8
 _TOKENS = 20
-"""Fewer than this in a span and a rate is mostly chance."""
+"""Fewer than this in a span and a rate is mostly chance; in less than its period it may be a burst."""
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _STYLES = ("-", "--", "-.", ":")
 _METADATA: dict[str, dict[str, None]] = {
@@ -127,7 +127,9 @@ def _shares(film: Film, number: int, entry: ConstraintEntry, edges: Floats) -> F
         return _share(used.means(edges), limit.means(edges))
     if entry.type != "rate_limit" or taken is None:
         return None
-    spans = int(np.clip(taken.at(film.end_ns) // _TOKENS, 1, len(edges) - 1))
+    periods = [numbers["period_ns"] for _, numbers in entry.settings if numbers is not None]
+    spans_max = min(len(edges) - 1, max(1, film.end_ns // max(periods, default=1)))
+    spans = int(np.clip(taken.at(film.end_ns) // _TOKENS, 1, spans_max))
     ends = np.linspace(edges[0], edges[-1], spans + 1)
     rates = np.diff([taken.at(int(end)) for end in ends]) / np.diff(ends) * NS_PER_SECOND * MICRO
     middles = (edges[1:] + edges[:-1]) / 2
