@@ -67,14 +67,15 @@ class Teller:
         chosen: int,
         width: int,
         height: int,
+        where: str = "",
     ) -> list[Line]:
         """Return `height` lines, each `width` wide. Without `hindrances` they are being looked for.
 
-        Of those who hold, the one at the place `chosen` is pointed at.
+        Of those who hold, the one at the place `chosen` is pointed at. Of several logs `where` says which one it is.
         """
         spells = story.at(time_ns)
         now = [spell for spell in spells if spell.to_ns is None]
-        lines = [self._title(story, time_ns, width)]
+        lines = [self._title(story, time_ns, width, where)]
         for spell in now:
             lines.append(self._line(self._now(spell, story), self._look(spell), width, bold=True))
             lasted = lasting(time_ns - spell.from_ns)
@@ -93,15 +94,17 @@ class Teller:
         lines += [self._line("", self._theme.faint, width)] * (height - len(lines))
         return lines[:height]
 
-    def _title(self, story: Story, time_ns: int, width: int) -> Line:
+    def _title(self, story: Story, time_ns: int, width: int, where: str) -> Line:
         line = LineWriter(width, self._theme)
+        if where:
+            line.write(f"in {self._theme.shorten(self._theme.clean(where), width // 3)}: ", self._theme.faint)
         state = ""
         if story.began_ns is None or story.began_ns > time_ns:
             state = "  has not come yet"
         elif story.ended_ns is not None and story.ended_ns <= time_ns:
             state = f"  finished at {self._clock(story.ended_ns)}"
         name = self._theme.clean(self._film.roster.name(story.agent))
-        line.write(self._theme.shorten(name, width), self._theme.ink, bold=True)
+        line.write(self._theme.shorten(name, line.room), self._theme.ink, bold=True)
         line.write(self._theme.shorten(state, line.room), self._theme.faint)
         return line.done()
 
