@@ -17,6 +17,7 @@ from model.faults import BadInput, cut
 from model.files import keep, output
 from model.log import Log
 from model.units import UnitError, format_duration
+from render import together
 from render.moment import time_from
 from render.playback import FPS, SPEED_MAX, SPEED_MIN
 from render.replay import can_play, cut_message, film_of, play, reel_of, still, still_of_two
@@ -24,6 +25,7 @@ from render.status import Reel
 
 _RATES = (0.1, 60.0)
 _SHOWN_MAX = 60
+_SIZE, _COLOR = "100x30", "state"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -39,7 +41,7 @@ def command(
         str | None,
         Option(help="Virtual seconds to a second; without it the log takes about 15 s.", show_default=False),
     ] = None,
-    fps: Annotated[str, Option(help="Frames a second.")] = f"{FPS:g}",
+    fps: Annotated[str | None, Option(help="Frames a second.", show_default=f"{FPS:g}")] = None,
     at: Annotated[
         list[str] | None,
         Option(help="Show one moment, such as 12s or 0:05:30, and end. May be repeated.", show_default=False),
@@ -73,10 +75,17 @@ def command(
         Path | None,
         Option(metavar="FILE", help="The file of --plot: .png, .svg or .pdf.", show_default=False, readable=False),
     ] = None,
-    size: Annotated[str, Option(metavar="COLUMNSxROWS", help="The size of pictures, in characters.")] = "100x30",
+    size: Annotated[
+        str | None, Option(metavar="COLUMNSxROWS", help="The size of pictures, in characters.", show_default=_SIZE)
+    ] = None,
     color: Annotated[
-        str, Option(metavar="WHAT", help="What the colours of pictures say: state, constraint, tenant or waited.")
-    ] = "state",
+        str | None,
+        Option(
+            metavar="WHAT",
+            help="What the colours of pictures say: state, constraint, tenant or waited.",
+            show_default=_COLOR,
+        ),
+    ] = None,
     html: Annotated[
         Path | None,
         Option(metavar="FILE", help="A web page of the run, or of two.", show_default=False, readable=False),
@@ -84,17 +93,22 @@ def command(
 ) -> None:
     """Play a log on the terminal, or two beside each other. In a pipe, or without colours, show the last moment."""
     speed_given = None if speed is None else options.number("--speed", speed, SPEED_MIN, SPEED_MAX)
-    fps_given = options.number("--fps", fps, *_RATES)
+    fps_given = FPS if fps is None else options.number("--fps", fps, *_RATES)
     if (plot is None) != (out is None):
         raise BadInput("--plot and --out: one without the other; allowed: --plot WHAT --out FILE")
     given = {"--png": png, "--svg": svg, "--gif": gif, "--cast": cast, "--plot": out}
     files = {option: path for option, path in given.items() if path is not None}
     if other is not None and files:
         raise BadInput(f"{next(iter(files))}: two logs; allowed: one log, or two on the terminal and with --html")
+    looks = {"--speed": speed, "--fps": fps, "--at": at, "--size": size, "--color": color}
+    together.check(
+        files if html is None else {**files, "--html": html},
+        [option for option, text in looks.items() if text is not None],
+    )
     if html is not None:
         _write_page(html, {log: "the log"} if other is None else {log: "the first log", other: "the second log"})
     if files:
-        _draw(log, at or [], files, plot, size, color)
+        _draw(log, at or [], files, plot, size or _SIZE, color or _COLOR)
     if files or html is not None:
         return
     console = Console(highlight=False)

@@ -34,6 +34,10 @@ from render.status import clock
 _WIDE = 100
 """From so many columns on the story stands beside the picture, and two pictures side by side."""
 _STORY_WIDTH = 46
+_STORY_MIN = 6
+"""A story below the pictures takes so many lines from the limits and the time lines, where there are."""
+_CELLS_MIN = 3
+"""The cells of each picture have so many lines at least, and a third of the screen all together."""
 
 
 class Player(App[int]):
@@ -149,7 +153,7 @@ class Player(App[int]):
         self._fit(event.size)
 
     def _fit(self, size: Size) -> None:
-        """Share the screen out: the picture first, then the legend, the time line, the limits, the keys."""
+        """Share the screen out: the cells first, then the legend, the time line, the limits, the keys."""
         width, height = size
         tall = width < _WIDE
         self.query_one("#body").set_class(tall, "tall")
@@ -157,13 +161,26 @@ class Player(App[int]):
         story = self.query_one("#story")
         story.display = self._has_story
         story.styles.width = "1fr" if tall else _STORY_WIDTH
-        story.styles.height = "1fr"
+        foot = 1 if height >= 10 else 0
+        stacked = len(self.scene.sides) if tall else 1
+        cells = max(_CELLS_MIN * stacked, -(-height // 3)) + stacked
+        below = self._has_story and tall
+        charts, limits = self._share(height, height - 1 - foot - cells - (_STORY_MIN if below else 0))
+        body = height - 1 - foot - charts - limits
+        story.styles.height = max(0, min(body // 2, body - cells)) if below else "1fr"
+        self._show("#foot", foot)
+
+    def _share(self, height: int, spare: int) -> tuple[int, int]:
+        """Show time lines and limits as far as there are lines to spare; return how many lines they have."""
+        sides = len(self.scene.sides)
         chart = 0 if height < 12 else 3 if height < 24 or self.scene.is_pair else 7 if height > 40 else 5
-        for number in range(len(self.scene.sides)):
+        chart = chart if chart * sides <= spare else 3 if 3 * sides <= spare and chart else 0
+        for number in range(sides):
             self._show(f"#chart{number}", chart)
-        limits = min(max(len(side.film.header.constraints) for side in self.scene.sides), max(0, height // 4 - 1))
-        self._show("#limits", 0 if height < 14 else limits * len(self.scene.sides) if self.scene.is_pair else limits)
-        self._show("#foot", 1 if height >= 10 else 0)
+        most = max(len(side.film.header.constraints) for side in self.scene.sides)
+        limits = 0 if height < 14 else min(most, max(0, height // 4 - 1), max(0, spare - chart * sides) // sides)
+        self._show("#limits", limits * sides)
+        return chart * sides, limits * sides
 
     def _show(self, which: str, lines: int) -> None:
         widget = self.query_one(which)
@@ -187,6 +204,8 @@ class Player(App[int]):
         keys += [("a", "time line" if self._picking else "agents"), ("f", "fleets"), ("?", "help"), ("q", "leave")]
         if self._picking:
             keys.insert(2, ("↑↓ enter", "who holds it"))
+        if sum(len(key + what) + 3 for key, what in keys) > width:
+            keys = [*keys[-2:], *keys[:-2]]
         for key, what in keys:
             if line.room < len(key + what) + 3:
                 break

@@ -259,7 +259,8 @@ class Scene:
         seen = self.seen
         is_of_now = seen is not None and (seen.side, seen.agent, seen.time_ns) == (self.side, agent, time_ns)
         found = seen.hindrances if seen is not None and is_of_now else None
-        return side.teller.lines(side.story_of(agent), time_ns, found, self.chosen, width, height)
+        where = side.name if self.is_pair else ""
+        return side.teller.lines(side.story_of(agent), time_ns, found, self.chosen, width, height, where)
 
     def _arranged(self, width: int, height: int) -> Arrangement:
         if self.arrangement is not None:

@@ -4,6 +4,7 @@ Rules:
 
 1. A line begins with the time at which its spell began, in the form of the clock above the picture.
 2. Where there is less room than story, the end of it is what is shown.
+3. How long something took stands before what may be cut, and is never cut itself; a sign says where something was cut.
 """
 
 from collections.abc import Sequence
@@ -66,17 +67,19 @@ class Teller:
         chosen: int,
         width: int,
         height: int,
+        where: str = "",
     ) -> list[Line]:
         """Return `height` lines, each `width` wide. Without `hindrances` they are being looked for.
 
-        Of those who hold, the one at the place `chosen` is pointed at.
+        Of those who hold, the one at the place `chosen` is pointed at. Of several logs `where` says which one it is.
         """
         spells = story.at(time_ns)
         now = [spell for spell in spells if spell.to_ns is None]
-        lines = [self._title(story, time_ns, width)]
+        lines = [self._title(story, time_ns, width, where)]
         for spell in now:
             lines.append(self._line(self._now(spell, story), self._look(spell), width, bold=True))
-            since = f"  since {self._clock(spell.from_ns)}, for {lasting(time_ns - spell.from_ns)}"
+            lasted = lasting(time_ns - spell.from_ns)
+            since = self._fitted(f"  since {self._clock(spell.from_ns)}, for {lasted}", lasted, width)
             lines.append(self._line(since, self._theme.ink, width))
         if any(spell.what is What.WAITED for spell in now):
             lines += self._hindered(hindrances, chosen, width)
@@ -91,13 +94,18 @@ class Teller:
         lines += [self._line("", self._theme.faint, width)] * (height - len(lines))
         return lines[:height]
 
-    def _title(self, story: Story, time_ns: int, width: int) -> Line:
+    def _title(self, story: Story, time_ns: int, width: int, where: str) -> Line:
         line = LineWriter(width, self._theme)
-        line.write(self._theme.clean(self._film.roster.name(story.agent)), self._theme.ink, bold=True)
+        if where:
+            line.write(f"in {self._theme.shorten(self._theme.clean(where), width // 3)}: ", self._theme.faint)
+        state = ""
         if story.began_ns is None or story.began_ns > time_ns:
-            line.write("  has not come yet", self._theme.faint)
+            state = "  has not come yet"
         elif story.ended_ns is not None and story.ended_ns <= time_ns:
-            line.write(f"  finished at {self._clock(story.ended_ns)}", self._theme.faint)
+            state = f"  finished at {self._clock(story.ended_ns)}"
+        name = self._theme.clean(self._film.roster.name(story.agent))
+        line.write(self._theme.shorten(name, line.room), self._theme.ink, bold=True)
+        line.write(self._theme.shorten(state, line.room), self._theme.faint)
         return line.done()
 
     def _now(self, spell: Spell, story: Story) -> str:
@@ -145,17 +153,17 @@ class Teller:
         line = LineWriter(width, self._theme)
         end = self._clock(self._film.end_ns)
         line.write(f"{self._clock(spell.from_ns).rjust(len(end))}  ", self._theme.faint)
-        line.write(self._past(spell, story), self._look(spell))
+        lasted = lasting((spell.to_ns or 0) - spell.from_ns)
+        line.write(self._fitted(self._past(spell, story, lasted), lasted, line.room), self._look(spell))
         return line.done()
 
-    def _past(self, spell: Spell, story: Story) -> str:
-        lasted = lasting((spell.to_ns or 0) - spell.from_ns)
+    def _past(self, spell: Spell, story: Story, lasted: str) -> str:
         task, ended = self._task(spell), "" if spell.status is None else _ENDED.get(spell.status, "")
         return {
-            What.THOUGHT: f"{'thought, or waited for others,' if story.may_wait_for_others else 'thought'} {lasted}",
+            What.THOUGHT: f"thought {lasted}{', or waited for others' if story.may_wait_for_others else ''}",
             What.WAITED: f"waited {lasted} for {self._limit(spell)}",
-            What.RAN: f"ran {task} {lasted}{ended}",
-            What.HELD: f"held for {task} {lasted}{ended}",
+            What.RAN: f"ran {lasted}{ended}: {task}",
+            What.HELD: f"held {lasted}{ended}: what {task} asked for",
             What.BACKED_OFF: f"backed off {lasted}",
             What.DOWN: f"was down {lasted}",
             What.REFUSED: f"was refused by {self._limit(spell)}",
@@ -174,6 +182,14 @@ class Teller:
         if spell.constraint < 0:
             return ""
         return self._theme.clean(self._film.header.constraints[spell.constraint].id)
+
+    def _fitted(self, text: str, lasted: str, width: int) -> str:
+        """Return the text, cut to a width, with the duration `lasted` as a whole or not at all."""
+        begin = text.rfind(lasted) if text.endswith(lasted) else text.find(lasted)
+        end = begin + len(lasted)
+        if begin < 0 or not begin < width <= end or len(text) <= width:
+            return self._theme.shorten(text, width)
+        return text[:end] if width == end else self._theme.shorten(text, begin)
 
     def _look(self, spell: Spell) -> int:
         phase = _LOOKS.get(spell.what)

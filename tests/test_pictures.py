@@ -255,6 +255,26 @@ def test_several_files_at_once(logged, tmp_path):
         ),
         (["--png", "no/such/a.png"], "no/such/a.png: cannot be written: No such file or directory; allowed:"),
         (["--gif", "-"], "--gif: - is not a file; allowed: a file"),
+        (["--gif", "a.gif", "--at", "1s"], "--at: does not go with --gif; allowed: with --png, with --svg, or without"),
+        (["--cast", "a.cast", "--at", "1s"], "--at: does not go with --cast; allowed: with --png"),
+        (["--plot", "waits", "--out", "a.svg", "--at", "1s"], "--at: does not go with --plot; allowed: with --png"),
+        (["--html", "a.html", "--at", "1s"], "--at: does not go with --html; allowed: with --png"),
+        (["--size", "40x10"], "--size: there is no picture that has it; allowed: with --png, --svg, --gif, --cast"),
+        (["--html", "a.html", "--size", "100x30"], "--size: there is no picture that has it; allowed: with --png"),
+        (
+            ["--plot", "waits", "--out", "a.svg", "--color", "state"],
+            "--color: there is no picture that has it; allowed",
+        ),
+        (["--at", "1s", "--color", "tenant"], "--color: there is no picture that has it; allowed: with --png"),
+        (["--svg", "a.svg", "--fps", "30"], "--fps: does not go with --svg; allowed: for a replay on the terminal"),
+        (["--html", "a.html", "--speed", "2"], "--speed: does not go with --html; allowed: for a replay on the term"),
+        (["--at", "1s", "--speed", "2"], "--speed: does not go with --at; allowed: for a replay on the terminal"),
+        (["--png", "x", "--svg", "x"], "--svg: x is the file of --png, too; allowed: another file"),
+        (["--svg", "x", "--html", "./x"], "--html: x is the file of --svg, too; allowed: another file"),
+        (["--plot", "waits", "--out", "a.svg", "--svg", "a.svg"], "a.svg is the file of --svg, too; allowed: another"),
+        (["--png", "x.jpg"], "--png: x.jpg is named like another format; allowed: a name that ends with .png"),
+        (["--svg", "x.PNG"], "--svg: x.PNG is named like another format; allowed: a name that ends with .svg"),
+        (["--html", "x.svg"], "--html: x.svg is named like another format; allowed: a name that ends with .html"),
         (["--svg", "LOG"], "LOG is the log itself; allowed: another file"),
     ],
 )
@@ -266,6 +286,14 @@ def test_bad_pictures_are_one_line_and_exit_code_2(logged, tmp_path, monkeypatch
     assert message.replace("LOG", str(logged)) in told
     assert told.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_goes_together_is_made(logged, tmp_path):
+    files = {option: tmp_path / name for option, name in (("--svg", "run.2"), ("--cast", "run"), ("--html", "p.htm"))}
+    options = [text for option, path in files.items() for text in (option, str(path))]
+    assert main([str(logged), *options, "--at", "1s", "--size", "40x10", "--color", "waited"]) == 0
+    assert all(path.stat().st_size for path in files.values())
+    assert main([str(logged), "--svg", "/dev/null", "--cast", "/dev/null"]) == 0
 
 
 def test_a_cut_log_is_drawn_as_far_as_it_goes(logged, tmp_path, capsys):

@@ -365,6 +365,36 @@ def test_a_narrow_terminal_keeps_the_picture_and_the_time():
     play(found, script, (20, 8))
 
 
+@pytest.mark.parametrize(("make", "size"), [((5,), (40, 12)), ((5,), (80, 24)), ((5, 9), (90, 24)), ((5, 9), (60, 20))])
+def test_a_story_leaves_a_third_of_the_height_to_the_cells(make, size):
+    found = scene(*map(fleets, make), at_ns=4 * S)
+
+    async def script(player, pilot, clock):
+        await pilot.press("a")
+        await pilot.pause()
+        heights = [player.query_one(f"#grid{number}").size.height for number in range(len(make))]
+        assert sum(heights) * 3 >= size[1]
+        assert min(heights) >= 3
+        lines = painted(player.query_one("#story"))
+        assert len(lines) >= 4
+        assert lines[0].startswith("in A: planner_0 " if len(make) == 2 else "planner_0 ")
+        assert player.query_one("#foot").region.bottom == size[1]
+
+    play(found, script, size)
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_help_and_leave_are_told_where_there_is_no_room_for_all_keys(width):
+    found = scene(bottleneck(), at_ns=4 * S)
+
+    async def script(player, pilot, clock):
+        foot = shown(player)[-1]
+        assert foot.startswith("space pause" if width == 200 else "? help  q leave  space pause")
+        assert foot.rstrip().endswith("q leave") == (width == 200)
+
+    play(found, script, (width, 20))
+
+
 def test_only_lines_that_changed_are_drawn_again(monkeypatch):
     found = scene(bottleneck(), at_ns=2 * S)
     refreshed = []

@@ -92,10 +92,49 @@ def test_a_long_story_shows_its_end():
         "since 60.00s, for 0 s",
         "",
         "57 before",
-        "57.00s  ran t (visit 28) 1 s",
+        "57.00s  ran 1 s: t (visit 28)",
         "58.00s  thought 1 s",
-        "59.00s  ran t (visit 29) 1 s",
+        "59.00s  ran 1 s: t (visit 29)",
     ]
+
+
+def test_a_duration_keeps_its_unit_where_a_line_is_cut():
+    ms = S // 1000
+    steps = [StepEntry(0, "a_long_name", "task", ((),), ()), StepEntry(0, "other", "fork", ((),), ())]
+    head = header({"a": 1}, [concurrency("slot", 1)], steps)
+    rows = [
+        row(0, Kind.AgentStarted, 0),
+        row(7 * ms, Kind.TaskStarted, 0),
+        row(703 * ms + ms // 2, Kind.TaskFinished, 0),
+    ]
+    film = Film(log(head, [*rows, row(1400 * ms, Kind.AgentFinished, 0), row(2 * S, Kind.RunFinished)]))
+    teller, story = Teller(film, LETTERS), Story(film, 0)
+
+    def lines(width: int) -> list[str]:
+        return ["".join(part.text for part in line).rstrip() for line in teller.lines(story, 2 * S, (), 0, width, 6)]
+
+    assert lines(80) == [
+        "a_0  finished at 1.40s",
+        "",
+        "0.00s  thought 7 ms, or waited for others",
+        "0.00s  ran 696.5 ms: a_long_name (visit 0)",
+        "0.70s  thought 696.5 ms, or waited for others",
+        "",
+    ]
+    assert lines(24) == [
+        "a_0  finished at 1.40s",
+        "",
+        "0.00s  thought 7 ms, or~",
+        "0.00s  ran 696.5 ms: a_~",
+        "0.70s  thought 696.5 ms~",
+        "",
+    ]
+    assert lines(23)[4] == "0.70s  thought 696.5 ms", "what follows it is cut, the unit is not"
+    assert lines(22)[4] == lines(20)[4] == "0.70s  thought~"
+    assert lines(22)[0] == "a_0  finished at 1.40s"
+    assert lines(20)[0] == "a_0  finished at 1.~"
+    now = teller.lines(story, 500 * ms, (), 0, 22, 6)
+    assert "".join(part.text for part in now[2]).rstrip() == "  since 0.00s, for~", "493 ms are never 493 m"
 
 
 def test_back_off_refusals_and_crashes_are_told():
