@@ -147,6 +147,46 @@ def test_the_report_is_that_of_the_report(opened, bottleneck):
     assert re.search(rf"\b{peak}\b", shown.text("#constraints"))
 
 
+def test_what_went_wrong_and_what_was_waited_for_are_those_of_the_report(opened):
+    lock = {"type": "concurrency", "limit": 1, "scope": None}
+    slow = {"task": "slow", "duration": "5s", "timeout": "2s", "cost": {"tokens": 10}}
+    calm = {"task": "calm", "duration": "1s", "needs": {"slot": 1}}
+    # x holds one and asks for two at 2 s, y holds two and has asked for one at 1 s.
+    holds = [
+        {"hold": f"hold_{own}", "needs": {own: 1}, "steps": [{"think": after}, {**calm, "needs": {other: 1}}]}
+        for own, other, after in (("one", "two", "2s"), ("two", "one", "1s"))
+    ]
+    fleets = [
+        {"name": "late", "count": 1, "steps": [{**slow, "retry": {"max_attempts": 3, "delay": "1s"}}]},
+        {"name": "queue", "count": 3, "starvation": "1500ms", "steps": [calm]},
+        *({"name": name, "count": 1, "steps": [hold]} for name, hold in zip("xy", holds, strict=True)),
+    ]
+    constraints = [{"id": name, **lock} for name in ("slot", "one", "two")]
+    constraints.append({"id": "tpm", "type": "rate_limit", "rate": "1k/m", "counts": "tokens", "scope": "fleet:late"})
+    options = {"prices": {"tokens": "1/2"}, "expect_deadlock": True, "until": "20s"}
+    written = run(scenario(constraints=constraints, fleets=fleets, **options))
+    shown, (told, _) = opened(written).go(), report(written)
+    numbers = {**told["tasks"], "retries": told["all"]["retries"], "lost": told["all"]["lost"]}
+    assert {key: count for key, count in numbers.items() if count and key not in ("blocked", "open")} == {
+        **{"started": 8, "finished": 3, "timed_out": 3, "retries": 2, "lost": 1},
+    }
+    for key, count in numbers.items():
+        cell = shown.tab.locator(f'[data-report="{key}"]')
+        assert cell.all_inner_texts() == ([str(count)] if count or key == "failed" else [])
+    whole = shown.text("#whole")
+    assert shown.tab.locator(".verdicts li").all_inner_texts() == [
+        "deadlock of 2 agents at 2.00s",
+        "stalled since 8.00s: tasks that wait for good: 2",
+        "starvation of queue: 1 of 3 waits above 1.5 s",
+    ]
+    assert told["ledger"]["causes"]["slot"]["ns"] == 3 * S
+    assert "slot\t3 s\t" in whole
+    assert "back-off\t2 s\t" in whole
+    assert (told["cost"]["total"], "tokens\t30\t15.00" in whole, "Cost: 15.00" in whole) == (15.0, True, True)
+    shown.tab.locator(".verdicts button").first.click()
+    assert shown.ns() == 2 * S
+
+
 def test_it_plays_by_itself_and_pauses(opened, bottleneck):
     shown = opened(bottleneck).go("")
     shown.until("Number(document.getElementById('time').dataset.ns) > 5e8")

@@ -90,7 +90,7 @@ class Player {
     this.tables = this.runs.map(({ film }, side) => new Constraints(byId("constraints"), film, this.runs.length > 1 ? `Constraints of run ${this.letters[side]}` : "Constraints"));
     this.legend = new Legend(byId("legend"), this.letters);
     this.story = new Story(byId("story"), this.endNs, { go: (ns) => this.go(ns), pick: (run, agent) => this.select(run, agent) });
-    showReport(byId("report"), this.runs, names);
+    showReport(byId("whole"), this.runs, names, this.endNs, (ns) => this.go(ns));
     byId("left-out").append(...this._leftOut());
     byId("layout-choice").hidden = this.runs.every(({ film }) => groupsOf(film).length < 2);
     byId("scrubber").max = this.endNs;
