@@ -177,7 +177,7 @@ def test_what_went_wrong_and_what_was_waited_for_are_those_of_the_report(opened)
     assert shown.tab.locator(".verdicts li").all_inner_texts() == [
         "deadlock of 2 agents at 2.00s",
         "stalled since 8.00s: tasks that wait for good: 2",
-        "starvation of queue: 1 of 3 waits above 1.5 s",
+        "starvation of queue: 1 of 2 waits above 1.5 s",
     ]
     assert told["ledger"]["causes"]["slot"]["ns"] == 3 * S
     assert "slot\t3 s\t" in whole
@@ -291,7 +291,8 @@ def test_the_story_of_an_agent_says_what_it_waits_for_and_who_holds_it(opened, b
     shown.tab.press("#search", "Enter")
     story = shown.text("#story")
     assert "blocked on funnel" in story
-    assert f"{int(moment.waiting[0]) - 1} others wait for funnel." in story
+    waiting = int(moment.waiting[0])
+    assert f"{waiting - 1} other agents are blocked on funnel; {waiting} tasks wait for it in all." in story
     assert "Held by 30:" in story
     holder = shown.tab.locator(".story-now button").first
     name = holder.inner_text()
@@ -299,6 +300,16 @@ def test_the_story_of_an_agent_says_what_it_waits_for_and_who_holds_it(opened, b
     holder.click()
     assert shown.text("#story h3") == name
     assert "running" in shown.text(".story-now")
+
+
+def test_a_story_counts_the_other_agents_and_all_tasks_that_wait(opened):
+    parts = {"fork": 3, "steps": [{"task": "part", "duration": "1s", "needs": {"slots": 1}}]}
+    slots = {"id": "slots", "type": "concurrency", "limit": 1, "scope": None}
+    shown = opened(run(scenario(constraints=[slots], count=3, steps=[parts]))).go("#t=0.5s&agent=1")
+    # agent 0 works at one of its three and is counted as running
+    assert "1 other agent is blocked on slots; 8 tasks wait for it in all." in shown.text("#story")
+    assert shown.text('[data-waiting="0"]') == "8"
+    assert "tasks waiting now" in shown.text("#constraints")
 
 
 def test_who_holds_something_while_something_else_is_done_is_not_guessed(opened):
@@ -316,6 +327,11 @@ def test_the_stretches_of_a_life_are_those_of_the_log(opened, fleets):
     # Of several turns at one instant the last stands.
     last = {int(time): int(phase) for time, phase in zip(turns.time_ns[own], turns.phase[own], strict=True)}
     names = [PHASES[Phase(phase)] for phase in last.values()]
+    shown.jump("4.5s")
+    since = max(time for time in last if time <= 4.5 * S)
+    assert since % (S // 100)  # it has more digits than are told
+    assert shown.text(".story-now").split("since ")[1].split()[0] == f"{since // (S // 100) / 100:.2f}s"
+    shown.jump("0s")
     listed = shown.tab.eval_on_selector_all(".life li", "each => each.map((one) => one.dataset.phase)")
     assert listed == names
     assert len(names) > 6
@@ -347,6 +363,24 @@ def test_a_search_finds_names_numbers_and_fleets(opened, fleets):
     shown.tab.fill("#search", "coder_120")
     shown.tab.press("#search", "Enter")
     assert "No such agent" in shown.text("#problem")
+
+
+def test_one_problem_is_told_at_a_time_and_escape_takes_it_back(opened, fleets):
+    shown = opened(fleets).go()
+    invalid = lambda: [shown.tab.get_attribute(each, "aria-invalid") for each in ("#search", "#jump")]  # noqa: E731
+    shown.tab.fill("#search", "coder_120")
+    shown.tab.press("#search", "Enter")
+    assert invalid() == ["true", "false"]
+    shown.tab.press("#search", "Escape")
+    assert (invalid(), shown.text("#problem")) == (["false", "false"], "")
+    shown.tab.fill("#search", "coder_120")
+    shown.tab.press("#search", "Enter")
+    shown.jump("1h")
+    assert invalid() == ["false", "true"]
+    assert shown.text("#problem").startswith("After the end")
+    shown.tab.press("#jump", "Escape")
+    shown.tab.press("body", "b")
+    assert invalid() == ["false", "false"]
 
 
 def colors(shown):

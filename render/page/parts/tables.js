@@ -69,7 +69,7 @@ class Constraints {
         percent(told.utilisation), duration(told.blocked_ns), whole(told.blocked_episodes), duration(told.wait_ns.p95), whole(told.peak_waiting), whole(told.rejected),
       ];
     });
-    const headings = ["constraint", "type and scope", "used now", "waiting now", "utilisation", "blocked", "episodes", "p95 wait", "peak queue", "rejected"];
+    const headings = ["constraint", "type and scope", "used now", "tasks waiting now", "utilisation", "blocked", "episodes", "p95 wait", "peak queue", "rejected"];
     const content = rows.length ? table(caption, headings, rows, 2) : make("p", {}, `${caption}: none.`);
     parent.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, content));
   }
