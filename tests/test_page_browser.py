@@ -507,6 +507,28 @@ def test_it_fits_narrow_and_wide_screens(opened, fleets, width, height):
     assert shown.counts() == state_at(fleets, 6 * S).counts().tolist()
 
 
+def test_a_narrow_table_of_constraints_scrolls_and_breaks_no_word(opened):
+    head = header({"a": 3}, [concurrency("a_constraint_with_a_long_name", 1), concurrency("b", 1)])
+    shown = opened(log(head, loop(head, 5 * S)), width=360, height=640).go("#t=2s")
+    assert shown.fits()
+    assert "type and scope" not in shown.text("#constraints")
+    broken = shown.tab.evaluate("""() => [...document.querySelectorAll('#constraints th, #constraints td')].filter((cell) => {
+        const words = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+        for (let text = words.nextNode(); text; text = words.nextNode()) {
+            for (const word of text.data.matchAll(/[^\\s\\-\\/]+/g)) {
+                const range = document.createRange();
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                if (range.getClientRects().length > 1) return true;
+            }
+        }
+        return false;
+    }).map((cell) => cell.textContent)""")
+    assert broken == []
+    scroll = "(() => { const each = document.querySelector('#constraints .scroll'); return each.scrollWidth > each.clientWidth; })()"
+    assert shown.tab.evaluate(scroll)
+
+
 def test_charts_go_to_a_moment(opened, bottleneck):
     shown = opened(bottleneck).go()
     over = shown.tab.locator(".u-over").first
