@@ -512,7 +512,7 @@ def test_a_narrow_table_of_constraints_scrolls_and_breaks_no_word(opened):
     shown = opened(log(head, loop(head, 5 * S)), width=360, height=640).go("#t=2s")
     assert shown.fits()
     assert "type and scope" not in shown.text("#constraints")
-    broken = shown.tab.evaluate("""() => [...document.querySelectorAll('#constraints th, #constraints td')].filter((cell) => {
+    broken = shown.tab.evaluate("""() => [...document.querySelectorAll('#constraints :is(th, td)')].filter((cell) => {
         const words = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
         for (let text = words.nextNode(); text; text = words.nextNode()) {
             for (const word of text.data.matchAll(/[^\\s\\-\\/]+/g)) {
@@ -525,8 +525,8 @@ def test_a_narrow_table_of_constraints_scrolls_and_breaks_no_word(opened):
         return false;
     }).map((cell) => cell.textContent)""")
     assert broken == []
-    scroll = "(() => { const each = document.querySelector('#constraints .scroll'); return each.scrollWidth > each.clientWidth; })()"
-    assert shown.tab.evaluate(scroll)
+    panel = shown.tab.locator("#constraints .scroll")
+    assert panel.evaluate("(each) => each.scrollWidth > each.clientWidth")
 
 
 def test_charts_go_to_a_moment(opened, bottleneck):
@@ -586,6 +586,7 @@ def test_a_name_that_would_be_a_script_is_a_name(opened):
     shown = opened(log(head, loop(head, 5 * S))).go("#t=3s&agent=0")
     assert "<img src=x" in shown.text("#constraints")
     assert "<img src=x" in shown.text("#story")
+    assert "<img src=x" in shown.text("#whole")
     assert "\u202e" not in shown.tab.inner_text("body")
     assert "<img src=x" in shown.text("h1")
     assert "<img src=x" in shown.tab.title()
