@@ -147,6 +147,46 @@ def test_the_report_is_that_of_the_report(opened, bottleneck):
     assert re.search(rf"\b{peak}\b", shown.text("#constraints"))
 
 
+def test_what_went_wrong_and_what_was_waited_for_are_those_of_the_report(opened):
+    lock = {"type": "concurrency", "limit": 1, "scope": None}
+    slow = {"task": "slow", "duration": "5s", "timeout": "2s", "cost": {"tokens": 10}}
+    calm = {"task": "calm", "duration": "1s", "needs": {"slot": 1}}
+    # x holds one and asks for two at 2 s, y holds two and has asked for one at 1 s.
+    holds = [
+        {"hold": f"hold_{own}", "needs": {own: 1}, "steps": [{"think": after}, {**calm, "needs": {other: 1}}]}
+        for own, other, after in (("one", "two", "2s"), ("two", "one", "1s"))
+    ]
+    fleets = [
+        {"name": "late", "count": 1, "steps": [{**slow, "retry": {"max_attempts": 3, "delay": "1s"}}]},
+        {"name": "queue", "count": 3, "starvation": "1500ms", "steps": [calm]},
+        *({"name": name, "count": 1, "steps": [hold]} for name, hold in zip("xy", holds, strict=True)),
+    ]
+    constraints = [{"id": name, **lock} for name in ("slot", "one", "two")]
+    constraints.append({"id": "tpm", "type": "rate_limit", "rate": "1k/m", "counts": "tokens", "scope": "fleet:late"})
+    options = {"prices": {"tokens": "1/2"}, "expect_deadlock": True, "until": "20s"}
+    written = run(scenario(constraints=constraints, fleets=fleets, **options))
+    shown, (told, _) = opened(written).go(), report(written)
+    numbers = {**told["tasks"], "retries": told["all"]["retries"], "lost": told["all"]["lost"]}
+    assert {key: count for key, count in numbers.items() if count and key not in ("blocked", "open")} == {
+        **{"started": 8, "finished": 3, "timed_out": 3, "retries": 2, "lost": 1},
+    }
+    for key, count in numbers.items():
+        cell = shown.tab.locator(f'[data-report="{key}"]')
+        assert cell.all_inner_texts() == ([str(count)] if count or key == "failed" else [])
+    whole = shown.text("#whole")
+    assert shown.tab.locator(".verdicts li").all_inner_texts() == [
+        "deadlock of 2 agents at 2.00s",
+        "stalled since 8.00s: tasks that wait for good: 2",
+        "starvation of queue: 1 of 2 waits above 1.5 s",
+    ]
+    assert told["ledger"]["causes"]["slot"]["ns"] == 3 * S
+    assert "slot\t3 s\t" in whole
+    assert "back-off\t2 s\t" in whole
+    assert (told["cost"]["total"], "tokens\t30\t15.00" in whole, "Cost: 15.00" in whole) == (15.0, True, True)
+    shown.tab.locator(".verdicts button").first.click()
+    assert shown.ns() == 2 * S
+
+
 def test_it_plays_by_itself_and_pauses(opened, bottleneck):
     shown = opened(bottleneck).go("")
     shown.until("Number(document.getElementById('time').dataset.ns) > 5e8")
@@ -251,7 +291,8 @@ def test_the_story_of_an_agent_says_what_it_waits_for_and_who_holds_it(opened, b
     shown.tab.press("#search", "Enter")
     story = shown.text("#story")
     assert "blocked on funnel" in story
-    assert f"{int(moment.waiting[0]) - 1} others wait for funnel." in story
+    waiting = int(moment.waiting[0])
+    assert f"{waiting - 1} other agents are blocked on funnel; {waiting} tasks wait for it in all." in story
     assert "Held by 30:" in story
     holder = shown.tab.locator(".story-now button").first
     name = holder.inner_text()
@@ -259,6 +300,16 @@ def test_the_story_of_an_agent_says_what_it_waits_for_and_who_holds_it(opened, b
     holder.click()
     assert shown.text("#story h3") == name
     assert "running" in shown.text(".story-now")
+
+
+def test_a_story_counts_the_other_agents_and_all_tasks_that_wait(opened):
+    parts = {"fork": 3, "steps": [{"task": "part", "duration": "1s", "needs": {"slots": 1}}]}
+    slots = {"id": "slots", "type": "concurrency", "limit": 1, "scope": None}
+    shown = opened(run(scenario(constraints=[slots], count=3, steps=[parts]))).go("#t=0.5s&agent=1")
+    # agent 0 works at one of its three and is counted as running
+    assert "1 other agent is blocked on slots; 8 tasks wait for it in all." in shown.text("#story")
+    assert shown.text('[data-waiting="0"]') == "8"
+    assert "tasks waiting now" in shown.text("#constraints")
 
 
 def test_who_holds_something_while_something_else_is_done_is_not_guessed(opened):
@@ -276,6 +327,11 @@ def test_the_stretches_of_a_life_are_those_of_the_log(opened, fleets):
     # Of several turns at one instant the last stands.
     last = {int(time): int(phase) for time, phase in zip(turns.time_ns[own], turns.phase[own], strict=True)}
     names = [PHASES[Phase(phase)] for phase in last.values()]
+    shown.jump("4.5s")
+    since = max(time for time in last if time <= 4.5 * S)
+    assert since % (S // 100)  # it has more digits than are told
+    assert shown.text(".story-now").split("since ")[1].split()[0] == f"{since // (S // 100) / 100:.2f}s"
+    shown.jump("0s")
     listed = shown.tab.eval_on_selector_all(".life li", "each => each.map((one) => one.dataset.phase)")
     assert listed == names
     assert len(names) > 6
@@ -307,6 +363,24 @@ def test_a_search_finds_names_numbers_and_fleets(opened, fleets):
     shown.tab.fill("#search", "coder_120")
     shown.tab.press("#search", "Enter")
     assert "No such agent" in shown.text("#problem")
+
+
+def test_one_problem_is_told_at_a_time_and_escape_takes_it_back(opened, fleets):
+    shown = opened(fleets).go()
+    invalid = lambda: [shown.tab.get_attribute(each, "aria-invalid") for each in ("#search", "#jump")]  # noqa: E731
+    shown.tab.fill("#search", "coder_120")
+    shown.tab.press("#search", "Enter")
+    assert invalid() == ["true", "false"]
+    shown.tab.press("#search", "Escape")
+    assert (invalid(), shown.text("#problem")) == (["false", "false"], "")
+    shown.tab.fill("#search", "coder_120")
+    shown.tab.press("#search", "Enter")
+    shown.jump("1h")
+    assert invalid() == ["false", "true"]
+    assert shown.text("#problem").startswith("After the end")
+    shown.tab.press("#jump", "Escape")
+    shown.tab.press("body", "b")
+    assert invalid() == ["false", "false"]
 
 
 def colors(shown):
@@ -433,6 +507,28 @@ def test_it_fits_narrow_and_wide_screens(opened, fleets, width, height):
     assert shown.counts() == state_at(fleets, 6 * S).counts().tolist()
 
 
+def test_a_narrow_table_of_constraints_scrolls_and_breaks_no_word(opened):
+    head = header({"a": 3}, [concurrency("a_constraint_with_a_long_name", 1), concurrency("b", 1)])
+    shown = opened(log(head, loop(head, 5 * S)), width=360, height=640).go("#t=2s")
+    assert shown.fits()
+    assert "type and scope" not in shown.text("#constraints")
+    broken = shown.tab.evaluate("""() => [...document.querySelectorAll('#constraints :is(th, td)')].filter((cell) => {
+        const words = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+        for (let text = words.nextNode(); text; text = words.nextNode()) {
+            for (const word of text.data.matchAll(/[^\\s\\-\\/]+/g)) {
+                const range = document.createRange();
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                if (range.getClientRects().length > 1) return true;
+            }
+        }
+        return false;
+    }).map((cell) => cell.textContent)""")
+    assert broken == []
+    panel = shown.tab.locator("#constraints .scroll")
+    assert panel.evaluate("(each) => each.scrollWidth > each.clientWidth")
+
+
 def test_charts_go_to_a_moment(opened, bottleneck):
     shown = opened(bottleneck).go()
     over = shown.tab.locator(".u-over").first
@@ -490,6 +586,7 @@ def test_a_name_that_would_be_a_script_is_a_name(opened):
     shown = opened(log(head, loop(head, 5 * S))).go("#t=3s&agent=0")
     assert "<img src=x" in shown.text("#constraints")
     assert "<img src=x" in shown.text("#story")
+    assert "<img src=x" in shown.text("#whole")
     assert "\u202e" not in shown.tab.inner_text("body")
     assert "<img src=x" in shown.text("h1")
     assert "<img src=x" in shown.tab.title()

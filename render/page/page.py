@@ -33,11 +33,15 @@ from sim.analysis.alterations import alterations
 from sim.analysis.report import report
 from sim.analysis.sides import Shared
 
-_SCRIPTS = ("words.js", "data.js", "film.js", "colors.js", "grid.js", "charts.js", "story.js", "tables.js", "page.js")
+_SCRIPTS = (
+    *("words.js", "data.js", "film.js", "colors.js", "grid.js", "charts.js", "story.js", "tables.js", "report.js"),
+    "page.js",
+)
 _SEVERAL = frozenset({"fork", "graph", "hold"})
 _ALTERED_MAX = 10
 _VALUE_MAX = 120
 _TOLD = ("scenario", "seed", "cut", "events", "end_ns", "tasks", "crashes", "wait_ns")
+_OF_STARVATION = ("exceeded", "waits", "bound_ns")
 _TOLD_OF_CONSTRAINTS = (
     *("utilisation", "blocked_ns", "blocked_episodes", "rejected", "peak_waiting", "mean_waiting"),
     "wait_ns",
@@ -210,14 +214,48 @@ def _entry(run: _Run, wait_edges: list[float]) -> dict[str, Any]:
         "waits": {"counts": counts, "none": none},
         "report": {key: told[key] for key in _TOLD}
         | {"seed": str(told["seed"])}  # a browser has no whole numbers of 64 bits
+        | _went_wrong(told)
         | {
-            "deadlocks": len(told["deadlocks"]),
-            "stalled": told["stalled"] is not None,
+            "ledger": {"ns": told["ledger"]["ns"], "causes": _listed(told["ledger"]["causes"], "ns", "overtaken_ns")},
+            "cost": _cost(told["cost"]),
             "constraints": [
                 {key: told["constraints"][entry.id][key] for key in _TOLD_OF_CONSTRAINTS}
                 for entry in header.constraints
             ],
         },
+    }
+
+
+def _went_wrong(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the outcomes and the verdicts of a report, without their proofs."""
+    stalled, inverted = told["stalled"], told["priority_inversions"]
+    return {
+        "retries": told["all"]["retries"],
+        "lost": told["all"]["lost"],
+        "deadlocks": [{key: each[key] for key in ("time_ns", "agents")} for each in told["deadlocks"]],
+        "stalled": stalled and {key: stalled[key] for key in ("since_ns", "tasks")},
+        "storms": [{key: each[key] for key in ("incidents", "from_ns", "verdict")} for each in told["storms"] or ()],
+        "starvation": [
+            {"name": each.get("fleet", each.get("tenant")), **{key: each[key] for key in _OF_STARVATION}}
+            for each in told["starvation"]
+        ],
+        "priority_inversions": {key: inverted[key] for key in ("episodes", "inverted_ns")},
+    }
+
+
+def _listed(group: dict[str, dict[str, Any]], *keys: str) -> list[list[Any]]:
+    """Return names with some of their numbers as rows: the order of a browser's objects is not that of the report."""
+    return [[name, *(each[key] for key in keys)] for name, each in group.items()]
+
+
+def _cost(cost: dict[str, Any] | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {
+        "total": cost["total"],
+        "units": _listed(cost["units"], "amount", "cost"),
+        "fleets": list(cost["fleets"].items()),
+        "tenants": list(cost["tenants"].items()),
     }
 
 

@@ -90,7 +90,7 @@ class Player {
     this.tables = this.runs.map(({ film }, side) => new Constraints(byId("constraints"), film, this.runs.length > 1 ? `Constraints of run ${this.letters[side]}` : "Constraints"));
     this.legend = new Legend(byId("legend"), this.letters);
     this.story = new Story(byId("story"), this.endNs, { go: (ns) => this.go(ns), pick: (run, agent) => this.select(run, agent) });
-    showReport(byId("report"), this.runs, names);
+    showReport(byId("whole"), this.runs, names, this.endNs, (ns) => this.go(ns));
     byId("left-out").append(...this._leftOut());
     byId("layout-choice").hidden = this.runs.every(({ film }) => groupsOf(film).length < 2);
     byId("scrubber").max = this.endNs;
@@ -253,7 +253,10 @@ class Player {
     const isForBrowser = event.metaKey || event.altKey || (event.ctrlKey && !event.key.startsWith("Arrow"));
     if (isForBrowser || byId("help").open) return;
     const isText = target.matches("select, textarea, input:not([type=range])");
-    if (event.key === "Escape" && isText) target.blur();
+    if (event.key === "Escape" && isText) {
+      target.blur();
+      this._tell("");
+    }
     if (isText || (target.matches("button, summary, a") && [" ", "Enter"].includes(event.key))) return;
     if (target.matches(".scroll") && event.key.startsWith("Arrow") && !event.shiftKey && !event.ctrlKey) return;
     const action = this._action(event);
@@ -284,22 +287,23 @@ class Player {
     const field = byId("jump");
     const ns = parseTime(field.value);
     const problem = ns === null ? "No such time; allowed: 12s, 1.5m, 300ms or 0:05:30" : ns > this.endNs ? `After the end; allowed: up to ${exact(this.endNs)}` : "";
-    this._tellProblem(field, problem);
+    this._tell(problem, field);
     if (problem) return;
     this.go(ns);
     field.value = "";
     field.blur();
   }
 
-  _tellProblem(field, problem) {
-    field.setAttribute("aria-invalid", problem ? "true" : "false");
-    say(byId("problem"), problem);
+  /** Tell one thing, in place of what was told before; `field` is where the problem is, if it is one. */
+  _tell(text, field = null) {
+    for (const each of [byId("jump"), byId("search")]) each.setAttribute("aria-invalid", text && each === field ? "true" : "false");
+    say(byId("problem"), text);
   }
 
   _search(event) {
     event.preventDefault();
     const [run, agent] = this._found()[0] || [];
-    this._tellProblem(byId("search"), run ? "" : "No such agent; allowed: a name such as fleet_12, a number, or a fleet");
+    this._tell(run ? "" : "No such agent; allowed: a name such as fleet_12, a number, or a fleet", byId("search"));
     if (run) this.select(run, agent);
   }
 
@@ -373,10 +377,10 @@ class Player {
   toBinding() {
     const found = this.runs.map(({ film }) => ({ film, binding: film.nextBinding(this.ns) })).filter(({ binding }) => binding);
     if (this.playing) this.pause();
-    if (!found.length) return say(byId("problem"), "Nothing binds after this moment.");
+    if (!found.length) return this._tell("Nothing binds after this moment.");
     const { film, binding } = found.reduce((one, other) => (other.binding.ns < one.binding.ns ? other : one));
     this.go(binding.ns);
-    return say(byId("problem"), `${clean(film.entry.constraints[binding.number].id)} binds at ${exact(binding.ns)}.`);
+    return this._tell(`${clean(film.entry.constraints[binding.number].id)} binds at ${clock(binding.ns, this.endNs)}.`);
   }
 
   changeSpeed(factor) {

@@ -57,7 +57,7 @@ class Story {
     const state = film.state[agent];
     const now = { phase: film.phaseOf[state], constraint: film.constraintOf[state], step: film.stepOf[state] };
     const since = film.timeNs[film.since[agent]];
-    const lines = [make("p", {}, make("strong", {}, doing(film, now)), playing ? ` since ${exact(since)}` : ` for ${duration(Math.max(0, ns - since))}, since ${exact(since)}`)];
+    const lines = [make("p", {}, make("strong", {}, doing(film, now)), `${playing ? "" : ` for ${duration(Math.max(0, ns - since))},`} since ${clock(since, this.endNs)}`)];
     if (now.phase === BLOCKED && now.constraint >= 0) lines.push(...this._blocked(film, run, now.constraint, playing));
     return lines;
   }
@@ -65,7 +65,9 @@ class Story {
   _blocked(film, run, constraint, playing) {
     const entry = film.entry.constraints[constraint];
     const others = film.blockedOn(constraint) - 1;
-    const lines = [make("p", {}, `${whole(others)} other${others === 1 ? "" : "s"} wait${others === 1 ? "s" : ""} for ${clean(entry.id)}.`)];
+    const tasks = film.value(film.waiting, constraint);
+    const waiting = `${counted(others, "other agent")} ${others === 1 ? "is" : "are"} blocked on ${clean(entry.id)}; ${counted(tasks, "task")} wait${tasks === 1 ? "s" : ""} for it in all.`;
+    const lines = [make("p", {}, waiting)];
     if (!entry.held || playing) return lines;
     const holders = film.holders(constraint);
     if (!holders.length) return [...lines, make("p", {}, film.entry.several ? "Who holds it is not told here: agents of this run may hold something while they do something else. python -m sim explain tells it." : "Nobody holds it.")];

@@ -1,4 +1,4 @@
-// The tables: who does what now, what each constraint does now and did over the whole run, and the report.
+// The tables: who does what now, what each constraint does now and did over the whole run.
 
 const MICRO = 1e6;
 
@@ -69,7 +69,7 @@ class Constraints {
         percent(told.utilisation), duration(told.blocked_ns), whole(told.blocked_episodes), duration(told.wait_ns.p95), whole(told.peak_waiting), whole(told.rejected),
       ];
     });
-    const headings = ["constraint", "type and scope", "used now", "waiting now", "utilisation", "blocked", "episodes", "p95 wait", "peak queue", "rejected"];
+    const headings = ["constraint", "type and scope", "used now", "tasks waiting now", "utilisation", "blocked", "episodes", "p95 wait", "peak queue", "rejected"];
     const content = rows.length ? table(caption, headings, rows, 2) : make("p", {}, `${caption}: none.`);
     parent.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, content));
   }
@@ -96,27 +96,4 @@ function inForce(entry, ns, limit, used) {
   if (entry.type === "rate_limit") return entry.rates.findLast(([time]) => time <= ns)?.[1] ?? "no limit";
   const amount = (number) => (entry.type === "resource" || entry.type === "quota" ? rounded(number / MICRO) : whole(number));
   return used === null ? amount(limit) : `${amount(used)}/${amount(limit)}`;
-}
-
-/** Put the numbers of the report of each run on the page. */
-function showReport(parent, runs, names) {
-  const numbers = [
-    ["events", "events", ({ events }) => whole(events)],
-    ["time", "virtual time", ({ end_ns }) => duration(end_ns)],
-    ["started", "tasks started", ({ tasks }) => whole(tasks.started)],
-    ["finished", "finished", ({ tasks }) => whole(tasks.finished)],
-    ["failed", "failed", ({ tasks }) => whole(tasks.failed)],
-    ["blocked", "blocked episodes", ({ tasks }) => whole(tasks.blocked)],
-    ["open", "open at the end", ({ tasks }) => whole(tasks.open)],
-    ...["mean", "p50", "p95", "p99", "max"].map((name) => [name, `wait, ${name}`, ({ wait_ns }) => duration(wait_ns[name])]),
-    ["deadlocks", "deadlocks", ({ deadlocks }) => whole(deadlocks)],
-    ["stalled", "stalled", ({ stalled }) => (stalled ? "yes" : "no")],
-  ];
-  for (const [key, name, tell] of numbers) {
-    const values = runs.map(({ film }, run) => {
-      const value = make("span", { "data-report": key, "data-run": run }, tell(film.entry.report));
-      return make("dd", {}, runs.length > 1 ? make("span", { class: "of-run" }, names[run]) : null, value);
-    });
-    parent.append(make("div", {}, make("dt", {}, name), ...values));
-  }
 }

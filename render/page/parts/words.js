@@ -31,6 +31,16 @@ function whole(number) {
   return number.toLocaleString("en-US");
 }
 
+/** Return a count of things: 1 agent, 1,234 agents. */
+function counted(number, thing) {
+  return `${whole(number)} ${thing}${number === 1 ? "" : "s"}`;
+}
+
+/** Return a price, in whatever the prices of the scenario are. */
+function money(price) {
+  return price.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+}
+
 function percent(share) {
   return share === null ? "–" : `${(100 * share).toFixed(1)}%`;
 }
