@@ -18,6 +18,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 from textual.driver import Driver
+from textual.errors import NoWidget
 from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widgets import Input
@@ -416,8 +417,12 @@ class Player(App[int]):
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Pick the agent, or show the moment, on which somebody clicks."""
-        under = event.widget
-        if under is None or under.id is None or isinstance(self.screen, ModalScreen):
+        try:
+            # The event itself does not say where it was, but in tests.
+            under, _ = self.screen.get_widget_at(*event.screen_offset)
+        except NoWidget:
+            return
+        if under.id is None or isinstance(self.screen, ModalScreen):
             return
         x, y = event.screen_x - under.region.x, event.screen_y - under.region.y
         if under.id.startswith("chart"):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from fleet_logs import S
 from scenes import bottleneck, deadlock, fleets, scene
+from textual._xterm_parser import XTermParser
 from textual.widgets import Input
 
 from render.panel import HELP, Help, Panel
@@ -307,6 +308,31 @@ def test_a_click_and_a_drag_on_the_time_line_lead_to_that_moment():
         await pilot.mouse_up("#chart0", offset=(90, 1))
         await pilot.hover("#chart0", offset=(20, 1))
         assert found.playback.time_ns == 15 * S // 4
+
+    play(found, script)
+
+
+def test_a_mouse_as_a_terminal_reports_it():
+    """What Textual's pilot sends says which widget it is for; a terminal only says where."""
+    found = scene(bottleneck(), at_ns=2 * S)
+
+    async def script(player, pilot, clock):
+        def click(column: int, line: int) -> None:
+            for end in "Mm":
+                for event in XTermParser().feed(f"\x1b[<0;{column + 1};{line + 1}{end}"):
+                    player._driver.process_message(event)
+
+        grid, chart = player.query_one("#grid0").region, player.query_one("#chart0").region
+        agent = found.layout(*grid.size).agent_at(30, 5)
+        click(grid.x + 30, grid.y + 5)
+        await pilot.pause()
+        assert found.picked == agent is not None
+        click(chart.x + 60, chart.y + 2)
+        await pilot.pause()
+        assert found.playback.time_ns == found.sides[0].chart.time_of(60, 120)
+        click(0, 0)  # the title: nothing to pick
+        await pilot.pause()
+        assert found.picked == agent
 
     play(found, script)
 
