@@ -260,7 +260,7 @@ def test_agents_of_two_logs_are_the_same_by_fleet_and_number():
     assert text(found.grid(0, 5, 1)) == [".T.  "]
     assert text(found.grid(1, 5, 1)) == ["._.  "]
     found.pick(1, 0)
-    assert text(found.story(30, 2))[0].strip() == "a_1"
+    assert text(found.story(30, 2))[0].strip() == "in A: a_1"
     found.pick(4, 0)
     assert text(found.story(30, 2))[0].strip() == "not in this log"
 
