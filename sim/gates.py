@@ -124,7 +124,7 @@ def _parse(expression: str) -> Gate:
         if _NUMBER.match(number):
             problem = f"{shown(written)} is negative, or too large; allowed: a number from 0 to 1e40"
         elif _BEGINS_AS_NUMBER.match(written):
-            problem = str(error)
+            problem = str(error).removesuffix("; a bare number is seconds")  # not of a gate (rule 3)
         raise BadInput(f"--require: {shown(expression)}: {problem}") from None
 
 

@@ -285,7 +285,10 @@ def test_a_cut_log_is_reported_as_far_as_it_goes(tmp_path: Path) -> None:
         (["x.arrows", "--json", "--markdown"], "--json and --markdown: one of them at a time"),
         (["x.arrows", "--out", "x.arrows"], "is the log itself"),
         (["x.arrows", "--require", "wait.p95"], "is no comparison"),
-        (["x.arrows", "--require", "wait.p95 < 3 s s"], "is neither a number, a time nor a share"),
+        (
+            ["x.arrows", "--require", "wait.p95 < 3 s s"],
+            "'3 s s' is not a time; allowed: a time such as 300ms, 1.5s, 2m, 1h or 7d\n",
+        ),
     ],
 )
 def test_what_cannot_be_reported_is_one_clear_line(arguments: list[str], problem: str, tmp_path: Path) -> None:
