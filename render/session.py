@@ -23,7 +23,7 @@ def play(scene: Scene) -> None:
         loop = asyncio.new_event_loop()
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
-                with suppress(NotImplementedError):
+                with suppress(NotImplementedError):  # not a POSIX system: there the keys alone end it
                     loop.add_signal_handler(number, _end, player, number)
             player.run(loop=loop)
         finally:
