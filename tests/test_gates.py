@@ -82,6 +82,8 @@ def test_what_has_not_happened_does_not_hold() -> None:
         ("< 2s", "is no comparison"),
         ("a < 1 < 2", "is no comparison"),
         ("", "is no comparison"),
+        ("wait.p95 <= 1", "wait.p95 is a time; allowed: a time such as 2s, or 0"),
+        ("sojourn.mean != 7e9", "sojourn.mean is a time"),
     ],
 )
 def test_what_is_no_gate_is_told(expression: str, problem: str, found: dict[str, Any]) -> None:
