@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -654,21 +655,35 @@ def test_a_log_where_a_scenario_belongs_and_the_other_way_round(seed, tmp_path):
     one_line(shell(f"$RENDER {SCENARIOS / 'seed.yaml'}", tmp_path), "that is a scenario; run it with python -m sim ")
 
 
+@contextmanager
+def on_a_terminal(folder, *arguments):
+    """Run the command line on a terminal of its own; give the process, what it writes to, and its settings before."""
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sim", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    try:
+        yield process, master, slave, before
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
+
+
 def test_sigterm_leaves_the_terminal_clean(tmp_path):
     """While a run shows its progress, and while it is replayed."""
     for options, sign in ((["--until", "100h"], b"records"), (["--until", "20s"], b"\x1b[?1049h")):
-        master, slave = pty.openpty()
-        before, output = termios.tcgetattr(slave), b""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sim", str(SCENARIOS / "seed.yaml"), *options, "--log", "x.arrows"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-        )
-        try:
+        arguments = (str(SCENARIOS / "seed.yaml"), *options, "--log", "x.arrows")
+        with on_a_terminal(tmp_path, *arguments) as (process, master, slave, before):
+            output = b""
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline and process.poll() is None:
                 if select.select([master], [], [], 0.05)[0]:
@@ -684,28 +699,13 @@ def test_sigterm_leaves_the_terminal_clean(tmp_path):
             assert b"Traceback" not in output
             if b"\x1b[?1049h" in output:
                 assert output.rindex(b"\x1b[?1049l") > output.rindex(b"\x1b[?1049h")
-        finally:
-            process.kill()
-            process.wait()
-            os.close(master)
-            os.close(slave)
 
 
 def test_a_run_on_a_terminal_is_played_after_its_summary_and_is_the_same_run(tmp_path):
     """The log of a run that was watched is that of one that was not, to the byte; the summary stays on the screen."""
     command_line = [str(SCENARIOS / "seed.yaml"), "--until", "20s", "--log"]
-    master, slave = pty.openpty()
-    before, output = termios.tcgetattr(slave), b""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sim", *command_line, "watched.arrows"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
-    try:
+    with on_a_terminal(tmp_path, *command_line, "watched.arrows") as (process, master, slave, before):
+        output = b""
         deadline, keys = time.monotonic() + 60, [b" ", b"c", b"b", b"q"]
         while time.monotonic() < deadline and process.poll() is None:
             if select.select([master], [], [], 0.2)[0]:
@@ -716,11 +716,6 @@ def test_a_run_on_a_terminal_is_played_after_its_summary_and_is_the_same_run(tmp
         assert termios.tcgetattr(slave) == before
         assert output.index(b"digest") < output.index(b"\x1b[?1049h") < output.rindex(b"\x1b[?1049l")
         assert b"\n" not in output[output.rindex(b"\x1b[?1049l") :], "nothing comes after the summary"
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
-        os.close(slave)
     sim(*command_line, "unseen.arrows", cwd=tmp_path)
     still = shell("$RENDER watched.arrows --at 3s > picture.txt", tmp_path)
     assert still.returncode == 0
