@@ -171,7 +171,10 @@ class Scene:
     # What is drawn
 
     def head(self, width: int) -> Line:
-        """Return the line with the names, the time, the end, and how fast it plays."""
+        """Return the line with the names, the time, the end, and how fast it plays.
+
+        Where it stands still the time has all its digits, if there is room: events may be less than 10 ms apart.
+        """
         theme, playback = self.theme, self.playback
         end = clock(playback.end_ns, playback.end_ns)
         now = clock(playback.time_ns, playback.end_ns).rjust(len(end))
@@ -181,6 +184,9 @@ class Scene:
         cut = "  cut log" if any(side.film.cut for side in self.sides) else ""
         mode = "" if self.is_pair or self.mode is Mode.STATE else f"  by {self.mode.value}"
         line = LineWriter(width, theme)
+        exact = clock(playback.time_ns, playback.end_ns, exact=True)
+        if not playback.playing and cell_len(exact + tails[-1] + cut) + 10 <= width:
+            now = exact
         tail = max((each for each in tails if cell_len(now + each + cut) + 10 <= width), key=len, default="")
         left = max(0, width - len(now) - len(tail))
         line.write(theme.shorten(name, max(0, left - 2 - len(cut))), theme.ink, bold=True)

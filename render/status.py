@@ -242,14 +242,18 @@ def _write(line: LineWriter, entry: _Entry, shape: _Shape, theme: Theme) -> None
     line.write(waiting, theme.cells[Phase.BLOCKED] if entry.waiting else theme.faint)
 
 
-def clock(ns: int, span_ns: int) -> str:
-    """Write a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded down."""
+def clock(ns: int, span_ns: int, exact: bool = False) -> str:
+    """Write a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded down.
+
+    An `exact` one has all its digits, down to the nanosecond: 12.304567890s, 4.123456ms, 1:02:03.000000000.
+    """
     if 0 < span_ns < 1000:
         return f"{ns}ns"
-    for unit, size in (("us", 1_000), ("ms", 1_000_000), ("s", NS_PER_SECOND)):
+    for unit, size, digits in (("us", 1_000, 3), ("ms", 1_000_000, 6), ("s", NS_PER_SECOND, 9)):
         if 0 < span_ns < 1000 * size or (not span_ns and unit == "s"):
             whole, rest = divmod(ns, size)
-            return f"{whole}.{rest * 100 // size:02}{unit}"
-    minutes, seconds = divmod(ns // NS_PER_SECOND, 60)
+            return f"{whole}.{f'{rest:0{digits}}'[: digits if exact else 2]}{unit}"
+    seconds, rest = divmod(ns, NS_PER_SECOND)
+    minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
+    return f"{hours}:{minutes:02}:{seconds:02}" + (f".{rest:09}" if exact else "")

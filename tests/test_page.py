@@ -29,6 +29,7 @@ from render.page import frames, series
 from render.page.columns import folded, packed, unfolded, unpacked
 from render.page.frames import Frames
 from render.page.page import columns_of, page
+from render.story import Stakes
 from sim.analysis.report import report
 from sim.cli import main as sim_main
 from tests.runs import run, scenario
@@ -335,6 +336,67 @@ def test_a_log_without_rows_and_a_cut_one_have_a_page():
 
 
 # The command line.
+
+
+def holders_in(columns, number, frame):
+    """The agents that hold something in a frame, as the browser reads it."""
+    count, gap, length = (columns[f"held.{number}.{name}"].tolist() for name in ("count", "gap", "length"))
+    found, place = set(), 0
+    for agent, own in enumerate(count):
+        end = 0
+        for here in range(place, place + own):
+            begin = end + int(unfolded(np.array([gap[here]]))[0])
+            end = begin + length[here]
+            if begin <= frame < end:
+                found.add(agent)
+        place += own
+    return found
+
+
+def test_who_holds_what_is_told_of_every_frame_whatever_else_an_agent_does(monkeypatch):
+    parts = {
+        "fork": 3,
+        "steps": [{"task": "part", "duration": {"exponential": "1s"}, "needs": {"slots": 1, "desks": 2}}],
+    }
+    retried = {
+        "task": "call",
+        "duration": {"exponential": "1s"},
+        "needs": {"slots": 1},
+        "fail": 0.5,
+        "retry": {"max_attempts": 3, "delay": "1s", "hold_during_backoff": True},
+    }
+    whole = {"hold": "room", "needs": {"rooms": 1}, "steps": [parts, {"think": "500ms"}, retried]}
+    constraints = [
+        {"id": "slots", "type": "concurrency", "limit": 5, "scope": None},
+        {"id": "desks", "type": "concurrency", "limit": 9, "scope": None},
+        {"id": "rooms", "type": "concurrency", "limit": 4, "scope": None},
+        {"id": "rpm", "type": "rate_limit", "rate": "60/m", "scope": None},
+    ]
+    made = run(scenario(constraints=constraints, count=6, steps=[{"repeat": 4, "steps": [whole]}]))
+    for exact_moves in (10**6, 0):
+        monkeypatch.setattr(frames, "EXACT_MOVES", exact_moves)
+        monkeypatch.setattr(frames, "FRAMES", 100)
+        film = Film(made)
+        about, (columns,) = read(page(made))
+        stakes, times = Stakes(film), np.cumsum(columns["time"])
+        numbers = [entry["held"] for entry in about["runs"][0]["constraints"]]
+        assert numbers == [0, 1, 2, None]
+        for frame, time_ns in enumerate(times.tolist()):
+            for constraint, number in enumerate(numbers[:3]):
+                holders = {holder.agent for holder in stakes.holders(constraint, time_ns, 100).most}
+                assert holders_in(columns, number, frame) == holders
+        assert any(len(holders_in(columns, 2, frame)) == 4 for frame in range(len(times)))
+
+
+def test_constraints_that_are_taken_together_share_who_holds_them():
+    limits = [{"id": name, "type": "concurrency", "limit": 3, "scope": None} for name in ("one", "two", "three")]
+    steps = [
+        {"task": "both", "duration": "1s", "needs": {"one": 1, "two": 1}},
+        {"task": "other", "duration": "1s", "needs": {"three": 1}},
+    ]
+    about, (columns,) = read(page(run(scenario(constraints=limits, count=5, steps=steps))))
+    assert [entry["held"] for entry in about["runs"][0]["constraints"]] == [0, 0, 1]
+    assert "held.2.count" not in columns
 
 
 @pytest.fixture

@@ -313,12 +313,12 @@ def test_a_story_counts_the_other_agents_and_all_tasks_that_wait(opened):
     assert "tasks waiting now" in shown.text("#constraints")
 
 
-def test_who_holds_something_while_something_else_is_done_is_not_guessed(opened):
+def test_who_holds_something_while_something_else_is_done_is_told(opened):
     steps = [{"hold": "slot", "needs": {"slots": 1}, "steps": [{"think": "5s"}]}]
     data = scenario(constraints=[{"id": "slots", "type": "concurrency", "limit": 1}], count=2, steps=steps)
     shown = opened(run(data)).go("#t=2s&agent=1")
     assert "blocked on slots" in shown.text("#story")
-    assert "Who holds it is not told here" in shown.text("#story")
+    assert "Held by 1: a_0" in shown.text("#story")
 
 
 def test_the_stretches_of_a_life_are_those_of_the_log(opened, fleets):
@@ -347,6 +347,50 @@ def test_a_click_on_a_cell_chooses_its_agent(opened, bottleneck):
     assert shown.text("#story h3") == "agent_0"
     shown.tab.press("body", "Escape")
     assert "Click a cell" in shown.text("#story")
+
+
+def test_arrows_go_from_agent_to_agent_in_the_grid_and_through_time_elsewhere(opened, fleets):
+    shown = opened(fleets).go("#t=3s")
+    name = lambda: shown.text("#story h3")  # noqa: E731
+    press = shown.tab.keyboard.press
+    press("a")
+    assert name() == "planner_0"
+    press("ArrowRight")
+    press("ArrowRight")
+    press("ArrowLeft")
+    assert name() == "planner_1"
+    press("ArrowDown")
+    below = int(name().rsplit("_", 1)[1])
+    assert below > 2
+    press("ArrowUp")
+    press("ArrowUp")  # there is nothing above the first row
+    assert name() == "planner_1"
+    for key in ["ArrowDown"] * 30:
+        press(key)
+    assert name().startswith("re_viewer_")
+    press("ArrowUp")
+    press("ArrowUp")
+    assert not name().startswith("re_viewer_")
+    assert shown.ns() == 3 * S
+    press(".")
+    assert shown.ns() == Film(fleets).next_event(3 * S)
+    told = name()
+    shown.until(f"document.getElementById('status').textContent.includes('{told} is ')")
+    press("a")
+    press("ArrowLeft")
+    assert shown.ns() < Film(fleets).next_event(3 * S)
+    assert "press a and the arrows" in shown.text("#story")
+
+
+def test_a_click_gives_the_arrows_to_the_grid(opened, bottleneck):
+    shown = opened(bottleneck).go("#t=8s")
+    shown.tab.locator("#stage canvas").click(position={"x": 8, "y": 8})
+    shown.tab.keyboard.press("ArrowRight")
+    assert (shown.text("#story h3"), shown.ns()) == ("agent_1", 8 * S)
+    shown.tab.keyboard.press("End")
+    shown.tab.keyboard.press("Escape")
+    shown.tab.keyboard.press("ArrowLeft")
+    assert shown.ns() == Film(bottleneck).previous_event(20 * S)
 
 
 def test_a_search_finds_names_numbers_and_fleets(opened, fleets):

@@ -129,7 +129,7 @@ def test_space_pauses_and_goes_on_and_time_passes_only_while_it_plays():
         player.tick()
         assert found.playback.time_ns == 4 * S
         await pilot.pause()
-        assert "4.00s / 5.00s  2x  paused" in shown(player)[0]
+        assert "4.000000000s / 5.00s  2x  paused" in shown(player)[0]
 
     play(found, script)
 

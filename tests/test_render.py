@@ -32,6 +32,7 @@ from model.state import Cursor, FleetState, Moment, Phase, state_at
 from render import __main__ as command
 from render.frame import frame
 from render.grid import grid
+from render.moment import time_from
 from render.palette import FULL, LETTERS, SIXTEEN, Theme, theme_for
 from render.replay import can_play, cut_message, reel_of, replay, still
 from render.screen import encode
@@ -441,6 +442,21 @@ def test_the_title_keeps_the_time_and_lets_go_of_the_rest():
 )
 def test_times_of_one_span_have_one_form(ns, span, text):
     assert clock(ns, span) == text
+
+
+@pytest.mark.parametrize(
+    ("ns", "span", "text"),
+    [
+        (12_304_567_890, 60 * S, "12.304567890s"),
+        (4_129_999, 5_000_000, "4.129999ms"),
+        (1_500, 9_000, "1.500us"),
+        (7, 9, "7ns"),
+        (3_723 * S + 5, 7200 * S, "1:02:03.000000005"),
+    ],
+)
+def test_an_exact_time_leads_back_to_its_moment(ns, span, text):
+    assert clock(ns, span, exact=True) == text
+    assert time_from(text) == ns
 
 
 def test_a_name_cannot_disturb_the_terminal():

@@ -22,22 +22,22 @@ from typing import Any
 import numpy as np
 
 from model.faults import cut
-from model.header import HELD, ConstraintEntry, Header
+from model.header import ConstraintEntry
 from model.log import Log
 from model.units import format_duration
 from render.film import Film
 from render.page import series
 from render.page.columns import folded, packed
 from render.page.frames import Frames
+from render.page.held import held
 from sim.analysis.alterations import alterations
 from sim.analysis.report import report
 from sim.analysis.sides import Shared
 
 _SCRIPTS = (
-    *("words.js", "data.js", "film.js", "colors.js", "grid.js", "charts.js", "story.js", "tables.js", "report.js"),
-    "page.js",
+    *("words.js", "data.js", "film.js", "colors.js", "grid.js", "pair.js", "heading.js", "charts.js", "overtime.js"),
+    *("story.js", "tables.js", "report.js", "controls.js", "page.js"),
 )
-_SEVERAL = frozenset({"fork", "graph", "hold"})
 _ALTERED_MAX = 10
 _VALUE_MAX = 120
 _TOLD = ("scenario", "seed", "cut", "events", "end_ns", "tasks", "crashes", "wait_ns")
@@ -81,10 +81,11 @@ def page(first: Log, second: Log | None = None) -> Page:
     wait_edges = series.wait_edges([run.film for run in runs])
     entries, texts = [], []
     for number, (run, shared) in enumerate(zip(runs, _shared(runs), strict=True)):
-        columns = columns_of(run.film, run.frames, end_ns) | ({} if shared is None else {"shared": shared})
+        holdings, numbers = held(run.film, run.frames)
+        columns = columns_of(run.film, run.frames, end_ns) | holdings | ({} if shared is None else {"shared": shared})
         directory, text = packed(columns)
         texts.append(f'<script type="application/octet-stream" id="columns-{number}">{text}</script>')
-        entries.append(_entry(run, wait_edges) | {"columns": directory})
+        entries.append(_entry(run, wait_edges, numbers) | {"columns": directory})
     about = {
         "end_ns": end_ns,
         "edges_ns": series.edges_of(end_ns).tolist(),
@@ -194,8 +195,8 @@ def _shared(runs: list[_Run]) -> list[Any]:
     return numbers
 
 
-def _entry(run: _Run, wait_edges: list[float]) -> dict[str, Any]:
-    """Return what is said of a log beside its columns."""
+def _entry(run: _Run, wait_edges: list[float], numbers: list[int | None]) -> dict[str, Any]:
+    """Return what is said of a log beside its columns; `numbers` are those of who holds what."""
     film, frames = run.film, run.frames
     header, told = film.header, run.told
     counts, none = series.waits(film, wait_edges)
@@ -203,11 +204,10 @@ def _entry(run: _Run, wait_edges: list[float]) -> dict[str, Any]:
         "agents": film.agents,
         "listed": header.agents,
         "fleets": [[fleet.name, fleet.first, fleet.count, fleet.tenant] for fleet in header.fleets],
-        "steps": _steps(header),
-        "constraints": [_constraint(entry) for entry in header.constraints],
+        "steps": [step.name for step in header.steps],
+        "constraints": [_constraint(*each) for each in zip(header.constraints, numbers, strict=True)],
         "states": frames.states,
         "longest_blocked_ns": film.blocked_ns_max,
-        "several": any(step.kind in _SEVERAL for step in header.steps),
         "every_ns": frames.every_ns,
         "moves": frames.moves,
         "shown": len(frames.agent),
@@ -259,31 +259,13 @@ def _cost(cost: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _steps(header: Header) -> list[dict[str, Any]]:
-    """Return the steps, with the constraints that each group of their agents holds something of."""
-    held = [entry.type in HELD for entry in header.constraints]
-    return [
-        {
-            "name": step.name,
-            "kind": step.kind,
-            "fleet": step.fleet,
-            "holds": [
-                [demand.constraint for demand in group if held[demand.constraint] and demand.amount != 0]
-                for group in step.demands
-            ],
-            "groups": step.groups,
-        }
-        for step in header.steps
-    ]
-
-
-def _constraint(entry: ConstraintEntry) -> dict[str, Any]:
+def _constraint(entry: ConstraintEntry, held_by: int | None) -> dict[str, Any]:
     return {
         "id": entry.id,
         "type": entry.type,
         "scope": entry.scope,
         "counts": entry.counts,
-        "held": entry.type in HELD,
+        "held": held_by,
         "rates": [[time, _rate(numbers)] for time, numbers in entry.settings] if entry.type == "rate_limit" else [],
     }
 

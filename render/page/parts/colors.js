@@ -14,6 +14,7 @@ const systemTheme = () => (SYSTEM_IS_DARK.matches ? "dark" : "light");
 const paint = (theme) => {
   document.documentElement.dataset.theme = theme;
 };
+const isDark = () => document.documentElement.dataset.theme === "dark";
 paint(systemTheme());
 
 const PALETTES = {

@@ -47,15 +47,16 @@ function summed(values) {
   return sums;
 }
 
-/** Return the sums of numbers that were folded to be 0 or more. */
+/** Return a number that was folded to be 0 or more. */
+function unfolded(value) {
+  return value % 2 ? -(value + 1) / 2 : value / 2;
+}
+
+/** Return the sums of folded numbers up to each. */
 function summedFolded(values) {
   const sums = new Float64Array(values.length);
   let sum = 0;
-  for (let place = 0; place < values.length; place += 1) {
-    const value = values[place];
-    sum += value % 2 ? -(value + 1) / 2 : value / 2;
-    sums[place] = sum;
-  }
+  for (let place = 0; place < values.length; place += 1) sums[place] = sum += unfolded(values[place]);
   return sums;
 }
 

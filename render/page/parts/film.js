@@ -28,6 +28,7 @@ class Film {
     this.limit = this._steps(columns, "limit");
     this.used = this._steps(columns, "used");
     this._readRoster(columns);
+    this._readHeld(columns);
     this.state = entry.states[0].length > 65535 ? new Uint32Array(this.agents) : new Uint16Array(this.agents);
     this.since = new Uint32Array(this.agents);
     this._makeKeys();
@@ -55,6 +56,26 @@ class Film {
   _readRoster(columns) {
     this.spawnedFleet = columns.get("spawned.fleet") || [];
     this.spawnedNumber = columns.get("spawned.number") || [];
+  }
+
+  /** Who holds what: of each agent the holdings from `firsts[agent]` on, each from a frame up to another. */
+  _readHeld(columns) {
+    this.held = [];
+    for (let number = 0; columns.has(`held.${number}.count`); number += 1) {
+      const [count, gap, length] = ["count", "gap", "length"].map((name) => columns.get(`held.${number}.${name}`));
+      const firsts = new Uint32Array(this.agents + 1);
+      const from = new Uint32Array(gap.length);
+      const until = new Uint32Array(gap.length);
+      for (let agent = 0, place = 0; agent < this.agents; agent += 1) {
+        let end = 0;
+        for (const stop = place + count[agent]; place < stop; place += 1) {
+          from[place] = end + unfolded(gap[place]);
+          until[place] = end = from[place] + length[place];
+        }
+        firsts[agent + 1] = place;
+      }
+      this.held.push({ firsts, from, until });
+    }
   }
 
   _makeKeys() {
@@ -107,6 +128,12 @@ class Film {
   /** Return a value of a constraint now: of its `waiting`, `limit` or `used`; null where it has none. */
   value(steps, number) {
     return steps[number] && steps[number].value[lastUpTo(steps[number].frame, this.frame)];
+  }
+
+  /** Return what an agent does now: {phase, constraint, step}. */
+  now(agent) {
+    const state = this.state[agent];
+    return { phase: this.phaseOf[state], constraint: this.constraintOf[state], step: this.stepOf[state] };
   }
 
   phase(agent) {
@@ -183,22 +210,18 @@ class Film {
     return -1;
   }
 
-  /** Return the agents that run a step with a demand on a constraint now, all of them. */
+  /** Return the agents that hold some of a constraint now. */
   holders(constraint) {
-    const perState = this.stepOf.map((step, state) => this.phaseOf[state] === RUNNING && step >= 0 && this.entry.steps[step].holds.some((group) => group.includes(constraint)));
+    const { firsts, from, until } = this.held[this.entry.constraints[constraint].held];
     const found = [];
     for (let agent = 0; agent < this.agents; agent += 1) {
-      const state = this.state[agent];
-      if (perState[state] && this._holds(agent, this.entry.steps[this.stepOf[state]], constraint)) found.push(agent);
+      for (let place = firsts[agent]; place < firsts[agent + 1]; place += 1) {
+        if (from[place] > this.frame || this.frame >= until[place]) continue;
+        found.push(agent);
+        break;
+      }
     }
     return found;
-  }
-
-  _holds(agent, step, constraint) {
-    if (!step.groups.length) return step.holds[0].includes(constraint);
-    const number = this.numberOf(agent);
-    const group = step.groups.find(([first, last]) => number >= first && number <= last);
-    return step.holds[group ? group[2] : 0].includes(constraint);
   }
 
   /** Return how many agents are blocked on a constraint now. */

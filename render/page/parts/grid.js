@@ -230,6 +230,23 @@ class Grid {
     return { x: home.x + (cell % home.columns) * pitch, y: home.y + Math.floor(cell / home.columns) * pitch };
   }
 
+  /** Return the agent one cell to the right, or one row below; backwards where it is -1. The same where there is none. */
+  neighbour(agent, right, below) {
+    const { perCell, blocks } = this.plan;
+    const number = blocks.findIndex(({ first, count }) => agent >= first && agent < first + count);
+    if (number < 0) return agent;
+    const { first, count, columns, cells } = blocks[number];
+    const cell = Math.floor((agent - first) / perCell);
+    const next = cell + right + below * columns;
+    if (next >= 0 && next < cells) return right || below ? first + next * perCell : agent;
+    if (right) return Math.min(this.film.agents - 1, Math.max(0, right < 0 ? first - 1 : first + count));
+    const other = blocks[number + below];
+    if (!other || other.x !== blocks[number].x) return agent;
+    const column = cell % columns;
+    const place = below > 0 ? column : (other.rows - 1) * other.columns + column;
+    return other.first + Math.min(place, other.cells - 1) * perCell;
+  }
+
   /** Return the agent under a pointer, the first of them where a cell has several; -1 where there is none. */
   agentAt(event) {
     const { left, top } = this.canvas.getBoundingClientRect();

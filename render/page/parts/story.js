@@ -7,7 +7,7 @@ const FOUND_MAX = 24;
 
 /** Say what an agent does in a stretch or a moment. */
 function doing(film, { phase, constraint, step }) {
-  const task = step >= 0 && (phase === RUNNING || phase === BLOCKED) ? `, step ${clean(film.entry.steps[step].name)}` : "";
+  const task = step >= 0 && (phase === RUNNING || phase === BLOCKED) ? `, step ${clean(film.entry.steps[step])}` : "";
   if (phase === BLOCKED && constraint >= 0) return `blocked on ${clean(film.entry.constraints[constraint].id)}${task}`;
   return `${PHASES[phase]}${task}`;
 }
@@ -25,7 +25,7 @@ class Story {
 
   clear() {
     this.shown = [];
-    this.parent.replaceChildren(make("p", { class: "faint" }, "Click a cell, or search for an agent, to read its story."));
+    this.parent.replaceChildren(make("p", { class: "faint" }, "Click a cell, press a and the arrows, or search for an agent, to read its story."));
   }
 
   /** Tell the story of an agent in each run where there is one: [{film, agent, run, title}]. */
@@ -54,8 +54,7 @@ class Story {
   }
 
   _now({ film, agent, run }, ns, playing) {
-    const state = film.state[agent];
-    const now = { phase: film.phaseOf[state], constraint: film.constraintOf[state], step: film.stepOf[state] };
+    const now = film.now(agent);
     const since = film.timeNs[film.since[agent]];
     const lines = [make("p", {}, make("strong", {}, doing(film, now)), `${playing ? "" : ` for ${duration(Math.max(0, ns - since))},`} since ${clock(since, this.endNs)}`)];
     if (now.phase === BLOCKED && now.constraint >= 0) lines.push(...this._blocked(film, run, now.constraint, playing));
@@ -68,13 +67,12 @@ class Story {
     const tasks = film.value(film.waiting, constraint);
     const waiting = `${counted(others, "other agent")} ${others === 1 ? "is" : "are"} blocked on ${clean(entry.id)}; ${counted(tasks, "task")} wait${tasks === 1 ? "s" : ""} for it in all.`;
     const lines = [make("p", {}, waiting)];
-    if (!entry.held || playing) return lines;
+    if (entry.held === null || playing) return lines;
     const holders = film.holders(constraint);
-    if (!holders.length) return [...lines, make("p", {}, film.entry.several ? "Who holds it is not told here: agents of this run may hold something while they do something else. python -m sim explain tells it." : "Nobody holds it.")];
+    if (!holders.length) return [...lines, make("p", {}, "Nobody holds it.")];
     const names = holders.slice(0, HOLDERS_SHOWN).flatMap((agent) => [this._link(film, run, agent), " "]);
     const more = holders.length - HOLDERS_SHOWN;
     lines.push(make("p", {}, `Held by ${whole(holders.length)}: `, ...names, more > 0 ? `and ${whole(more)} more` : null));
-    if (film.entry.several) lines.push(make("p", { class: "faint" }, "Agents of this run may do several things at once; only those are listed whose last row was a task that asks for it."));
     return lines;
   }
 

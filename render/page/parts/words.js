@@ -68,15 +68,23 @@ function duration(ns) {
   return ns ? `${rounded(ns)} ns` : "0 s";
 }
 
-/** Return a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded down. */
-function clock(ns, span) {
+/** Return a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded down, or with all digits. */
+function clock(ns, span, all = false) {
   if (span > 0 && span < 1000) return `${ns}ns`;
-  for (const [unit, size] of [["us", 1e3], ["ms", 1e6], ["s", 1e9]]) {
-    if ((span > 0 && span < 1000 * size) || (!span && unit === "s")) return `${(Math.floor(ns / (size / 100)) / 100).toFixed(2)}${unit}`;
+  for (const [unit, size, digits] of [["us", 1e3, 3], ["ms", 1e6, 6], ["s", 1e9, 9]]) {
+    if (!((span > 0 && span < 1000 * size) || (!span && unit === "s"))) continue;
+    const whole = Math.floor(ns / size);
+    return `${whole}.${fraction(ns - whole * size, digits, all ? digits : 2)}${unit}`;
   }
   const seconds = Math.floor(ns / 1e9);
   const two = (number) => String(number).padStart(2, "0");
-  return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+  const rest = all ? `.${fraction(ns - seconds * 1e9, 9, 9)}` : "";
+  return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${rest}`;
+}
+
+/** Return the first digits of a fraction that has so many in all. */
+function fraction(rest, digits, shown) {
+  return String(Math.floor(rest)).padStart(digits, "0").slice(0, shown);
 }
 
 /** Return a time in seconds with all its digits, as a link has it: 12.5s. */
@@ -90,8 +98,8 @@ const SIZES = { ns: 1, us: 1e3, "µs": 1e3, ms: 1e6, s: 1e9, m: 60e9, min: 60e9,
 
 /** Return the ns of a time such as 12.5s, 300ms, 12 or 0:05:30; null where it is none. */
 function parseTime(text) {
-  const byClock = /^(\d+):([0-5]\d):([0-5]\d)$/.exec(text.trim());
-  if (byClock) return ((Number(byClock[1]) * 60 + Number(byClock[2])) * 60 + Number(byClock[3])) * 1e9;
+  const byClock = /^(\d+):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?$/.exec(text.trim());
+  if (byClock) return ((Number(byClock[1]) * 60 + Number(byClock[2])) * 60 + Number(byClock[3])) * 1e9 + Number((byClock[4] || "").padEnd(9, "0"));
   const match = /^(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)$/.exec(text.trim());
   if (!match) return null;
   const size = SIZES[match[2] || "s"];
