@@ -7,9 +7,10 @@
 // 2. All fleets have cells of one size, the largest with which everybody gets a cell.
 // 3. Cells are drawn as an image of one pixel each, and enlarged: a hundred thousand cost no more than a picture.
 
-const CELL_MAX = 64;
+const CELL_MAX = 140;
 const STRIPES_FROM = 7;
 const GAP_FROM = 4;
+const GAP_MAX = 6;
 const MARK_FROM = 5;
 const LABEL = 18;
 const MARGIN = 3;
@@ -20,6 +21,11 @@ function groupsOf(film) {
   const groups = film.entry.fleets.filter(([, , count]) => count).map(([name, first, count]) => ({ name: clean(name), first, count }));
   const spawned = film.agents - film.entry.listed;
   return spawned ? [...groups, { name: "spawned", first: film.entry.listed, count: spawned }] : groups;
+}
+
+/** Return the space between cells of a size. */
+function gapOf(pitch) {
+  return pitch < GAP_FROM ? 0 : Math.max(1, Math.min(GAP_MAX, Math.round(pitch / 8)));
 }
 
 /** Place groups into a picture, with a margin; sizes are in pixels of the screen, `scale` of them to one of the page. */
@@ -167,7 +173,7 @@ class Grid {
 
   _gaps({ x, y, columns, rows }, color) {
     const { pitch } = this.plan;
-    const gap = Math.max(1, Math.round(pitch / 8));
+    const gap = gapOf(pitch);
     this.context.fillStyle = color;
     for (let column = 1; column <= columns; column += 1) this.context.fillRect(x + column * pitch - gap, y, gap, rows * pitch);
     for (let row = 1; row <= rows; row += 1) this.context.fillRect(x, y + row * pitch - gap, columns * pitch, gap);
@@ -211,7 +217,7 @@ class Grid {
     if (!cell) return;
     const width = Math.max(2, Math.round(2 * this.scale));
     const { pitch } = this.plan;
-    const size = pitch - (pitch >= GAP_FROM ? Math.max(1, Math.round(pitch / 8)) : 0) + width;
+    const size = pitch - gapOf(pitch) + width;
     this.context.lineWidth = width;
     this.context.strokeStyle = ink;
     this.context.strokeRect(cell.x - width / 2, cell.y - width / 2, size, size);
@@ -277,14 +283,14 @@ function tileOf(pitch) {
 /** Return a tile of diagonal stripes. */
 function stripes(pitch, color) {
   const context = tileOf(pitch);
-  const inner = pitch - Math.max(1, Math.round(pitch / 8));
+  const inner = pitch - gapOf(pitch);
   context.beginPath();
   context.rect(0, 0, inner, inner);
   context.clip();
   context.beginPath();
   context.strokeStyle = color;
-  context.lineWidth = Math.max(1.2, pitch / 7);
-  for (let shift = -pitch; shift <= pitch; shift += Math.max(5, pitch / 2)) {
+  context.lineWidth = Math.max(1.2, Math.min(5, pitch / 7));
+  for (let shift = -pitch; shift <= pitch; shift += Math.max(5, Math.min(18, pitch / 2))) {
     context.moveTo(shift, pitch);
     context.lineTo(shift + pitch, 0);
   }
@@ -295,7 +301,7 @@ function stripes(pitch, color) {
 /** Return a tile with a dot in the middle, which marks who differs. */
 function dot(pitch, palette) {
   const context = tileOf(pitch);
-  const inner = pitch - (pitch >= GAP_FROM ? Math.max(1, Math.round(pitch / 8)) : 0);
+  const inner = pitch - gapOf(pitch);
   const radius = Math.max(1.2, inner / 4.2);
   for (const [size, color] of [[radius + Math.max(0.8, inner / 12), palette.background], [radius, palette.mark]]) {
     context.fillStyle = color;
