@@ -1,8 +1,8 @@
 """`python -m benchmarks.page LOG`: how large the web page of a log is, and how fast it is in headless Chromium.
 
 It says how much processor time it takes to write the page and how large it is, how long it takes to open in a window of
-1,400 by 900, how many frames a second are drawn while it plays, and how long a jump to any moment takes to be drawn. It needs
-Chromium on the PATH, and Playwright (`pip install -e '.[test]'`).
+1,400 by 900, how many frames a second are drawn while it plays, and how long a jump to any moment takes to be drawn.
+It needs Chromium on the PATH, and Playwright (`pip install -e '.[test]'`).
 """
 
 import shutil

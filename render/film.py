@@ -24,6 +24,8 @@ from model.roster import Roster
 from model.state import Amounts, Moment, limits_of
 
 _STRIDE = 65_536
+_LIVELY = 0.5
+"""In so much of a run something has to happen for all of it to be shown."""
 _COUNTED = frozenset({"rate_limit", "quota"})
 
 Integers = NDArray[np.int64]
@@ -171,6 +173,13 @@ class Film:
             if place < len(times):
                 found.append((int(times[place]), number))
         return min(found, default=None)
+
+    @cached_property
+    def shown_ns(self) -> int:
+        """Up to when it is worth showing: to its end, or to the last event where nothing happens long before."""
+        happens = self.rows.time[self.rows.kind != Kind.RunFinished]
+        last = int(happens[-1]) if len(happens) else 0
+        return self.end_ns if last > _LIVELY * self.end_ns else last
 
     @cached_property
     def blocked_ns_max(self) -> int:

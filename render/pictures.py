@@ -3,7 +3,8 @@
 Rules:
 
 1. A picture is a function of the log, the moments and the size: the same, byte for byte, whenever it is made.
-2. A replay takes `SECONDS`, and never shows less than real time, as on the terminal.
+2. A replay takes `SECONDS`, and never shows less than real time, as on the terminal. It ends where nothing
+   happens any more.
 3. What needs the extra `pictures` says so where it is not installed, before anything is read or written.
 """
 
@@ -14,9 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from model import program
 from model.faults import BadInput
 from model.files import keep, output
-from model.log import Log
+from model.log import Log, LogError
 from model.units import NS_PER_SECOND
 from render.drawing import Drawing, drawing, framed, strip
 from render.film import Film
@@ -24,6 +26,7 @@ from render.frame import frame, seams_of
 from render.palette import FULL
 from render.shades import Mode, Shades, shades
 from render.status import Reel
+from render.verdicts import Verdict, verdicts
 
 SECONDS = 15
 _GIF_FPS, _CAST_FPS = 8, 10
@@ -97,7 +100,7 @@ def make(wanted: Wanted, log: Log, film: Film, moments: Sequence[int]) -> None:
         elif option == "--cast":
             cast(log, film, path, wanted.size, colors)
         elif wanted.plot is not None:
-            plot(film, wanted.plot, path)
+            plot(log, film, wanted.plot, path)
 
 
 def still(film: Film, option: str, path: Path, moments: Sequence[int], size: Size, colors: Shades) -> None:
@@ -128,23 +131,31 @@ def gif(film: Film, path: Path, size: Size, colors: Shades) -> None:
 def cast(log: Log, film: Film, path: Path, size: Size, colors: Shades) -> None:
     """Write a replay as asciicast, with a marker at each verdict."""
     from render.cast import cast as lines_of
-    from render.verdicts import verdicts
 
     reel, moments = _replay(film, _CAST_FPS)
     frames = (frame(film.at(moment), reel, size.columns, size.rows, FULL, colors) for moment in moments)
     second_ns = _speed(film) * NS_PER_SECOND
-    marks = [(mark.time_ns / second_ns, mark.text) for mark in verdicts(log, film)]
+    marks = [(mark.time_ns / second_ns, mark.text) for mark in _marks(log, film)]
     with output(path, whole=True) as file:
         for line in lines_of(frames, _CAST_FPS, marks, (size.columns, size.rows), film.header.name):
             file.write(line.encode())
 
 
-def plot(film: Film, what: str, path: Path) -> None:
-    """Write a plot, in the format that the name of the file ends with."""
+def plot(log: Log, film: Film, what: str, path: Path) -> None:
+    """Write a plot, with a mark at each verdict, in the format that the name of the file ends with."""
     from render.plots import plot as write
 
     with output(path, whole=True) as file:
-        write(film, what, file, path.suffix.lower().removeprefix("."))
+        write(film, what, file, path.suffix.lower().removeprefix("."), _marks(log, film))
+
+
+def _marks(log: Log, film: Film) -> list[Verdict]:
+    """Return the verdicts; where the log is of another version, which is told, none."""
+    try:
+        return verdicts(log, film)
+    except LogError as error:
+        program.say(f"what went wrong is not marked: {error}")
+        return []
 
 
 def reel_of(film: Film) -> Reel:
@@ -154,7 +165,7 @@ def reel_of(film: Film) -> Reel:
 
 def _speed(film: Film) -> float:
     """Return the virtual seconds to a second of a replay; never slower than the time that it tells of."""
-    return max(1.0, film.end_ns / (SECONDS * NS_PER_SECOND))
+    return max(1.0, film.shown_ns / (SECONDS * NS_PER_SECOND))
 
 
 def _drawn(film: Film, moment: int, reel: Reel, size: Size, colors: Shades) -> Drawing:
@@ -166,6 +177,6 @@ def _drawn(film: Film, moment: int, reel: Reel, size: Size, colors: Shades) -> D
 def _replay(film: Film, fps: int) -> tuple[Reel, list[int]]:
     """Return what the frames of a replay say about it, and the moment of each in ns."""
     speed = _speed(film)
-    count = -(-film.end_ns * fps // round(speed * NS_PER_SECOND))
-    moments = [min(film.end_ns, round(number * speed * NS_PER_SECOND / fps)) for number in range(count + 1)]
+    count = -(-film.shown_ns * fps // round(speed * NS_PER_SECOND))
+    moments = [min(film.shown_ns, round(number * speed * NS_PER_SECOND / fps)) for number in range(count + 1)]
     return replace(reel_of(film), speed=speed), moments

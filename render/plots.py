@@ -3,12 +3,13 @@
 Rules:
 
 1. A plot is a function of the log, so its bytes are too: no time of the day is written into it.
-2. What changes over time is drawn as the mean of each of `_BINS` equal parts of the run.
+2. What changes over time is drawn as the mean of each of `_BINS` equal parts, up to when the run is worth showing
+   (`Film.shown_ns`), with what went wrong (`render.verdicts`) as marks.
 3. Colours are those of Okabe and Ito, which nearly everybody can tell apart, and each line has a style of its own as well.
    (Okabe and Ito, Color Universal Design, 2008.)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 import matplotlib
@@ -18,16 +19,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from model.events import Kind
-from model.header import ConstraintEntry
+from model.faults import cut
 from model.state import Phase
-from model.units import MICRO, NS_PER_SECOND
-from render.film import Film, Steps
+from model.units import NS_PER_SECOND
+from render.film import Film
+from render.usage import utilisation
+from render.verdicts import Verdict
+from sim.sentences import clock
 
 FORMATS = ("png", "svg", "pdf")
 _BINS = 600
 _LINES_MAX = 8
-_TOKENS = 20
-"""Fewer than this in a span and a rate is mostly chance; in less than its period it may be a burst."""
+_MARKS_MAX = 8
+_MARK_LENGTH = 42
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _STYLES = ("-", "--", "-.", ":")
 _METADATA: dict[str, dict[str, None]] = {
@@ -40,18 +44,18 @@ _UNITS = ((3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9
 Floats = NDArray[np.float64]
 
 
-def plot(film: Film, what: str, file: BinaryIO, format_: str) -> None:
-    """Write one of `PLOTS` to a file, in one of `FORMATS`."""
+def plot(film: Film, what: str, file: BinaryIO, format_: str, marks: Sequence[Verdict] = ()) -> None:
+    """Write one of `PLOTS` to a file, in one of `FORMATS`; those over time have marks."""
     # Else the names of parts of an SVG are drawn at random.
     with matplotlib.rc_context(
         {"svg.hashsalt": "fleetsim", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     ):
         figure = Figure(figsize=(9, 4.8), layout="constrained")
-        PLOTS[what](film, figure)
+        PLOTS[what](film, figure, marks)
         figure.savefig(file, format=format_, dpi=150, metadata=_METADATA[format_])
 
 
-def _waits(film: Film, figure: Figure) -> None:
+def _waits(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
     """How long did tasks wait: for each fleet, the share of its tasks that waited at most so long."""
     axes = figure.subplots()
     rows = film.rows
@@ -74,25 +78,26 @@ def _waits(film: Film, figure: Figure) -> None:
     _entitle(figure, axes, film, "waits; the dots are p95", len(drawn))
 
 
-def _usage(film: Film, figure: Figure) -> None:
+def _usage(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
     """Which limit binds: for each constraint the share of it that was used."""
     edges = _edges(film)
-    shares = [(entry.id, _shares(film, number, entry, edges)) for number, entry in enumerate(film.header.constraints)]
+    shares = [(entry.id, utilisation(film, number, edges)) for number, entry in enumerate(film.header.constraints)]
     drawn = [(name, own) for name, own in shares if own is not None]
     axes = _over_time(figure, film, drawn, "usage of each limit", "used, as a share of the limit")
     axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+    _mark(axes, film, marks)
 
 
-def _queue(film: Film, figure: Figure) -> None:
+def _queue(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
     """Where does it pile up: how many tasks wait for each constraint."""
     edges, entries = _edges(film), film.header.constraints
     means = [(entry.id, steps.means(edges)) for entry, steps in zip(entries, film.waiting, strict=True)]
-    _over_time(
-        figure, film, [(name, own) for name, own in means if own.any()], "queue of each limit", "tasks that wait"
-    )
+    drawn = [(name, own) for name, own in means if own.any()]
+    axes = _over_time(figure, film, drawn, "queue of each limit", "tasks that wait", "nobody waits for a limit")
+    _mark(axes, film, marks)
 
 
-def _timeline(film: Film, figure: Figure) -> None:
+def _timeline(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
     """What does the fleet do: how many agents run, wait, think and are down; who is done or not there yet is left out."""
     axes, (seconds, unit) = figure.subplots(), _middles(film)
     order = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.DOWN)
@@ -108,10 +113,11 @@ def _timeline(film: Film, figure: Figure) -> None:
         bottom = bottom + means
     axes.set(xlabel=f"time ({unit})", ylabel="agents")
     axes.set_ylim(bottom=0)
-    _entitle(figure, axes, film, "what the agents do", 0)
+    _entitle(figure, axes, film, "what the agents do" + _left_out(film), 0)
+    _mark(axes, film, marks)
 
 
-PLOTS: dict[str, Callable[[Film, Figure], None]] = {
+PLOTS: dict[str, Callable[[Film, Figure, Sequence[Verdict]], None]] = {
     "waits": _waits,
     "usage": _usage,
     "queue": _queue,
@@ -119,48 +125,63 @@ PLOTS: dict[str, Callable[[Film, Figure], None]] = {
 }
 
 
-def _shares(film: Film, number: int, entry: ConstraintEntry, edges: Floats) -> Floats | None:
-    """Return the mean share of a limit that was used in each bin; None where there is nothing of it to use."""
-    limit, used, taken = film.limit[number], film.used[number], film.taken[number]
-    limit = Steps(limit.time_ns, np.maximum(limit.value, 0))
-    if used is not None:
-        return _share(used.means(edges), limit.means(edges))
-    if entry.type != "rate_limit" or taken is None:
-        return None
-    periods = [numbers["period_ns"] for _, numbers in entry.settings if numbers is not None]
-    spans_max = min(len(edges) - 1, max(1, film.end_ns // max(periods, default=1)))
-    spans = int(np.clip(taken.at(film.end_ns) // _TOKENS, 1, spans_max))
-    ends = np.linspace(edges[0], edges[-1], spans + 1)
-    rates = np.diff([taken.at(int(end)) for end in ends]) / np.diff(ends) * NS_PER_SECOND * MICRO
-    middles = (edges[1:] + edges[:-1]) / 2
-    return _share(rates, limit.means(ends))[np.searchsorted(ends[1:-1], middles, side="right")]
-
-
-def _share(amounts: Floats, limits: Floats) -> Floats:
-    """Return each amount as a share of its limit, and nothing where none is in force."""
-    in_force = limits > 0
-    return np.where(in_force, amounts / np.where(in_force, limits, 1), np.nan)
-
-
-def _over_time(figure: Figure, film: Film, drawn: list[tuple[str, Floats]], what: str, axis: str) -> Axes:
-    """Draw a line for each name, with a value for each bin."""
+def _over_time(
+    figure: Figure, film: Film, drawn: list[tuple[str, Floats]], what: str, axis: str, nothing: str = "no limit is used"
+) -> Axes:
+    """Draw a line for each name, with a value for each bin; `nothing` is what is said where there are none."""
     axes, (seconds, unit) = figure.subplots(), _middles(film)
     for number, (name, values) in enumerate(drawn[:_LINES_MAX]):
         axes.plot(seconds, values, label=name, **_look(number))
     axes.set(xlabel=f"time ({unit})", ylabel=axis)
     axes.set_ylim(bottom=0)
-    _entitle(figure, axes, film, what, len(drawn))
+    _entitle(figure, axes, film, what + _left_out(film), len(drawn), nothing)
     return axes
 
 
-def _edges(film: Film) -> Floats:
-    """Return the edges of the bins in ns."""
-    return np.linspace(0, max(1, film.end_ns), _BINS + 1)
+def _mark(axes: Axes, film: Film, marks: Sequence[Verdict]) -> None:
+    """Mark moments by lines, each with its text beside it; of very many the first."""
+    (size, _), end_ns = _unit(_end_ns(film)), _end_ns(film)
+    for mark in [mark for mark in marks if mark.time_ns <= end_ns][:_MARKS_MAX]:
+        place = mark.time_ns / NS_PER_SECOND / size
+        is_late = mark.time_ns > end_ns / 2
+        axes.axvline(place, color="0.25", linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.annotate(
+            cut(mark.text, _MARK_LENGTH),
+            (place, 0.98),
+            xycoords=("data", "axes fraction"),
+            xytext=(-2 if is_late else 2, 0),
+            textcoords="offset points",
+            rotation=90,
+            ha="right" if is_late else "left",
+            va="top",
+            fontsize=8,
+            parse_math=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )
+
+
+def _end_ns(film: Film) -> int:
+    """Return up to when something is drawn."""
+    return max(1, film.shown_ns or film.end_ns)
+
+
+def _left_out(film: Film) -> str:
+    """Say what is not drawn of the run, if there is any."""
+    end_ns = _end_ns(film)
+    if end_ns >= film.end_ns:
+        return ""
+    return f"; nothing happens from {clock(end_ns)} to the end at {clock(film.end_ns)}"
+
+
+def _edges(film: Film) -> NDArray[np.int64]:
+    """Return the edges of the bins in ns, of which there are fewer where there are not so many ns."""
+    end_ns = _end_ns(film)
+    return np.unique(np.linspace(0, end_ns, _BINS + 1).astype(np.int64))
 
 
 def _middles(film: Film) -> tuple[Floats, str]:
     """Return the middle of each bin in a unit, and the unit."""
-    edges, (size, unit) = _edges(film), _unit(film.end_ns)
+    edges, (size, unit) = _edges(film), _unit(_end_ns(film))
     return (edges[1:] + edges[:-1]) / 2 / NS_PER_SECOND / size, unit
 
 
@@ -173,7 +194,7 @@ def _look(number: int) -> dict[str, Any]:
     return {"color": _COLORS[number % len(_COLORS)], "linestyle": _STYLES[number % len(_STYLES)]}
 
 
-def _entitle(figure: Figure, axes: Axes, film: Film, what: str, lines: int) -> None:
+def _entitle(figure: Figure, axes: Axes, film: Film, what: str, lines: int, nothing: str = "nothing to show") -> None:
     axes.margins(x=0)
     more = f"; {lines - _LINES_MAX} more are not drawn" if lines > _LINES_MAX else ""
     cut = "; the log is cut" if film.cut else ""
@@ -181,4 +202,4 @@ def _entitle(figure: Figure, axes: Axes, film: Film, what: str, lines: int) -> N
     if axes.get_legend_handles_labels()[0]:
         figure.legend(frameon=False, loc="outside right upper")
     else:
-        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color="0.4")
+        axes.text(0.5, 0.5, nothing, transform=axes.transAxes, ha="center", color="0.4")

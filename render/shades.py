@@ -3,7 +3,7 @@
 Rules:
 
 1. Shades belong to a whole log, not to a moment: a constraint, a tenant or a time keeps its colour from start to end.
-2. Category 0 are those who are absent. What a mode does not ask about is one dim category, `the rest`.
+2. Category 0 are those who are absent. What a mode does not ask about is one dim category, whose label says what it is.
 3. Where there are more constraints or tenants than colours, those that matter most have one each (the constraints that are
    waited for longest, the tenants with most agents; of equals the first in the header), and the rest are "others".
 4. The colours of names are those of Okabe and Ito, which nearly everybody can tell apart; times go from dark to bright.
@@ -54,8 +54,6 @@ _ROUND = [
     *(digit * 10**power * 1440 * _MINUTE for power in range(5) for digit in (1, 2, 5)),
 ]
 """Times in ns, as people would choose them."""
-_REST, _FIRST = 1, 2
-"""The category that a mode does not ask about, and the first of those that it does."""
 
 
 class Mode(Enum):
@@ -65,6 +63,11 @@ class Mode(Enum):
     CONSTRAINT = "constraint"
     TENANT = "tenant"
     WAITED = "time waited"
+
+
+_RESTS = {Mode.CONSTRAINT: "not blocked", Mode.TENANT: "idle", Mode.WAITED: "not blocked"}
+_REST, _FIRST = 1, 2
+"""The category that a mode does not ask about, and the first of those that it does."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ def _focus(
     """Return shades of these labels, with all that is beside them dimmed."""
     asked = range(_FIRST, _FIRST + len(labels))
     order = (*(reversed(asked) if longest_first else asked), _REST, int(Phase.ABSENT))
-    all_labels, all_looks = ("absent", "the rest", *labels), (theme.background, theme.dim, *looks)
+    all_labels, all_looks = ("absent", _RESTS[mode], *labels), (theme.background, theme.dim, *looks)
     return Shades(mode, theme.paint, all_labels, all_looks, (*asked, _REST), order, of)
 
 

@@ -18,7 +18,7 @@ from model.state import Moment, Phase
 from model.units import MICRO, NS_PER_SECOND, format_duration
 from render.line import Line, LineWriter
 from render.palette import Theme
-from render.shades import Shades, by_state
+from render.shades import Mode, Shades, by_state
 
 _NAME_MAX = 24
 _BAR = 10
@@ -70,8 +70,9 @@ def progress(state: Moment, reel: Reel, width: int, theme: Theme) -> Line:
 def legend(state: Moment, width: int, theme: Theme, shades: Shades | None = None) -> Line:
     """Return the line that counts the agents in each category of the shades and says how each looks.
 
-    Those that crashed and those that have not come yet are counted only where there are any. Without shades the categories
-    are what the agents do.
+    Those that crashed and those that have not come yet are counted only where there are any. Where there is no room for both
+    names and counts, states, whose colours are known, have their counts, and all else has its names. Without shades the
+    categories are what the agents do.
     """
     shades = shades or by_state(theme)
     return counted(shades.counts(shades.of(state)), len(state.phase), shades, width, theme)
@@ -91,6 +92,9 @@ def counted(counts: NDArray[np.int64], agents: int, shades: Shades, width: int, 
         if sum(widths) + gap * (len(widths) - 1) <= width:
             break
     else:
+        named = None if shades.mode is Mode.STATE else _named(shades, width, theme)
+        if named is not None:
+            return named
         words, widths, gap = [""] * len(shown), [2 + len(number) for number in numbers], 1
     line = LineWriter(width, theme)
     for category, number, word, own in zip(shown, numbers, words, widths, strict=True):
@@ -101,6 +105,22 @@ def counted(counts: NDArray[np.int64], agents: int, shades: Shades, width: int, 
     absent = f"{counts[Phase.ABSENT]:,} absent"
     if counts[Phase.ABSENT] and line.room >= len(absent):
         line.write(absent, theme.faint)
+    return line.done()
+
+
+def _named(shades: Shades, width: int, theme: Theme) -> Line | None:
+    """Return the line that says what the colours are that a mode asks about, without counts; None where they do not fit."""
+    asked = shades.legend[:-1]
+    for name_max in (_NAME_MAX, 8, 6):
+        words = [theme.shorten(theme.clean(shades.labels[category]), name_max) for category in asked]
+        if sum(cell_len(word) + 3 for word in words) - 1 <= width:
+            break
+    else:
+        return None
+    line = LineWriter(width, theme)
+    for category, word in zip(asked, words, strict=True):
+        line.write(theme.mark(shades.looks[category]), shades.looks[category])
+        line.write(f" {word} "[: line.room], theme.ink)
     return line.done()
 
 

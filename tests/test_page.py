@@ -163,7 +163,7 @@ def test_frames_are_as_short_as_can_be_where_nothing_happens_for_long(monkeypatc
     rows = [row(time, Kind.AgentStarted, agent) for agent, time in enumerate((1, 2, 3))]
     film = Film(log(head, [*rows, row(1000, Kind.RunFinished)]))
     assert (Frames(film).every_ns, Frames(film).time_ns.tolist()) == (1, [0, 1, 2, 3, 1000])
-    assert series.last_ns(film) == 3
+    assert film.shown_ns == 3
 
 
 def test_changes_are_thinned_until_there_are_few_enough(monkeypatch):
@@ -256,7 +256,7 @@ def test_the_utilisation_of_a_rate_is_that_of_its_last_period():
     head = header({"a": 9}, [rate_limit("rate", 4, 100)])
     rows = [row(time, Kind.TaskStarted, agent) for agent, time in enumerate((10, 60, 130))]
     film = Film(log(head, [*rows, row(200, Kind.RunFinished)]))
-    share = series.utilisation(film, 0, np.array([0, 50, 100, 150, 200]))
+    share = series.shares(film, 0, np.array([0, 50, 100, 150, 200]))
     # 1 of 2 that were earned, 2 of 4, then in each last period those at 60 and 130, and that at 130
     assert share.tolist() == [5001, 5001, 5001, 2501]
 
@@ -264,8 +264,8 @@ def test_the_utilisation_of_a_rate_is_that_of_its_last_period():
 def test_there_is_no_utilisation_without_a_limit_nor_of_a_pause():
     head = header({"a": 1}, [concurrency("c", 2, (50, None)), pause("p", True)])
     film = Film(log(head, [row(50, Kind.ConstraintChanged, constraint=0, value=-1), row(100, Kind.RunFinished)]))
-    assert series.utilisation(film, 0, np.array([0, 50, 100])).tolist() == [1, 0]
-    assert series.utilisation(film, 1, np.array([0, 50, 100])) is None
+    assert series.shares(film, 0, np.array([0, 50, 100])).tolist() == [1, 0]
+    assert series.shares(film, 1, np.array([0, 50, 100])) is None
 
 
 def test_waits_stand_in_bins():

@@ -22,9 +22,10 @@ from render.drawing import Drawing, Rectangle, Text, drawing, framed, strip
 from render.film import Film
 from render.frame import frame
 from render.palette import FULL
-from render.plots import PLOTS, _shares, plot
+from render.plots import PLOTS, plot
 from render.shades import by_state
 from render.svg import svg
+from render.usage import utilisation
 from render.verdicts import verdicts
 from sim.cli import main as sim_main
 from sim.execution import execute, prepare
@@ -318,14 +319,40 @@ def test_a_log_with_next_to_nothing_in_it_has_pictures(tmp_path, rows):
     assert main([str(path), "--png", str(tmp_path / "a.png"), "--gif", str(tmp_path / "a.gif")]) == 0
 
 
+def test_a_log_of_another_version_is_drawn_without_what_went_wrong(tmp_path, capsys):
+    path = tmp_path / "old.arrows"
+    path.write_bytes(content(SOME, [row(3, Kind.AgentStarted, 0), row(9, Kind.RunFinished)], 50))
+    assert (
+        main([str(path), "--cast", str(tmp_path / "a.cast"), "--plot", "queue", "--out", str(tmp_path / "a.svg")]) == 0
+    )
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith("what went wrong is not marked: the scenario inside the log of") for line in told)
+    assert (tmp_path / "a.svg").exists()
+
+
+def test_plots_over_time_end_with_the_last_event_and_mark_what_went_wrong(tmp_path):
+    path = tmp_path / "a.arrows"
+    assert sim_main([str(ROOT / "scenarios/parents.yaml"), "--no-animation", "--log", str(path)]) == 0
+    film, log = Film(Log.open(path)), Log.open(path)
+    assert film.shown_ns < 62 * S < film.end_ns
+    for what, is_marked in (("timeline", True), ("usage", True), ("queue", True), ("waits", False)):
+        file = io.BytesIO()
+        plot(film, what, file, "svg", verdicts(log, film))
+        text = file.getvalue().decode()
+        # matplotlib draws letters as paths, and keeps what they say in a comment
+        assert ("deadlock of 5 agents" in text) == is_marked
+        assert ("nothing happens from 1 min 1.926 s to the end at 10 min" in text) == is_marked
+
+
 def test_usage_is_a_share_of_the_limit_that_is_in_force():
     slots = [{"id": "slots", "type": "concurrency", "limit": 4, "changes": [{"at": "5s", "limit": 2}]}]
     steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
     film = Film(run(scenario(until="10s", count=2, constraints=slots, steps=steps)))
-    shares = _shares(film, 0, film.header.constraints[0], np.linspace(0, 10 * S, 11))
+    shares = utilisation(film, 0, np.arange(11) * S)
     assert shares.tolist() == [0.5] * 5 + [1.0] * 5
     rpm = [{"id": "rpm", "type": "rate_limit", "rate": "20/s", "burst": 1}]
     steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "100ms"}]}]
     film = Film(run(scenario(until="20s", count=1, constraints=rpm, steps=steps)))
-    shares = _shares(film, 0, film.header.constraints[0], np.linspace(0, 20 * S, 201))
-    assert np.abs(shares - 0.5).max() < 0.06  # ten a second, over spans of about 20 tokens
+    shares = utilisation(film, 0, np.arange(201) * S // 10)
+    assert shares[10:].tolist() == [0.5] * 190  # ten a second, over its period of a second

@@ -51,11 +51,11 @@ def test_the_state_is_the_phase():
 def test_those_who_are_blocked_are_shaded_by_what_they_wait_for():
     film = waits_for(("one", 3), ("two", 9), ("one", 9))
     found = shades(film, Mode.CONSTRAINT, LETTERS)
-    assert named(found, film, 0) == ["the rest"] * 3
+    assert named(found, film, 0) == ["not blocked"] * 3
     assert named(found, film, S) == ["one", "two", "one"]
-    assert named(found, film, 4 * S) == ["the rest", "two", "one"]
+    assert named(found, film, 4 * S) == ["not blocked", "two", "one"]
     assert text(grid(film.at(4 * S), 3, 1, LETTERS, found)) == ".BA"
-    assert text([legend(film.at(4 * S), 40, LETTERS, found)]) == "A 1 one    B 1 two    . 1 the rest"
+    assert text([legend(film.at(4 * S), 40, LETTERS, found)]) == "A 1 one    B 1 two    . 1 not blocked"
 
 
 def test_more_constraints_than_colours_are_others():
@@ -66,7 +66,7 @@ def test_more_constraints_than_colours_are_others():
         found = shades(film, Mode.CONSTRAINT, theme)
         expected = [f"limit{number}" if number not in (2, 8) else "2 others" for number in range(9)]
         assert named(found, film, S) == expected
-        assert len(set(found.looks)) == len(found.looks) == 10  # absent, the rest, seven, others
+        assert len(set(found.looks)) == len(found.looks) == 10  # absent, idle, seven, others
 
 
 def test_those_who_run_or_wait_are_shaded_by_their_tenant():
@@ -76,7 +76,7 @@ def test_those_who_run_or_wait_are_shaded_by_their_tenant():
     film = Film(log(tenants("red", "blue", "red", None), rows))
     found = shades(film, Mode.TENANT, LETTERS)
     assert found.labels[2:] == ("red", "blue", "fleet3")
-    rest = "the rest"
+    rest = "idle"
     assert named(found, film, 1) == ["red", rest, "blue", rest, "red", rest, "fleet3", "absent"]
 
 
@@ -87,8 +87,19 @@ def test_time_waited_goes_up_in_round_steps_to_the_longest_wait():
     assert found.labels[2:] == ("<5s", "5s+", "10s+", "20s+", "1m+", "2m+")
     waited = {1: "<5s", 5: "<5s", 6: "5s+", 12: "10s+", 60: "20s+", 61: "1m+", 125: "2m+"}
     assert {second: named(found, film, second * S)[1] for second in waited} == waited
-    assert named(found, film, 4 * S)[0] == "the rest"
+    assert named(found, film, 4 * S)[0] == "not blocked"
     assert found.of(film.at(125 * S)).tolist() == [1, 7]
+
+
+def test_a_narrow_legend_has_names_and_no_counts():
+    film = waits_for(("c", 3), ("c", 130))
+    found, now = shades(film, Mode.WAITED, LETTERS), film.at(125 * S)
+    said = {width: text([legend(now, width, LETTERS, found)]) for width in (80, 40, 36, 30)}
+    assert said[80] == "1 0 <5s   2 0 5s+   3 0 10s+   4 0 20s+   5 0 1m+   6 1 2m+   . 1 not blocked"
+    assert said[40] == said[36] == "1 <5s 2 5s+ 3 10s+ 4 20s+ 5 1m+ 6 2m+"
+    assert said[30] == "1 0 2 0 3 0 4 0 5 0 6 1 . 1"
+    state = film.at(S)
+    assert text([legend(state, 20, LETTERS)]) == "R 0 B 2 . 0 - 0"
 
 
 def test_a_log_in_which_nobody_waits_has_all_modes():

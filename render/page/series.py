@@ -4,9 +4,7 @@ Rules:
 
 1. A chart has `POINTS` stretches of equal length, or as many as there are nanoseconds. Each has the mean, the least and the
    greatest value in it, of all changes in the log, whatever frames the grid has.
-2. Utilisation is what was used of what there was, in ten thousandths: the mean of what is held over the mean of the limit;
-   of a rate what was charged over what was earned, in its last period where that is longer than a stretch. There is none
-   where there was no limit, nor of other types.
+2. Utilisation is that of `render.usage`, in ten thousandths.
 3. The waits are those of all tasks that started, by their length: so many bins to each power of ten (`BINS`) that there are
    at most `BINS_MAX`. The first bin has the shortest hundredth too; those that did not wait are counted apart.
 """
@@ -18,9 +16,9 @@ from numpy.typing import NDArray
 
 from model.events import Kind
 from model.moves import Phase
-from model.units import MICRO, NS_PER_SECOND
 from render.film import Film, Steps
 from render.page.columns import folded
+from render.usage import utilisation
 
 POINTS = 600
 BINS = (100, 50, 20, 10)
@@ -28,7 +26,6 @@ BINS_MAX = 100
 MEAN_UNIT = 1000
 """Means are stored in thousandths."""
 SHARE_UNIT = 10_000
-_WORTH = 0.5
 _SHARE_MAX = 10 * SHARE_UNIT
 
 Integers = NDArray[np.int64]
@@ -44,13 +41,6 @@ def edges_of(end_ns: int) -> Integers:
     return steps * whole + steps * rest // points
 
 
-def last_ns(film: Film) -> int:
-    """Return up to when a film is worth watching: to its end, or to the last event where nothing happens long before."""
-    happens = film.rows.time[film.rows.kind != Kind.RunFinished]
-    last = int(happens[-1]) if len(happens) else 0
-    return film.end_ns if last > _WORTH * film.end_ns else last
-
-
 def series(film: Film, end_ns: int) -> Columns:
     """Return the series of a film up to a time; beyond the end of its log it has no values."""
     edges = edges_of(end_ns)
@@ -61,37 +51,20 @@ def series(film: Film, end_ns: int) -> Columns:
         columns |= _extent(f"series.{phase.name.lower()}", film.counts[phase], edges)
     for number in range(len(film.header.constraints)):
         columns |= _extent(f"series.{number}.waiting", film.waiting[number], edges)
-        share = utilisation(film, number, edges)
+        share = shares(film, number, edges)
         if share is not None:
             columns[f"series.{number}.share"] = share
     return columns
 
 
-def utilisation(film: Film, number: int, edges: Integers) -> Integers | None:
+def shares(film: Film, number: int, edges: Integers) -> Integers | None:
     """Return the utilisation in each stretch, in ten thousandths and one more; 0 where there was no limit."""
-    entry, held, taken = film.header.constraints[number], film.used[number], film.taken[number]
-    starts, ends = edges[:-1], edges[1:]
-    if held is not None:
-        used: NDArray[np.floating[Any]] = _areas(held, ends) - _areas(held, starts)
-    elif entry.type == "rate_limit" and taken is not None:
-        period_ns = next((numbers["period_ns"] for _, numbers in entry.settings if numbers is not None), 0)
-        starts = np.maximum(0, np.minimum(starts, ends - period_ns))
-        used = (taken.values(ends) - taken.values(starts)) * float(NS_PER_SECOND * MICRO)
-    else:
+    used = utilisation(film, number, edges)
+    if used is None:
         return None
-    limit = film.limit[number]
-    there = _areas(limit, ends) - _areas(limit, starts)
-    is_limited = (there > 0) & (limit.means(edges) > 0)
-    share = np.divide(used, there, out=np.zeros(len(used)), where=is_limited)
-    whole = np.rint(np.clip(share * SHARE_UNIT, 0, _SHARE_MAX)).astype(np.int64)
+    is_limited = ~np.isnan(used)
+    whole = np.rint(np.clip(np.where(is_limited, used, 0) * SHARE_UNIT, 0, _SHARE_MAX)).astype(np.int64)
     return np.where(is_limited, whole + 1, 0)
-
-
-def _areas(steps: Steps, times_ns: Integers) -> NDArray[np.float64]:
-    """Return the value times the time for which it stood, in ns, up to each time."""
-    grid = np.unique(np.append(times_ns, 0))
-    areas = np.append(0.0, np.cumsum(steps.means(grid) * np.diff(grid)))
-    return areas[np.searchsorted(grid, times_ns)]
 
 
 def wait_edges(films: list[Film]) -> list[float]:

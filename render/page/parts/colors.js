@@ -130,7 +130,7 @@ class Shades {
   }
 
   _name(labels, colors = [...this.palette.names.slice(0, labels.length), this.palette.others]) {
-    this.labels = [...labels, "all others", PHASES[ABSENT]];
+    this.labels = [...labels, this.mode === "tenant" ? "idle" : "not blocked", PHASES[ABSENT]];
     this.colors = [...colors.slice(0, labels.length), this.palette.dim, this.palette.background];
     this.order = [...labels.keys(), labels.length];
   }
