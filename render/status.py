@@ -70,9 +70,8 @@ def progress(state: Moment, reel: Reel, width: int, theme: Theme) -> Line:
 def legend(state: Moment, width: int, theme: Theme, shades: Shades | None = None) -> Line:
     """Return the line that counts the agents in each category of the shades and says how each looks.
 
-    Those that crashed and those that have not come yet are counted only where there are any. Where there is no room for both
-    names and counts, states, whose colours are known, have their counts, and all else has its names. Without shades the
-    categories are what the agents do.
+    Those that crashed and those that have not come yet are counted only where there are any. Without shades the categories
+    are what the agents do. A narrow line has the counts of states, whose colours are known, and the names of all else.
     """
     shades = shades or by_state(theme)
     return counted(shades.counts(shades.of(state)), len(state.phase), shades, width, theme)

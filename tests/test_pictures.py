@@ -342,7 +342,7 @@ def test_plots_over_time_end_with_the_last_event_and_mark_what_went_wrong(tmp_pa
         text = file.getvalue().decode()
         # matplotlib draws letters as paths, and keeps what they say in a comment
         assert ("deadlock of 5 agents" in text) == is_marked
-        assert ("nothing happens from 1 min 1.926 s to the end at 10 min" in text) == is_marked
+        assert ("nothing happens from 1 min 1.93 s to the end at 10 min" in text) == is_marked
 
 
 def test_usage_is_a_share_of_the_limit_that_is_in_force():

@@ -94,10 +94,10 @@ def test_time_waited_goes_up_in_round_steps_to_the_longest_wait():
 def test_a_narrow_legend_has_names_and_no_counts():
     film = waits_for(("c", 3), ("c", 130))
     found, now = shades(film, Mode.WAITED, LETTERS), film.at(125 * S)
-    said = {width: text([legend(now, width, LETTERS, found)]) for width in (80, 40, 36, 30)}
+    said = {width: text([legend(now, width, LETTERS, found)]) for width in (80, 40, 37, 36)}
     assert said[80] == "1 0 <5s   2 0 5s+   3 0 10s+   4 0 20s+   5 0 1m+   6 1 2m+   . 1 not blocked"
-    assert said[40] == said[36] == "1 <5s 2 5s+ 3 10s+ 4 20s+ 5 1m+ 6 2m+"
-    assert said[30] == "1 0 2 0 3 0 4 0 5 0 6 1 . 1"
+    assert said[40] == said[37] == "1 <5s 2 5s+ 3 10s+ 4 20s+ 5 1m+ 6 2m+"
+    assert said[36] == "1 0 2 0 3 0 4 0 5 0 6 1 . 1"
     state = film.at(S)
     assert text([legend(state, 20, LETTERS)]) == "R 0 B 2 . 0 - 0"
 
