@@ -7,12 +7,18 @@ Rules:
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from model.faults import BadInput
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".svg", ".pdf", ".gif", ".mp4", ".cast")
+_DATA = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".feather", ".pftrace")
+_TEXTS = (".html", ".htm", ".md", ".yaml", ".yml")
+_ENDINGS = frozenset((*_PICTURES, *_DATA, *_TEXTS))
+"""What the names of files end with that have a format, made here or elsewhere."""
 
 
 def is_log(path: Path) -> bool:
@@ -43,6 +49,13 @@ def keep(path: Path, option: str, inputs: Mapping[Path, str]) -> None:
         with suppress(OSError):  # what is not there yet is another file
             if path.samefile(each):
                 raise BadInput(f"{option}: {path} is {what} itself; allowed: another file")
+
+
+def check_ending(path: Path, option: str, endings: Sequence[str]) -> None:
+    """Refuse a name that ends like another format than those that `endings` stand for; any ending of none is fine."""
+    if path.suffix.lower() in _ENDINGS.difference(endings):
+        allowed = " or ".join(endings)
+        raise BadInput(f"{option}: {path} is named like another format; allowed: a name that ends with {allowed}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from model.faults import BadInput
+from model.files import check_ending
 
 _STILLS = ("--png", "--svg")
 _SIZED = (*_STILLS, "--gif", "--cast")
@@ -21,8 +22,6 @@ _ENDINGS = {
     "--cast": (".cast",),
     "--html": (".html", ".htm"),
 }
-_PICTURES = frozenset((".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pdf", ".mp4")).union(*_ENDINGS.values())
-"""What the names of pictures end with, of those that are made here and of others."""
 
 
 def check(files: Mapping[str, Path], given: Collection[str]) -> None:
@@ -47,10 +46,8 @@ def check(files: Mapping[str, Path], given: Collection[str]) -> None:
 def _check_names(files: Mapping[str, Path]) -> None:
     seen: dict[str, Path] = {}
     for option, path in files.items():
-        endings = _ENDINGS.get(option)
-        if endings is not None and path.suffix.lower() in _PICTURES.difference(endings):
-            allowed = " or ".join(endings)
-            raise BadInput(f"{option}: {path} is named like another format; allowed: a name that ends with {allowed}")
+        if option in _ENDINGS:
+            check_ending(path, option, _ENDINGS[option])
         for other, known in seen.items():
             if _is_same(path, known):
                 raise BadInput(f"{option}: {path} is the file of {other}, too; allowed: another file")

@@ -85,7 +85,10 @@ class Gate:
         exact = self.operator in ("==", "!=")
         if of_time:
             return Outcome(self.expression, holds, format_duration(round(found)) if exact else short(found))
-        return Outcome(self.expression, holds, f"{found:,.15g}" if exact else f"{found:,.6g}")
+        digits = 15 if exact else 6
+        if key == "utilisation":
+            return Outcome(self.expression, holds, f"{100 * found:,.{digits}g}%")
+        return Outcome(self.expression, holds, f"{found:,.{digits}g}")
 
     def _find(self, report: dict[str, Any]) -> tuple[str, Any]:
         names = _names(report)

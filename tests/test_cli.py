@@ -577,6 +577,7 @@ def test_no_command_writes_over_what_it_reads(tmp_path):
     one_line(
         sim("export", log, "--to", "csv", "--out", "log.arrows", cwd=tmp_path), "--out: log.arrows is the log itself"
     )
+    one_line(sim("export", log, "--to", "csv", "--out", "x.json", cwd=tmp_path), "a name that ends with .csv")
     assert log.read_bytes() == content
 
 

@@ -283,6 +283,7 @@ def test_a_cut_log_is_reported_as_far_as_it_goes(tmp_path: Path) -> None:
         (["x.txt"], "not a fleetsim log"),
         (["bad.yaml"], "the key 'fleets' is missing"),
         (["x.arrows", "--json", "--markdown"], "--json and --markdown: one of them at a time"),
+        (["x.arrows", "--out", "x.csv"], "x.csv is named like another format; allowed: a name that ends with .parquet"),
         (["x.arrows", "--out", "x.arrows"], "is the log itself"),
         (["x.arrows", "--require", "wait.p95"], "is no comparison"),
         (

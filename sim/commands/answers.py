@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from model.faults import BadInput
-from model.files import keep, output
+from model.files import check_ending, keep, output
 from model.program import printing
 
 if TYPE_CHECKING:
@@ -24,13 +24,24 @@ if TYPE_CHECKING:
     from sim.pages import Page
 
 AsMarkdown = Annotated[bool, Option("--markdown", help="Print Markdown in place of the tables.")]
+
+
+def _parquet(out: Path | None) -> Path | None:
+    if out is not None:
+        check_ending(out, "--out", (".parquet",))
+    return out
+
+
 Out = Annotated[
     Path | None,
     Option(
-        metavar="FILE", help="Write the rows behind it to this file, as Parquet.", show_default=False, readable=False
+        metavar="FILE",
+        help="Write the rows behind it to this file, as Parquet.",
+        show_default=False,
+        readable=False,
+        callback=_parquet,
     ),
 ]
-
 
 Require = Annotated[
     list[str] | None,

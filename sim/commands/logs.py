@@ -7,9 +7,20 @@ from typing import Annotated
 from typer import Option
 
 from model.faults import BadInput
-from model.files import keep, output
+from model.files import check_ending, keep, output
 from model.program import DONE, NO, say
 from sim.commands.files import LogFile, run_again
+
+_LINES = (".jsonl", ".ndjson", ".json")
+_ENDINGS = {
+    "jsonl": _LINES,
+    "parquet": (".parquet",),
+    "csv": (".csv",),
+    "telemetry": _LINES,
+    "perfetto": (".pftrace",),
+    "ocel": (".json",),
+    "otlp": (".json", ".jsonl"),
+}
 
 
 def verify(log: LogFile) -> int:
@@ -56,6 +67,7 @@ def export(
     if str(out) == "-":
         formats[to](opened, sys.stdout.buffer)
     else:
+        check_ending(out, "--out", _ENDINGS[to])
         keep(out, "--out", {log: "the log"})
         with output(out, whole=True) as file:
             formats[to](opened, file)
