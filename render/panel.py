@@ -117,12 +117,23 @@ def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
 class Help(ModalScreen[None]):
     """The keys, over everything else."""
 
-    BINDINGS = [Binding("escape,question_mark,q,enter,space", "dismiss", show=False)]
-    CSS = "Help { align: center middle; background: transparent; } #keys { width: 76; height: 18; max-width: 100%; }"
+    BINDINGS = [
+        Binding("escape,question_mark,q,enter,space", "dismiss", show=False),
+        Binding("up", "scroll(-1)"),
+        Binding("down", "scroll(1)"),
+        Binding("home", "scroll(-100)"),
+        Binding("end", "scroll(100)"),
+    ]
+    CSS = """
+    Help { align: center middle; background: transparent; }
+    #keys { width: 76; height: 18; max-width: 100%; max-height: 100%; }
+    """
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._painted_in = theme
+        self._first = 0
+        """The first of the keys that is shown, where not all of them have room."""
 
     def compose(self) -> ComposeResult:
         """Make the widgets."""
@@ -132,12 +143,30 @@ class Help(ModalScreen[None]):
         """Go back to the player."""
         self.dismiss()
 
+    def action_scroll(self, by: int) -> None:
+        """Show the keys further down, or further up."""
+        panel = self.query_one(Panel)
+        self._first = min(max(0, self._first + by), max(0, len(HELP) + 1 - panel.size.height))
+        panel.redraw()
+
+    def on_mouse_scroll_down(self) -> None:
+        """Show the keys further down."""
+        self.action_scroll(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        """Show the keys further up."""
+        self.action_scroll(-1)
+
     def _lines(self, width: int, height: int) -> list[Line]:
-        theme, lines = self._painted_in, []
-        for keys, what in (("", ""), *HELP):
-            line = LineWriter(width, theme)
-            line.space(2)
-            line.write(keys.ljust(24) if width >= 60 else keys.split("  ")[0].ljust(11), theme.ink, bold=True)
-            line.write(what, theme.faint)
-            lines.append(line.done())
-        return lines[:height]
+        rows = [("", ""), *HELP][self._first :]
+        if len(rows) > height:
+            rows[height - 1 :] = [("down", f"{len(rows) - height + 1} more keys")]
+        return [self._row(keys, what, width) for keys, what in rows]
+
+    def _row(self, keys: str, what: str, width: int) -> Line:
+        theme = self._painted_in
+        line = LineWriter(width, theme)
+        line.space(2)
+        line.write(keys.ljust(24) if width >= 60 else keys.split("  ")[0].ljust(11), theme.ink, bold=True)
+        line.write(what, theme.faint)
+        return line.done()

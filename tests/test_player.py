@@ -258,6 +258,25 @@ def test_the_help_names_every_key_and_goes_away():
     play(found, script)
 
 
+def test_a_help_without_room_for_all_keys_scrolls_to_every_one():
+    found = scene(bottleneck())
+
+    async def script(player, pilot, clock):
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert "6 more keys" in shown(player)[-1]
+        seen = set()
+        for key in ("home", *["down"] * 20, "end"):
+            await pilot.press(key)
+            await pilot.pause()
+            seen |= {keys.split("  ")[0] for line in shown(player) for keys, _ in HELP if keys.split("  ")[0] in line}
+        assert seen == {keys.split("  ")[0] for keys, _ in HELP}
+        assert "leave" in shown(player)[-1]
+        assert player.is_running
+
+    play(found, script, (40, 12))
+
+
 def test_q_leaves():
     player = after(scene(bottleneck()), "q")
     assert (player.return_value, player.signalled) == (0, None)

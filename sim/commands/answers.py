@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 AsMarkdown = Annotated[bool, Option("--markdown", help="Print Markdown in place of the tables.")]
 
-
-def _parquet(out: Path | None) -> Path | None:
-    if out is not None:
-        check_ending(out, "--out", (".parquet",))
-    return out
-
-
 Out = Annotated[
     Path | None,
     Option(
@@ -39,7 +32,6 @@ Out = Annotated[
         help="Write the rows behind it to this file, as Parquet.",
         show_default=False,
         readable=False,
-        callback=_parquet,
     ),
 ]
 
@@ -75,6 +67,7 @@ def write_rows(out: Path, rows: "pa.Table", inputs: dict[Path, str]) -> None:
     import pyarrow.parquet as pq
 
     keep(out, "--out", inputs)
+    check_ending(out, "--out", (".parquet",))
     with output(out, whole=True) as file:
         pq.write_table(rows, file)
 
@@ -85,5 +78,6 @@ def row_file(out: Path, schema: "pa.Schema", inputs: dict[Path, str]) -> "Iterat
     import pyarrow.parquet as pq
 
     keep(out, "--out", inputs)
+    check_ending(out, "--out", (".parquet",))
     with output(out, whole=True) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         yield writer.write_batch
