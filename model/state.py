@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.demands import Demands
 from model.events import Batch, Kind
 from model.header import HELD
 from model.log import Header, Log
@@ -20,7 +21,7 @@ from model.moves import Agents, Mover, Moves, Phase
 from model.roster import Roster
 from model.units import MICRO, NS_PER_SECOND
 
-__all__ = ["Amounts", "Cursor", "Extent", "FleetState", "Moment", "Phase", "extent_of", "limits_of", "state_at"]
+__all__ = ["Cursor", "Extent", "FleetState", "Held", "Moment", "Phase", "extent_of", "limits_of", "state_at"]
 
 _LIMIT_MAX = 2**63 - 1
 
@@ -60,7 +61,7 @@ class FleetState:
         self.header = header
         self.time_ns = 0
         self._mover = Mover(header, header.agents if agents is None else agents)
-        self._amounts = Amounts(header)
+        self._held = Held(header)
         self._limit = limits_of(header)
         self._waiting = np.zeros(len(header.constraints), np.int64)
         self._used = np.zeros(len(header.constraints), np.int64)
@@ -72,7 +73,7 @@ class FleetState:
         changed = np.flatnonzero(batch.kind == Kind.ConstraintChanged)
         self._limit[batch.constraint[changed]] = batch.value[changed]
         moves = self._mover.feed(batch)
-        _, constraints, amounts = self._amounts.changes(batch, moves)
+        _, constraints, amounts = self._held.changes(batch, moves)
         np.add.at(self._used, constraints, amounts)
         for queues, sign in ((moves.came, 1), (moves.left, -1)):
             # Shifted by one, because bincount takes no -1.
@@ -81,49 +82,40 @@ class FleetState:
 
     def moment(self) -> Moment:
         """Return the state now, good until the next rows are taken in."""
-        used = np.where(self._amounts.held, self._used, -1)
+        used = np.where(self._held.known, self._used, -1)
         unknown = np.full(len(used), -1)
         return Moment(self.header, self.time_ns, self._mover.agents, self._limit, self._waiting, used, unknown)
 
 
-class Amounts:
-    """How much of each constraint those who run hold: by steps and groups, and by the rows that state it.
+class Held:
+    """How much of each constraint those who run hold: by the demands of steps, and by the rows that state it.
 
-    `held` says of each constraint whether that is known: it is nothing that is held, or an amount that the log does not
-    have, where it is not.
+    `known` says of each constraint whether that is known: where it is not, it is nothing that is held, or an amount that
+    the log does not have.
     """
 
     def __init__(self, header: Header) -> None:
         self._states_all = np.array([*(step.states_all for step in header.steps), False], np.bool_)
-        held = [entry.type in HELD for entry in header.constraints]
-        table: list[tuple[int, int]] = []  # for each step and group one after another: constraint and amount
+        self._demands = Demands(header)
+        known = [entry.type in HELD for entry in header.constraints]
+        table: list[tuple[int, int]] = []  # for each row of demands one after another: constraint and amount
         firsts = [0]
-        self._row_of_step = np.zeros(len(header.steps), np.int64)
-        self._grouped: list[tuple[int, int, NDArray[np.int64]]] = []
-        for number, step in enumerate(header.steps):
-            self._row_of_step[number] = len(firsts) - 1
-            for group in step.demands or ((),):
-                for demand in () if step.states_all else group:
-                    # An amount that is drawn is not in the header.
-                    held[demand.constraint] &= demand.amount is not None
-                    table.append((demand.constraint, demand.amount or 0))
-                firsts.append(len(table))
-            if step.groups:
-                fleet = header.fleets[step.fleet]
-                group_of_agent = np.zeros(fleet.count, np.int64)
-                for first, last, number_of_group in step.groups:
-                    group_of_agent[first : last + 1] = number_of_group
-                self._grouped.append((number, fleet.first, group_of_agent))
+        for step, demands in self._demands.rows:
+            for demand in () if step is None or step.states_all else demands:
+                # An amount that is drawn is not in the header.
+                known[demand.constraint] &= demand.amount is not None
+                table.append((demand.constraint, demand.amount or 0))
+            firsts.append(len(table))
         self._table = np.array(table, np.int64).reshape(-1, 2)
         self._firsts = np.array(firsts, np.int64)
-        self.held = np.array(held, np.bool_)
+        self.known = np.array(known, np.bool_)
 
     def changes(self, batch: Batch, moves: Moves) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
         """Return what is taken, and given back as a negative amount: the place in the batch, the constraint, the amount."""
         found = []
         for steps, sign in ((moves.began, 1), (moves.stopped, -1)):
             places = np.flatnonzero(steps >= 0)
-            rows = self._rows(moves.agent[places], steps[places])
+            rows = self._demands.of(steps[places], moves.agent[places])
             sizes = self._firsts[rows + 1] - self._firsts[rows]
             starts = np.repeat(self._firsts[rows] - np.cumsum(sizes) + sizes, sizes)
             demands = self._table[starts + np.arange(len(starts))]
@@ -133,13 +125,6 @@ class Amounts:
             found.append((stated, batch.constraint[stated].astype(np.int64), sign * batch.value[stated]))
         places, constraints, amounts = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return places, constraints, amounts
-
-    def _rows(self, agents: NDArray[np.int32], steps: NDArray[np.int16]) -> NDArray[np.int64]:
-        rows = self._row_of_step[steps]
-        for step, first, group_of_agent in self._grouped:
-            here = np.flatnonzero(steps == step)
-            rows[here] += group_of_agent[agents[here] - first]
-        return rows
 
 
 class Cursor:

@@ -21,7 +21,7 @@ from model.events import COLUMNS, Batch, Kind, concatenate
 from model.log import BATCH_ROWS, Log
 from model.moves import Mover, Phase
 from model.roster import Roster
-from model.state import Amounts, Moment, limits_of
+from model.state import Held, Moment, limits_of
 
 _STRIDE = 65_536
 _LIVELY = 0.5
@@ -194,7 +194,7 @@ class Film:
 
     def _lay_out(self) -> None:
         """Follow the agents and the constraints through the log."""
-        mover, amounts = Mover(self.header, self.agents), Amounts(self.header)
+        mover, holding = Mover(self.header, self.agents), Held(self.header)
         stride, moved = max(_STRIDE, self.agents), 0
         keys, key_moves = [mover.agents.copy()], [0]
         columns: list[tuple[NDArray[Any], ...]] = []
@@ -205,7 +205,7 @@ class Film:
             batch = self.rows.rows(first, first + BATCH_ROWS)
             moves = mover.feed(batch)
             columns.append(((first + moves.row).astype(np.int32), moves.phase, moves.constraint, moves.before))
-            places, constraints, changes = amounts.changes(batch, moves)
+            places, constraints, changes = holding.changes(batch, moves)
             held.append((first + places, constraints, changes))
             taken.append(self._charged(batch, first, places, constraints, changes))
             for queues, sign in ((moves.came, 1), (moves.left, -1)):
@@ -220,7 +220,7 @@ class Film:
         self._move_row, self._move_phase, self._move_constraint, before = joined
         self._move_turned = self._move_phase != before
         self.counts = {phase: self._count(phase, before) for phase in Phase}
-        known, used = amounts.held.tolist(), self._per_constraint(held)
+        known, used = holding.known.tolist(), self._per_constraint(held)
         self.used = [steps if is_known else None for steps, is_known in zip(used, known, strict=True)]
         charged = zip(self._per_constraint(taken), self.header.constraints, strict=True)
         self.taken = [steps if entry.type in _COUNTED else None for steps, entry in charged]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.demands import Demands
 from model.events import Batch, Ending, Kind, Status
 from model.log import ConstraintEntry, Header
 from sim.analysis.sample import Sample, total
@@ -193,32 +194,21 @@ def _periods(period_ns: int, start_ns: int, end_ns: int, is_first: bool) -> int:
 class Amounts:
     """The amounts that tasks take of one constraint without a row that says so, by step and agent.
 
-    `asked` says by step whether there is any. An agent past those of the header is taken for one like the last of them.
+    `asked` says by step whether there is any.
     """
 
     def __init__(self, header: Header, constraint: int) -> None:
-        self._single = np.zeros(len(header.steps) + 1, np.int64)
-        self._grouped: list[tuple[int, Integers, Integers]] = []
-        for number, step in enumerate(header.steps):
-            if step.states_all:
-                continue
-            amounts = [
-                sum(demand.amount or 0 for demand in group if demand.constraint == constraint) for group in step.demands
-            ]
-            if step.groups and any(amounts):
-                firsts = np.array([first for first, _, _ in step.groups]) + header.fleets[step.fleet].first
-                self._grouped.append((number, firsts, np.array([amounts[group] for _, _, group in step.groups])))
-            elif amounts:
-                self._single[number] = amounts[0]
-        self.asked = self._single != 0
-        self.asked[[number for number, _, _ in self._grouped]] = True
+        self._demands = Demands(header)
+        self._amounts = self._demands.table(
+            lambda step, demands: (
+                0 if step.states_all else sum(each.amount or 0 for each in demands if each.constraint == constraint)
+            )
+        )
+        self.asked = self._demands.steps_with(self._amounts)
 
     def of(self, steps: NDArray[np.int16], agents: NDArray[np.int32]) -> Integers:
         """Return the amount of each row."""
-        amounts = self._single[steps]
-        for number, firsts, by_group in self._grouped:
-            rows = np.flatnonzero(steps == number)
-            amounts[rows] = by_group[np.searchsorted(firsts, agents[rows], side="right") - 1]
+        amounts: Integers = self._amounts[self._demands.of(steps, agents)]
         return amounts
 
 

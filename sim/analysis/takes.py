@@ -11,10 +11,11 @@ Rules:
 import numpy as np
 from numpy.typing import NDArray
 
+from model.demands import Demands
 from model.events import Batch, Kind
 from model.header import Header
 from model.scenario import Hold, Scenario, Task, walk
-from sim.analysis.waits import Flags, Integers
+from sim.analysis.waits import Flags
 
 DEFERRED = ("on_finish", "as_produced")
 
@@ -34,20 +35,13 @@ class Takes:
         self._states_all = np.array([*(step.states_all for step in header.steps), False], np.bool_)
         limits = scenario.constraints[constraint : constraint + 1]  # none where it is an incident
         defers = any(getattr(limit, "charge", None) in DEFERRED for limit in limits)
-        self._at_start = np.zeros(len(header.steps) + 1, np.bool_)
-        self._grouped: list[tuple[int, Integers, Flags]] = []
-        for number, step in enumerate(header.steps):
-            by_group = [
-                any(
-                    demand.constraint == constraint and (defers if step.states_all else bool(demand.amount))
-                    for demand in group
-                )
-                for group in step.demands
-            ]
-            if step.groups and any(by_group):
-                firsts = np.array([first for first, _, _ in step.groups]) + header.fleets[step.fleet].first
-                self._grouped.append((number, firsts, np.array([by_group[group] for _, _, group in step.groups])))
-            self._at_start[number] = any(by_group)
+        self._demands = Demands(header)
+        self._asks = self._demands.table(
+            lambda step, demands: any(
+                each.constraint == constraint and (defers if step.states_all else bool(each.amount)) for each in demands
+            )
+        )
+        self._at_start = self._demands.steps_with(self._asks)
 
     def taking(self, batch: Batch) -> NDArray[np.intp]:
         """Return the places of the rows that take of it, in order."""
@@ -59,10 +53,7 @@ class Takes:
 
     def _rows(self, batch: Batch, implied: Flags, stated: Kind) -> NDArray[np.intp]:
         rows = np.flatnonzero(implied & self._at_start[batch.step])
-        for number, firsts, by_group in self._grouped:
-            mine = batch.step[rows] == number
-            asks = by_group[np.searchsorted(firsts, batch.agent[rows], side="right") - 1]
-            rows = rows[~mine | asks]
+        rows = rows[self._asks[self._demands.of(batch.step[rows], batch.agent[rows])] != 0]
         told = (batch.kind == stated) & (batch.constraint == self._constraint) & (batch.value > 0)
         return np.sort(np.concatenate([rows, np.flatnonzero(told)]))
 
