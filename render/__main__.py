@@ -4,7 +4,7 @@ The picture goes to standard output, everything else to standard error; exit cod
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from model.files import keep, output
 from model.log import Log
 from model.units import UnitError, format_duration
 from render import together
+from render.film import Film
 from render.moment import time_from
 from render.playback import FPS, SPEED_MAX, SPEED_MIN
 from render.replay import can_play, cut_message, film_of, play, reel_of, still, still_of_two
@@ -25,7 +26,7 @@ from render.status import Reel
 
 _RATES = (0.1, 60.0)
 _SHOWN_MAX = 60
-_SIZE, _COLOR = "100x30", "state"
+_SIZE, _PAIR_SIZE, _COLOR = "100x30", "160x30", "state"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -76,7 +77,12 @@ def command(
         Option(metavar="FILE", help="The file of --plot: .png, .svg or .pdf.", show_default=False, readable=False),
     ] = None,
     size: Annotated[
-        str | None, Option(metavar="COLUMNSxROWS", help="The size of pictures, in characters.", show_default=_SIZE)
+        str | None,
+        Option(
+            metavar="COLUMNSxROWS",
+            help="The size of pictures, in characters.",
+            show_default=f"{_SIZE}; of two logs {_PAIR_SIZE}",
+        ),
     ] = None,
     color: Annotated[
         str | None,
@@ -98,24 +104,24 @@ def command(
         raise BadInput("--plot and --out: one without the other; allowed: --plot WHAT --out FILE")
     given = {"--png": png, "--svg": svg, "--gif": gif, "--cast": cast, "--plot": out}
     files = {option: path for option, path in given.items() if path is not None}
-    if other is not None and files:
-        raise BadInput(f"{next(iter(files))}: two logs; allowed: one log, or two on the terminal and with --html")
     looks = {"--speed": speed, "--fps": fps, "--at": at, "--size": size, "--color": color}
     together.check(
         files if html is None else {**files, "--html": html},
         [option for option, text in looks.items() if text is not None],
+        is_pair=other is not None,
     )
+    logs = [log] if other is None else [log, other]
     if html is not None:
-        _write_page(html, {log: "the log"} if other is None else {log: "the first log", other: "the second log"})
+        _write_page(html, logs)
     if files:
-        _draw(log, at or [], files, plot, size or _SIZE, color or _COLOR)
+        _draw(logs, at or [], files, plot, size or (_SIZE if other is None else _PAIR_SIZE), color or _COLOR)
     if files or html is not None:
         return
     console = Console(highlight=False)
     if other is None:
         _one(log, console, speed_given, fps_given, at or [])
     else:
-        _two((log, other), console, speed_given, fps_given, at or [])
+        _two(logs, console, speed_given, fps_given, at or [])
 
 
 def _one(path: Path, console: Console, speed: float | None, fps: float, at: Sequence[str]) -> None:
@@ -133,43 +139,63 @@ def _one(path: Path, console: Console, speed: float | None, fps: float, at: Sequ
         program.say(cut_message(path, reel.end_ns))
 
 
-def _two(paths: tuple[Path, Path], console: Console, speed: float | None, fps: float, at: Sequence[str]) -> None:
+def _two(paths: Sequence[Path], console: Console, speed: float | None, fps: float, at: Sequence[str]) -> None:
     logs = [Log.open(path) for path in paths]
-    films = [(path.stem, film_of(log, console)) for path, log in zip(paths, logs, strict=True)]
+    films = list(zip(_names(paths), [film_of(log, console) for log in logs], strict=True))
     if not at and can_play(console):
         moments = [play(films, console, speed, fps).playback.time_ns]
     else:
         moments = _moments(at, max(film.end_ns for _, film in films))
     for moment in moments:
         still_of_two(films, console, moment)
-    for path, (_, film) in zip(paths, films, strict=True):
-        if film.cut:
-            program.say(cut_message(path, film.end_ns))
+    _tell_cut(paths, [film for _, film in films])
 
 
-def _draw(path: Path, at: Sequence[str], files: Mapping[str, Path], plot: str | None, size: str, color: str) -> None:
-    from render import pictures
-    from render.film import Film
+def _draw(
+    paths: Sequence[Path], at: Sequence[str], files: Mapping[str, Path], plot: str | None, size: str, color: str
+) -> None:
+    from render import pictures, views
 
-    log = Log.open(path)
+    logs = [Log.open(path) for path in paths]
     wanted = pictures.Wanted(files, plot, pictures.size_of(size), pictures.mode_of(color))
-    pictures.check(wanted, path)
-    film = Film(log)
-    pictures.make(wanted, log, film, _moments(at, film.end_ns))
-    if film.cut:
-        program.say(cut_message(path, film.end_ns))
+    pictures.check(wanted, _called(paths))
+    films = list(map(Film, logs))
+    view: views.View
+    if len(films) == 1:
+        view = views.One(logs[0], films[0], wanted.mode)
+    else:
+        view = views.Two(logs, list(zip(_names(paths), films, strict=True)))
+    pictures.make(wanted, view, _moments(at, view.end_ns))
+    _tell_cut(paths, films)
 
 
-def _write_page(path: Path, logs: Mapping[Path, str]) -> None:
+def _write_page(path: Path, paths: Sequence[Path]) -> None:
     from render.page.page import page
 
-    keep(path, "--html", logs)
-    made = page(*map(Log.open, logs))
+    keep(path, "--html", _called(paths))
+    made = page(*map(Log.open, paths))
     with output(path, whole=True) as file:
         file.write(made.content)
-    for each, end_ns in zip(logs, made.cut_ns, strict=True):
+    for each, end_ns in zip(paths, made.cut_ns, strict=True):
         if end_ns is not None:
             program.say(cut_message(each, end_ns))
+
+
+def _called(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return what is said of logs that must not be written over."""
+    return {paths[0]: "the log"} if len(paths) == 1 else {paths[1]: "the second log", paths[0]: "the first log"}
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return what logs are called where they are shown: their file names, or all of their paths where those are alike."""
+    stems = [path.stem for path in paths]
+    return stems if len(set(stems)) == len(stems) else [str(path.with_suffix("")) for path in paths]
+
+
+def _tell_cut(paths: Iterable[Path], films: Iterable[Film]) -> None:
+    for path, film in zip(paths, films, strict=True):
+        if film.cut:
+            program.say(cut_message(path, film.end_ns))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from rich.segment import Segment
 
 from model.state import Moment
-from render.grid import Seam, grid, seams
+from render.grid import Seam, fleets_of, grid, layout, seams
 from render.line import Line
 from render.palette import Theme
 from render.shades import Shades
@@ -28,7 +28,8 @@ def frame(state: Moment, reel: Reel, width: int, height: int, theme: Theme, shad
 def seams_of(state: Moment, reel: Reel, width: int, height: int, theme: Theme) -> list[Seam]:
     """Return where cells of agents touch in the frame of that size; y counts half lines."""
     head, foot, margin = _around(state, reel, width, height, theme, None)
-    found = seams(state, width - 2 * margin, max(0, height - len(head) - len(foot)))
+    fleets = fleets_of(state.header, len(state.phase))
+    found = seams(layout(fleets, width - 2 * margin, max(0, height - len(head) - len(foot)), letters=False))
     down = 2 * len(head)
     return [Seam(each.x + margin, each.y + down, each.width, each.height) for each in found]
 

@@ -194,9 +194,9 @@ class Seam(NamedTuple):
     height: int
 
 
-def seams(state: Moment, width: int, height: int) -> list[Seam]:
+def seams(plan: Layout) -> list[Seam]:
     """Return where cells of two agents touch: what can draw finer than characters leaves a line free there."""
-    plan, found = layout(fleets_of(state.header, len(state.phase)), width, height, letters=False), list[Seam]()
+    found: list[Seam] = []
     for block in plan.blocks:
         if block.cells < block.agents or not block.cells:
             continue

@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from model.state import Phase
 from render.chart import Chart
 from render.film import Film
-from render.grid import Arrangement, Fleets, Layout, best_arrangement, fleets_of, layout, picture
+from render.grid import Arrangement, Fleets, Layout, Seam, best_arrangement, fleets_of, layout, picture, seams
 from render.line import Line, LineWriter
 from render.palette import Theme
 from render.playback import Playback
@@ -170,8 +170,8 @@ class Scene:
 
     # What is drawn
 
-    def head(self, width: int) -> Line:
-        """Return the line with the names, the time, the end, and how fast it plays.
+    def head(self, width: int, is_played: bool = True) -> Line:
+        """Return the line with the names, the time, the end, and, where it `is_played`, how fast.
 
         Where it stands still the time has all its digits, if there is room: events may be less than 10 ms apart.
         """
@@ -179,7 +179,9 @@ class Scene:
         end = clock(playback.end_ns, playback.end_ns)
         now = clock(playback.time_ns, playback.end_ns).rjust(len(end))
         state = "" if playback.playing else "  paused"
-        tails = ["", f" / {end}", f" / {end}  {playback.speed:.3g}x", f" / {end}  {playback.speed:.3g}x{state}"]
+        tails = ["", f" / {end}"]
+        if is_played:
+            tails += [f" / {end}  {playback.speed:.3g}x", f" / {end}  {playback.speed:.3g}x{state}"]
         name = " | ".join(theme.clean(side.name) for side in self.sides)
         cut = "  cut log" if any(side.film.cut for side in self.sides) else ""
         mode = "" if self.is_pair or self.mode is Mode.STATE else f"  by {self.mode.value}"
@@ -225,12 +227,12 @@ class Scene:
         counts = state.counts(own.spread(own.moment.phase, self.agents, int(Phase.ABSENT)))
         return [*line.pending(), *counted(counts, self.agents, state, line.room, theme)]
 
-    def still(self, width: int, height: int) -> list[Line]:
-        """Return all pictures at this moment as one frame of `height` lines: beside each other where there is room."""
-        count = len(self.sides)
-        beside = count if width >= _BESIDE_MIN * count else 1
-        own_width = (width - _GAP * (beside - 1)) // beside
-        own_height = max(0, (height - 1) // (count // beside) - 1)
+    def still(self, width: int, height: int, is_replayed: bool = False) -> list[Line]:
+        """Return all pictures at this moment as one frame of `height` lines: beside each other where there is room.
+
+        Where it is a frame of a replay it says how fast that is.
+        """
+        count, (beside, own_width, own_height) = len(self.sides), self._parts(width, height)
         parts = [[*self.grid(number, own_width, own_height), self.legend(own_width, number)] for number in range(count)]
         blank = LineWriter(_GAP, self.theme).done()
         if beside > 1:
@@ -238,8 +240,25 @@ class Scene:
             rows = [[*first, *blank, *second, *rest] for first, second in zip(*parts, strict=True)]
         else:
             rows = [line for part in parts for line in part]
-        lines = [self.head(width), *rows]
+        lines = [self.head(width, is_replayed), *rows]
         return [*lines, *[LineWriter(width, self.theme).done()] * (height - len(lines))][:height]
+
+    def seams(self, width: int, height: int) -> list[Seam]:
+        """Return where cells touch in a `still` of that size; y counts half lines."""
+        beside, own_width, own_height = self._parts(width, height)
+        step = (own_width + _GAP, 0) if beside > 1 else (0, own_height + 1)
+        own = seams(self.layout(own_width, own_height))
+        return [
+            each._replace(x=each.x + number * step[0], y=each.y + 2 * (1 + number * step[1]))
+            for number in range(len(self.sides))
+            for each in own
+        ]
+
+    def _parts(self, width: int, height: int) -> tuple[int, int, int]:
+        """Return how many pictures of a still are beside each other, and the size of each, without its legend."""
+        count = len(self.sides)
+        beside = count if width >= _BESIDE_MIN * count else 1
+        return beside, (width - _GAP * (beside - 1)) // beside, max(0, (height - 1) // (count // beside) - 1)
 
     def chart(self, side: int, width: int, height: int) -> list[Line]:
         """Return the time line of one of the logs."""

@@ -24,11 +24,17 @@ _ENDINGS = {
 }
 
 
-def check(files: Mapping[str, Path], given: Collection[str]) -> None:
+def check(files: Mapping[str, Path], given: Collection[str], is_pair: bool) -> None:
     """Raise BadInput where one of the options that are `given` would be ignored, or a file cannot be meant.
 
-    `files` are options that make a file; without any, the log is shown on the terminal.
+    `files` are options that make a file; without any, the logs are shown on the terminal. A pair are two logs.
     """
+    if is_pair and "--plot" in files:
+        raise BadInput(
+            "--plot: of two logs there is none; allowed: one log, or two with --html, which has their charts"
+        )
+    if is_pair and "--color" in given:
+        raise BadInput("--color: two logs have colours of their own, by which they differ; allowed: one log")
     for option in ("--speed", "--fps"):
         if option in given and (files or "--at" in given):
             other = next(iter(files), "--at")

@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,10 +22,12 @@ from render.film import Film
 from render.frame import frame
 from render.palette import FULL
 from render.plots import PLOTS, plot
-from render.shades import by_state
+from render.shades import Mode, by_state
+from render.status import Reel
 from render.svg import svg
 from render.usage import utilisation
 from render.verdicts import verdicts
+from render.views import One, Size
 from sim.cli import main as sim_main
 from sim.execution import execute, prepare
 from tests.runs import run, scenario
@@ -75,14 +76,18 @@ def test_an_svg_is_well_formed_and_fetches_nothing(picture):
     assert "http" not in svg(drawn, "x").replace('xmlns="http://www.w3.org/2000/svg"', "")
 
 
+def view_of(log: Log) -> One:
+    return One(log, Film(log), Mode.STATE)
+
+
 def made(tmp_path: Path, picture: Log, name: str) -> bytes:
-    film, path, size = Film(picture), tmp_path / name, pictures.Size(60, 20)
+    view, path, size = view_of(picture), tmp_path / name, Size(60, 20)
     if path.suffix in (".png", ".svg"):
-        pictures.still(film, f"--{path.suffix[1:]}", path, [S, 2 * S, 3 * S], size, STATE)
+        pictures.still(view, f"--{path.suffix[1:]}", path, [S, 2 * S, 3 * S], size)
     elif path.suffix == ".gif":
-        pictures.gif(film, path, size, STATE)
+        pictures.gif(view, path, size)
     else:
-        pictures.cast(picture, film, path, size, STATE)
+        pictures.cast(view, path, size)
     return path.read_bytes()
 
 
@@ -96,7 +101,7 @@ def test_a_png_shows_each_phase_in_its_colour(tmp_path, picture):
     from PIL import Image
 
     film, path, moment = Film(picture), tmp_path / "a.png", BUSY
-    pictures.still(film, "--png", path, [moment], pictures.Size(60, 20), STATE)
+    pictures.still(view_of(picture), "--png", path, [moment], Size(60, 20))
     image = Image.open(path)
     assert image.size == ((60 * 8 + 32) * 2, (20 * 16 + 32) * 2)
     counts = film.at(moment).counts()
@@ -139,7 +144,7 @@ def test_an_asciicast_plays_the_frames_and_marks_the_verdicts(tmp_path):
 
     written, path = run(TWO_LOCKS), tmp_path / "a.cast"
     film = Film(written)
-    pictures.cast(written, film, path, pictures.Size(60, 20), STATE)
+    pictures.cast(view_of(written), path, Size(60, 20))
     head, events = asciicast(path.read_text().splitlines())
     assert head["term"] == {"cols": 60, "rows": 20, "type": "xterm-256color"}
     assert [(at, text) for at, code, text in events if code == "m"] == [
@@ -151,7 +156,7 @@ def test_an_asciicast_plays_the_frames_and_marks_the_verdicts(tmp_path):
     for at, code, text in events:
         if code == "o" and text != "\x1b[0m\x1b[?25h":
             stream.feed(text)
-            lines = frame(film.at(round(at * S)), replace(pictures.reel_of(film), speed=1.0), 60, 20, FULL, STATE)
+            lines = frame(film.at(round(at * S)), Reel(film.end_ns, 1.0, False, 2), 60, 20, FULL, STATE)
             assert screen.display == ["".join(segment.text for segment in line) for line in lines]
     assert len(events) > 3
 
@@ -175,6 +180,84 @@ TWO_LOCKS = scenario(
         for name, start, first, second in (("a", "0s", "one", "two"), ("b", "500ms", "two", "one"))
     ],
 )
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Two logs that part at 2 s: from there on the limit is another."""
+    folder = tmp_path_factory.mktemp("pair")
+    limits = [{"id": "slots", "type": "concurrency", "limit": 2}]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
+    names = []
+    for name, changes in (("few", []), ("more", [{"at": "2s", "limit": 4}])):
+        data = scenario(until="6s", count=6, constraints=[{**limits[0], "changes": changes}], steps=steps)
+        with (folder / f"{name}.arrows").open("wb") as file:
+            execute(prepare(Scenario.model_validate(data), {}, {}), file)
+        names.append(str(folder / f"{name}.arrows"))
+    return names
+
+
+def test_two_logs_stand_beside_each_other_and_who_differs_is_bright(pair, tmp_path):
+    bright, dim = (f'fill="#{color:06x}"' for color in (FULL.cells[Phase.RUNNING], 0x215041))
+    counts = []
+    for at in ("1.5s", "3.5s"):
+        path = tmp_path / f"{at}.svg"
+        assert main([*pair, "--svg", str(path), "--size", "80x12", "--at", at]) == 0
+        text = path.read_text()
+        ElementTree.fromstring(text)
+        assert "<title>few and more: what each agent does</title>" in text
+        assert text.count(">differ<") == 2
+        counts.append((text.count(bright), text.count(dim)))
+    marks = 2  # of the legends
+    cell = counts[0][1] // 4
+    # Two run in both at first; then four run in one of them, of whom two are those of the other.
+    assert cell > 0
+    assert counts == [(marks, 4 * cell), (marks + 2 * cell, 4 * cell)]
+
+
+def test_a_replay_of_two_logs_has_the_markers_of_both_by_name(tmp_path):
+    logs = [str(tmp_path / f"{name}.arrows") for name in ("one", "two")]
+    for file in logs:
+        assert sim_main([str(ROOT / "scenarios/parents.yaml"), "--no-animation", "--log", file]) == 0
+    cast, gif = tmp_path / "a.cast", tmp_path / "a.gif"
+    assert main([*logs, "--cast", str(cast), "--gif", str(gif), "--size", "60x8"]) == 0
+    lines = [json.loads(line) for line in cast.read_text().splitlines()]
+    assert [text for _, kind, text in lines[1:] if kind == "m"] == [
+        *("one: deadlock of 5 agents", "two: deadlock of 5 agents"),
+        *("one: stalled: 12 agents wait for good", "two: stalled: 12 agents wait for good"),
+    ]
+    from PIL import Image
+
+    with Image.open(gif) as picture:
+        assert picture.n_frames == 15 * 8 + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--plot", "waits", "--out", "x.png"],
+            "--plot: of two logs there is none; allowed: one log, or two with --html",
+        ),
+        (["--png", "x.png", "--color", "waited"], "--color: two logs have colours of their own"),
+        (["--png", "more.arrows"], "--png: more.arrows is the second log itself"),
+    ],
+)
+def test_what_is_not_made_of_two_logs_is_told(pair, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(Path(pair[0]).parent)
+    assert main([*pair, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_logs_of_one_name_are_called_by_their_paths(pair, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder, file in zip(("a", "b"), pair, strict=True):
+        Path(folder).mkdir()
+        Path(folder, "run.arrows").write_bytes(Path(file).read_bytes())
+    assert main(["a/run.arrows", "b/run.arrows", "--at", "3.5s"]) == 0
+    assert "a/run | b/run" in capsys.readouterr().out
+    assert main(["a/run.arrows", "a/run.arrows", "--at", "3.5s"]) == 0  # a log beside itself
+    assert "0 differ" in capsys.readouterr().out
 
 
 def test_verdicts_have_their_moments():
