@@ -210,9 +210,9 @@ def test_two_logs_stand_beside_each_other_and_who_differs_is_bright(pair, tmp_pa
         counts.append((text.count(bright), text.count(dim)))
     marks = 2  # of the legends
     cell = counts[0][1] // 4
-    # Two run in both at first; then four run in one of them, of whom two are those of the other.
     assert cell > 0
-    assert counts == [(marks, 4 * cell), (marks + 2 * cell, 4 * cell)]
+    # At 1.5 s agents 2 and 3 run in both; from 3 s on 0 and 1 run in one, and 2 to 5 in the other.
+    assert counts == [(marks, 4 * cell), (marks + 6 * cell, 0)]
 
 
 def test_a_replay_of_two_logs_has_the_markers_of_both_by_name(tmp_path):
