@@ -30,12 +30,15 @@ class Phase(IntEnum):
     RUNNING = 3
     FINISHED = 4
     DOWN = 5  # it crashed, and is not repaired yet
+    BACKING_OFF = 6  # its task failed or was refused, and waits for a while before it is tried again
 
 
 _SEVERAL = frozenset({"fork", "graph", "hold"})
 """The kinds of steps by which an agent may have several open tasks."""
-_OF_AGENTS = (Kind.AgentStarted, Kind.AgentFinished, Kind.AgentCrashed, Kind.AgentRestarted, Kind.TaskRetrying)
+_OF_AGENTS = (Kind.AgentStarted, Kind.AgentFinished, Kind.AgentCrashed, Kind.AgentRestarted)
 """The kinds of rows that move an agent and none of its tasks."""
+_BUSIEST = (Phase.RUNNING, Phase.BLOCKED, Phase.BACKING_OFF)
+"""What tasks do that keep an agent busy, the busiest first."""
 _UNMOVED = 255
 _PHASE_AFTER = np.full(256, _UNMOVED, np.uint8)
 for _kind, _phase in {
@@ -48,7 +51,7 @@ for _kind, _phase in {
     Kind.TaskResumed: Phase.THINKING,  # no longer blocked; TaskStarted follows at the same instant
     Kind.TaskStarted: Phase.RUNNING,
     Kind.TaskFinished: Phase.THINKING,
-    Kind.TaskRetrying: Phase.THINKING,
+    Kind.TaskRetrying: Phase.BACKING_OFF,
     Kind.TaskRejected: Phase.THINKING,
     Kind.TaskSkipped: Phase.THINKING,
     Kind.TaskAbandoned: Phase.THINKING,
@@ -189,7 +192,7 @@ _OPEN = np.dtype(
 
 
 class _OpenTasks:
-    """The tasks that run or wait, where an agent may have several."""
+    """The tasks that run, wait or back off, where an agent may have several."""
 
     def __init__(self, header: Header) -> None:
         self._is_hold = np.array([*(step.kind == "hold" for step in header.steps), False], np.bool_)
@@ -222,12 +225,11 @@ class _OpenTasks:
         stopped[of_task] = np.where(phase == Phase.RUNNING, fresh["step"], _NONE)
         came[of_task], left[of_task] = fresh["constraint"], constraint
 
-        running, waiting = (
-            by_agent.sums((plus >= 0).astype(np.int8) - (minus >= 0)) + self._count(of, agents)
-            for plus, minus, of in ((began, stopped, Phase.RUNNING), (came, left, Phase.BLOCKED))
-        )
-        after = _PHASE_AFTER[kinds]
-        busiest = np.where(running > 0, Phase.RUNNING, np.where(waiting > 0, Phase.BLOCKED, Phase.THINKING))
+        after, busiest = _PHASE_AFTER[kinds], np.full(len(rows), Phase.THINKING)
+        for of in reversed(_BUSIEST):
+            change = np.zeros(len(rows), np.int8)
+            change[of_task] = (phases == of).astype(np.int8) - (phase == of)
+            busiest[by_agent.sums(change) + self._count(of, agents) > 0] = of
         after = np.where((after == Phase.FINISHED) | (after == Phase.DOWN), after, busiest).astype(np.uint8)
         oldest = np.full(len(rows), _NONE)
         blocked = np.flatnonzero(after == Phase.BLOCKED)
@@ -237,7 +239,7 @@ class _OpenTasks:
 
         last = by_task.order[~np.append(by_task.follows[1:], False)[: len(table)]]
         kept = table[np.sort(last)]
-        self._open = kept[(kept["phase"] == Phase.RUNNING) | (kept["phase"] == Phase.BLOCKED)]
+        self._open = kept[np.isin(kept["phase"], _BUSIEST)]
         self._moves += len(rows)
         return after, oldest, *columns
 

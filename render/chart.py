@@ -1,10 +1,12 @@
-"""The time line: how many agents run and how many are blocked all through a log, with the present moment.
+"""The time line: how many agents run and how many wait all through a log, with the present moment.
 
 Rules:
 
 1. A column is a part of the time, all of them as long; what it shows is the mean over it.
-2. Who runs stands on the axis and who is blocked hangs from it, both to the scale of the most that a column shows.
-3. Above is a line with what was found: `!` a deadlock, `[` and `]` where an incident begins and ends, and the present.
+2. Who runs stands on the axis and who is blocked or backs off hangs from it, in the colour of those who are more; both to
+   the scale of the most that a column shows.
+3. Above is a line with what was found: `!` a deadlock, `[` and `]` where an incident begins and ends, `|` where several do,
+   and the present.
 4. Only the present depends on the moment: the rest is drawn once for a size.
 """
 
@@ -63,32 +65,40 @@ class Chart:
         glyphs = np.full((height, width), " ", "<U1")
         looks, backs = (np.full((height, width), code, np.int64) for code in (theme.faint, theme.background))
         for time_ns, sign in self._found():
-            glyphs[0, self.column_of(time_ns, width)] = sign
+            column = self.column_of(time_ns, width)
+            known = glyphs[0, column]
+            glyphs[0, column] = sign if sign == "!" or known in (" ", sign) else "|"
         looks[0, glyphs[0] == "!"] = theme.cells[Phase.BLOCKED]
-        running, blocked = self._means(film, width)
+        running, blocked, backing_off = self._means(film, width)
+        waiting = blocked + backing_off
+        hanging = np.where(backing_off > blocked, theme.cells[Phase.BACKING_OFF], theme.cells[Phase.BLOCKED])
         rows = height // 2, (height - 1) // 2  # above the axis, and below it
-        scale = (
-            8 * max(rows) / max(_FEW, *(float(mean.max()) for each in self._films for mean in self._means(each, width)))
-        )
+        scale = 8 * max(rows) / max(_FEW, *(self._most(each, width) for each in self._films))
         steps = np.array(list(_LETTERS if theme.letters else _EIGHTHS))
         for number in range(rows[0]):
             row = rows[0] - number
             glyphs[row], looks[row] = steps[_part(running * scale, number)], theme.cells[Phase.RUNNING]
         for number in range(rows[1]):
-            row, part = rows[0] + 1 + number, _part(blocked * scale, number)
+            row, part = rows[0] + 1 + number, _part(waiting * scale, number)
             if theme.letters:
                 glyphs[row] = steps[part]
                 continue
             # What hangs is drawn as the empty part that stands below it.
             glyphs[row], looks[row] = np.where(part > 0, steps[8 - part], " "), theme.background
-            backs[row, part > 0] = theme.cells[Phase.BLOCKED]
+            backs[row, part > 0] = hanging[part > 0]
         return glyphs, looks, backs
 
-    def _means(self, film: Film, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return how many run and how many are blocked in each column; nobody after the end."""
+    def _means(self, film: Film, width: int) -> list[NDArray[np.float64]]:
+        """Return how many run, are blocked and back off in each column; nobody after the end."""
         edges = np.linspace(0, max(1, self._end_ns), width + 1)
         goes_on = edges[:-1] <= film.end_ns
-        return film.counts[Phase.RUNNING].means(edges) * goes_on, film.counts[Phase.BLOCKED].means(edges) * goes_on
+        return [
+            film.counts[phase].means(edges) * goes_on for phase in (Phase.RUNNING, Phase.BLOCKED, Phase.BACKING_OFF)
+        ]
+
+    def _most(self, film: Film, width: int) -> float:
+        running, blocked, backing_off = self._means(film, width)
+        return max(float(running.max()), float((blocked + backing_off).max()))
 
     def _found(self) -> list[tuple[int, str]]:
         """Return what is marked, and when; what matters most comes last."""

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. The phases differ in brightness, not in hue alone: running, down, blocked, thinking, finished and the background, from
-   bright to dark. They can be told apart in a photocopy, and by those who cannot tell red from green.
+1. The phases differ in brightness, not in hue alone: running, down, backing off, blocked, thinking, finished and the
+   background, from bright to dark. They can be told apart in a photocopy, and by those who cannot tell red from green.
 2. A frame is painted on its own dark background, so that it looks the same on every terminal.
 3. Letters are plain ASCII: they go through any pipe and any terminal.
 """
@@ -20,6 +20,8 @@ from rich.style import Style
 from model.state import Phase
 
 LEGEND = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.FINISHED)
+RARE = (Phase.BACKING_OFF, Phase.DOWN)
+"""Those that a legend names only where there are any."""
 
 
 class Paint(Enum):
@@ -96,6 +98,7 @@ FULL = Theme(
             Phase.RUNNING: 0x63F2C4,
             Phase.FINISHED: 0x2A2D33,
             Phase.DOWN: 0xD9B3FF,
+            Phase.BACKING_OFF: 0xE09A3E,
         }
     ),
     ink=0xE4E6E9,
@@ -115,6 +118,7 @@ SIXTEEN = Theme(
             Phase.RUNNING: 14,
             Phase.FINISHED: 4,
             Phase.DOWN: 13,
+            Phase.BACKING_OFF: 3,
         }
     ),
     ink=15,
@@ -134,6 +138,7 @@ LETTERS = Theme(
             Phase.RUNNING: ord("R"),
             Phase.FINISHED: ord("-"),
             Phase.DOWN: ord("X"),
+            Phase.BACKING_OFF: ord("W"),
         }
     ),
     ink=0,

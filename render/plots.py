@@ -98,18 +98,18 @@ def _queue(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
 
 
 def _timeline(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
-    """What does the fleet do: how many agents run, wait, think and are down; who is done or not there yet is left out."""
+    """What does the fleet do: how many agents run, wait, back off, think and are down; all others are left out."""
     axes, (seconds, unit) = figure.subplots(), _middles(film)
-    order = (Phase.RUNNING, Phase.BLOCKED, Phase.THINKING, Phase.DOWN)
-    colors = ("#009E73", "#D55E00", "#BBBBBB", "#CC79A7")
-    hatches = ("", "///", "", "xxx")
+    order = (Phase.RUNNING, Phase.BLOCKED, Phase.BACKING_OFF, Phase.THINKING, Phase.DOWN)
+    colors = ("#009E73", "#D55E00", "#E69F00", "#BBBBBB", "#CC79A7")
+    hatches = ("", "///", "...", "", "xxx")
     layers = [(phase, film.counts[phase].means(_edges(film))) for phase in order]
     bottom = np.zeros(len(seconds))
     for (phase, means), color, hatch in zip(layers, colors, hatches, strict=True):
         if not means.any():
             continue
         look: dict[str, Any] = {"facecolor": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-        axes.fill_between(seconds, bottom, bottom + means, label=phase.name.lower(), **look)
+        axes.fill_between(seconds, bottom, bottom + means, label=phase.name.lower().replace("_", " "), **look)
         bottom = bottom + means
     axes.set(xlabel=f"time ({unit})", ylabel="agents")
     axes.set_ylim(bottom=0)

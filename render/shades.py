@@ -23,11 +23,15 @@ from numpy.typing import NDArray
 from model.state import Moment, Phase
 from model.units import NS_PER_SECOND, format_duration
 from render.film import Film
-from render.palette import LEGEND, Paint, Theme
+from render.palette import LEGEND, RARE, Paint, Theme
 
 Categories = NDArray[np.integer]
 
-_PRECEDENCE = (Phase.DOWN, Phase.BLOCKED, Phase.RUNNING, Phase.THINKING, Phase.FINISHED, Phase.ABSENT)
+_PRECEDENCE = (
+    *(Phase.DOWN, Phase.BLOCKED, Phase.BACKING_OFF, Phase.RUNNING),
+    *(Phase.THINKING, Phase.FINISHED, Phase.ABSENT),
+)
+_NAMES_OF_PHASES = tuple(phase.name.lower().replace("_", " ") for phase in Phase)
 _CHANNELS = np.array([16, 8, 0])
 """Where red, green and blue are in 0xRRGGBB."""
 _NAMES = {
@@ -118,10 +122,11 @@ def shades(film: Film, mode: Mode, theme: Theme) -> Shades:
 @lru_cache(maxsize=16)
 def by_state(theme: Theme) -> Shades:
     """Return the shades of what agents do, which are the same for every log: a category is a phase."""
-    labels = tuple(phase.name.lower() for phase in Phase)
-    order, rare = tuple(map(int, _PRECEDENCE)), (int(Phase.DOWN),)
+    order, rare = tuple(map(int, _PRECEDENCE)), tuple(map(int, RARE))
     legend = tuple(map(int, LEGEND))
-    return Shades(Mode.STATE, theme.paint, labels, theme.cells, legend, order, lambda state: state.phase, rare)
+    return Shades(
+        Mode.STATE, theme.paint, _NAMES_OF_PHASES, theme.cells, legend, order, lambda state: state.phase, rare
+    )
 
 
 @lru_cache(maxsize=16)
@@ -132,12 +137,11 @@ def by_difference(theme: Theme) -> Shades:
         differs[phase] = _DIFFERS[theme.paint].get(phase, theme.cells[phase])
         if phase != Phase.ABSENT:
             same[phase] = _dimmed(theme.cells[phase], theme)
-    labels = tuple(phase.name.lower() for phase in Phase)
     order = (*(len(Phase) + phase for phase in _PRECEDENCE), *map(int, _PRECEDENCE))
     return Shades(
         Mode.STATE,
         theme.paint,
-        (*labels, *(f"{label}, and differs" for label in labels)),
+        (*_NAMES_OF_PHASES, *(f"{label}, and differs" for label in _NAMES_OF_PHASES)),
         (*same, *differs),
         (),
         order,
@@ -165,7 +169,7 @@ def _by_constraint(film: Film, theme: Theme) -> Shades:
 
 
 def _by_tenant(film: Film, theme: Theme) -> Shades:
-    """Shade the agents that run or wait by their tenant; a fleet without one stands for itself."""
+    """Shade the agents that run, wait or back off by their tenant; a fleet without one stands for itself."""
     owners = [fleet.name if fleet.tenant is None else fleet.tenant for fleet in film.header.fleets]
     tenants = list(dict.fromkeys(owners))
     fleets, _ = film.roster.places(np.arange(film.agents))
@@ -175,7 +179,7 @@ def _by_tenant(film: Film, theme: Theme) -> Shades:
     of_agent = number[of_fleet[fleets]]
 
     def of(state: Moment) -> Categories:
-        busy = (state.phase == Phase.RUNNING) | (state.phase == Phase.BLOCKED)
+        busy = np.isin(state.phase, (Phase.RUNNING, Phase.BLOCKED, Phase.BACKING_OFF))
         return np.where(state.phase == Phase.ABSENT, Phase.ABSENT, np.where(busy, of_agent, _REST))
 
     return _focus(Mode.TENANT, names, _looks(names, theme), theme, of)

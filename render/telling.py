@@ -32,6 +32,7 @@ _LOOKS = {
     What.WAITED: Phase.BLOCKED,
     What.DEADLOCKED: Phase.BLOCKED,
     What.REFUSED: Phase.BLOCKED,
+    What.BACKED_OFF: Phase.BACKING_OFF,
     What.RAN: Phase.RUNNING,
     What.HELD: Phase.RUNNING,
     What.DOWN: Phase.DOWN,

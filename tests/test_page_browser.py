@@ -31,6 +31,7 @@ PHASES = {
     Phase.RUNNING: "running",
     Phase.FINISHED: "finished",
     Phase.DOWN: "down",
+    Phase.BACKING_OFF: "backing off",
 }
 # It is no package of Python, so that a user's machine need not have it; `.ci/run` installs it.
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the PATH")
@@ -651,11 +652,11 @@ def test_a_cut_log_plays_as_far_as_it_goes_and_says_so(opened):
 
 def test_a_log_without_rows_one_agent_and_spawned_agents(opened):
     empty = opened(log(header({"a": 3}, [concurrency("c", 1)]), [])).go("")
-    assert empty.counts() == [3, 0, 0, 0, 0, 0]
+    assert empty.counts() == [3, *[0] * (len(PHASES) - 1)]
     child = {"name": "child", "steps": [{"task": "sub", "duration": "1s"}]}
     parent = {"name": "a", "count": 1, "steps": [{"think": "1s"}, {"spawn": "child", "count": 2}]}
     family = opened(run(scenario(until=None, fleets=[parent, child]))).go("#t=1s&agent=child_1")
-    assert family.counts() == [0, 1, 0, 2, 0, 0]
+    assert family.counts() == [0, 1, 0, 2, 0, 0, 0]
     assert family.text("#story h3") == "child_1"
 
 

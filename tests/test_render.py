@@ -72,6 +72,7 @@ _BY_PHASE = {
     Phase.RUNNING: Kind.TaskStarted,
     Phase.FINISHED: Kind.AgentFinished,
     Phase.DOWN: Kind.AgentCrashed,
+    Phase.BACKING_OFF: Kind.TaskRetrying,
 }
 
 
@@ -260,7 +261,15 @@ def luminance(red: int, green: int, blue: int) -> float:
 @pytest.mark.parametrize("system", [ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT])
 def test_the_phases_differ_in_brightness(system):
     bright = []
-    for phase in (Phase.RUNNING, Phase.DOWN, Phase.BLOCKED, Phase.THINKING, Phase.FINISHED, Phase.ABSENT):
+    for phase in (
+        Phase.RUNNING,
+        Phase.DOWN,
+        Phase.BACKING_OFF,
+        Phase.BLOCKED,
+        Phase.THINKING,
+        Phase.FINISHED,
+        Phase.ABSENT,
+    ):
         code = FULL.cells[phase]
         color = Color.from_rgb(code >> 16, code >> 8 & 255, code & 255).downgrade(system)
         bright.append(luminance(*color.get_truecolor()) + 0.05)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from model.events import Batch, Kind
 from model.log import DemandEntry, Header, Log, StepEntry
 from model.state import Cursor, FleetState, Moment, Phase, extent_of, limits_of, state_at
+from tests.runs import run, scenario
 
 HEAD = header({"a": 3, "b": 2}, [concurrency("c", 2), rate_limit("r", 5, S), pause("p", False)])
 PHASES = {
@@ -24,7 +25,7 @@ PHASES = {
     Kind.TaskResumed: Phase.THINKING,
     Kind.TaskStarted: Phase.RUNNING,
     Kind.TaskFinished: Phase.THINKING,
-    Kind.TaskRetrying: Phase.THINKING,
+    Kind.TaskRetrying: Phase.BACKING_OFF,
     Kind.TaskRejected: Phase.THINKING,
     Kind.TaskSkipped: Phase.THINKING,
     Kind.TaskAbandoned: Phase.THINKING,
@@ -97,9 +98,20 @@ def test_a_loop_at_every_moment(batch_rows):
         assert state.used.tolist() == [np.count_nonzero(busy < 12), np.count_nonzero(busy >= 12)]
         assert (state.used <= state.limit).all()
         seen |= set(state.phase.tolist())
-    assert seen == set(Phase) - {Phase.DOWN}, (
+    assert seen == set(Phase) - {Phase.DOWN, Phase.BACKING_OFF}, (
         "the loop did not bring about every phase, so this test shows less than it says"
     )
+
+
+def test_who_was_refused_backs_off_until_the_next_attempt():
+    steps = [{"task": "ask", "duration": "1s", "retry": {"max_attempts": 3, "delay": "2s", "retry_after": False}}]
+    limits = [{"id": "rpm", "type": "rate_limit", "rate": "1/m", "on_limit": "reject"}]
+    written = run(scenario(constraints=limits, count=2, steps=steps))
+    phases = [state_at(written, second * S).phase.tolist() for second in (0, 1, 2, 5, 6, 7)]
+    # One is admitted. The other is refused at 0 s, 2 s and 6 s, and gives up.
+    running, off = int(Phase.RUNNING), int(Phase.BACKING_OFF)
+    over = int(Phase.FINISHED)
+    assert phases == [[running, off], [over, off], [over, off], [over, off], [over, over], [over, over]]
 
 
 def test_events_at_the_moment_are_included():
@@ -193,7 +205,12 @@ def test_an_agent_of_several_open_tasks_does_what_the_busiest_does():
     assert (over.waiting.tolist(), over.used.tolist()) == ([0], [0])
 
 
-OPENED = {Kind.TaskBlocked, Kind.TaskRebound, Kind.TaskStarted}
+OPENED = {
+    Kind.TaskBlocked: Phase.BLOCKED,
+    Kind.TaskRebound: Phase.BLOCKED,
+    Kind.TaskStarted: Phase.RUNNING,
+    Kind.TaskRetrying: Phase.BACKING_OFF,
+}
 ENDED = {Kind.TaskResumed, Kind.TaskFinished, Kind.TaskRejected, Kind.TaskSkipped, Kind.TaskAbandoned}
 SEVERAL = header(
     {"a": 2, "b": 1},
@@ -220,7 +237,10 @@ def rows_of_several(draw):
         task = agent, step, draw(st.integers(0, 3))
         state = open_.get(task)
         if state is None:
-            kind = draw(st.sampled_from([Kind.TaskBlocked, Kind.TaskStarted, Kind.AgentCrashed, Kind.TaskSkipped]))
+            begin = [Kind.TaskBlocked, Kind.TaskStarted, Kind.TaskRetrying, Kind.AgentCrashed, Kind.TaskSkipped]
+            kind = draw(st.sampled_from(begin))
+        elif state == Kind.TaskRetrying:
+            kind = draw(st.sampled_from([Kind.TaskBlocked, Kind.TaskStarted, Kind.TaskAbandoned]))
         elif state == Kind.TaskStarted:
             kind = Kind.TaskFinished
         else:
@@ -244,9 +264,11 @@ def obvious_of_several(rows, head: Header) -> list[object]:
         tasks.pop((agent, step, visit), None)
         is_hold = head.steps[step].kind == "hold"
         if kind in OPENED and not (kind == Kind.TaskStarted and is_hold):
-            tasks[agent, step, visit] = (Phase.RUNNING if kind == Kind.TaskStarted else Phase.BLOCKED, bound, order)
+            tasks[agent, step, visit] = (OPENED[kind], bound, order)
         own = {each[0] for task, each in tasks.items() if task[0] == agent}
-        busiest = next((each for each in (Phase.RUNNING, Phase.BLOCKED) if each in own), Phase.THINKING)
+        busiest = next(
+            (each for each in (Phase.RUNNING, Phase.BLOCKED, Phase.BACKING_OFF) if each in own), Phase.THINKING
+        )
         phase[agent] = Phase.DOWN if kind == Kind.AgentCrashed else busiest
     waits = [(order, task[0], bound) for task, (state, bound, order) in tasks.items() if state == Phase.BLOCKED]
     oldest = {agent: bound for _, agent, bound in sorted(waits, reverse=True)}

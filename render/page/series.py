@@ -47,8 +47,9 @@ def series(film: Film, end_ns: int) -> Columns:
     # A run that ended earlier than another beside it has values as far as it goes.
     edges = edges[: int(np.searchsorted(edges, film.end_ns, side="left")) + 1] if film.end_ns else edges[:2]
     columns: Columns = {}
-    for phase in (Phase.RUNNING, Phase.BLOCKED):
-        columns |= _extent(f"series.{phase.name.lower()}", film.counts[phase], edges)
+    for phase in (Phase.RUNNING, Phase.BLOCKED, Phase.BACKING_OFF):
+        if phase != Phase.BACKING_OFF or film.counts[phase].value.any():
+            columns |= _extent(f"series.{phase.name.lower()}", film.counts[phase], edges)
     for number in range(len(film.header.constraints)):
         columns |= _extent(f"series.{number}.waiting", film.waiting[number], edges)
         share = shares(film, number, edges)

@@ -20,7 +20,7 @@ paint(systemTheme());
 const PALETTES = {
   dark: {
     background: "#101215",
-    phases: ["#101215", "#4c5362", "#e5484d", "#63f2c4", "#2a2d33", "#d9b3ff"],
+    phases: ["#101215", "#4c5362", "#e5484d", "#63f2c4", "#2a2d33", "#d9b3ff", "#e09a3e"],
     dim: "#33373f",
     names: ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#3b8fd0", "#e8702a", "#cc79a7"],
     others: "#b9bfc9",
@@ -30,7 +30,7 @@ const PALETTES = {
   },
   light: {
     background: "#ffffff",
-    phases: ["#ffffff", "#a9b1bd", "#e5574f", "#00614a", "#dfe3e8", "#2b1055"],
+    phases: ["#ffffff", "#a9b1bd", "#e5574f", "#00614a", "#dfe3e8", "#2b1055", "#9a5b00"],
     dim: "#e3e6ea",
     names: ["#c47f00", "#3a9bd6", "#008060", "#b3a300", "#00528a", "#b84a00", "#b05488"],
     others: "#7c8490",
@@ -39,9 +39,8 @@ const PALETTES = {
     stripe: "rgba(255, 255, 255, 0.6)",
   },
 };
-const PHASES = ["not started", "thinking", "blocked", "running", "finished", "down"];
 const MODES = { state: "state", constraint: "blocking constraint", tenant: "tenant", waited: "time waited" };
-const LEGEND = [RUNNING, BLOCKED, THINKING, FINISHED, DOWN, ABSENT];
+const LEGEND = [RUNNING, BLOCKED, BACKING_OFF, THINKING, FINISHED, DOWN, ABSENT];
 const MINUTE_NS = 60e9;
 const ROUND_NS = [
   ...[...Array(11).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power)).filter((ns) => ns < MINUTE_NS),
@@ -106,7 +105,7 @@ class Shades {
     this._ofAgent = new Uint16Array(this.film.agents);
     this.film.entry.fleets.forEach(([, first, count], fleet) => this._ofAgent.fill(ofFleet[fleet], first, first + count));
     for (let agent = this.film.entry.listed; agent < this.film.agents; agent += 1) this._ofAgent[agent] = ofFleet[this.film.fleetOf(agent)];
-    this._busy = Uint8Array.from(this.film.phaseOf, (phase) => (phase === RUNNING || phase === BLOCKED ? 1 : 0));
+    this._busy = Uint8Array.from(this.film.phaseOf, (phase) => ([RUNNING, BLOCKED, BACKING_OFF].includes(phase) ? 1 : 0));
     this._others = Uint16Array.from(this.film.phaseOf, (phase) => this._rest(phase));
     this.of = (into) => {
       const { state } = this.film;

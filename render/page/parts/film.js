@@ -13,6 +13,8 @@ const BLOCKED = 2;
 const RUNNING = 3;
 const FINISHED = 4;
 const DOWN = 5;
+const BACKING_OFF = 6;
+const PHASES = ["not started", "thinking", "blocked", "running", "finished", "down", "backing off"];
 
 class Film {
   constructor(entry, columns) {
@@ -118,7 +120,7 @@ class Film {
 
   /** Return how many agents are in each phase now. */
   counts() {
-    const counts = [0, 0, 0, 0, 0, 0];
+    const counts = PHASES.map(() => 0);
     const perState = new Uint32Array(this.phaseOf.length);
     for (let agent = 0; agent < this.agents; agent += 1) perState[this.state[agent]] += 1;
     perState.forEach((count, state) => (counts[this.phaseOf[state]] += count));

@@ -46,11 +46,13 @@ class OverTime {
     if (this.several) {
       this._chart(parent, { title: "Running agents" }, (run) => extentOf(run.columns, "series.running", unit));
       this._chart(parent, { title: "Blocked agents" }, (run) => extentOf(run.columns, "series.blocked", unit));
+      this._chart(parent, { title: "Agents backing off" }, (run) => extentOf(run.columns, "series.backing_off", unit));
       return;
     }
     const [{ columns }] = this.runs;
     const line = (name, dash) => ({ label: name, color: `--${name}`, dash, ...extentOf(columns, `series.${name}`, unit) });
     this._add(parent, { title: "Running and blocked agents", lines: [line("running", false), line("blocked", true)] });
+    this._chart(parent, { title: "Agents backing off", name: "backing off", color: "--backing-off" }, (run) => extentOf(run.columns, "series.backing_off", unit));
   }
 
   /** Return the names of the constraints, those that blocked longest first, then those that rejected most. */
