@@ -26,6 +26,8 @@ from model.state import Held, Moment, limits_of
 _STRIDE = 65_536
 _LIVELY = 0.5
 """In so much of a run something has to happen for all of it to be shown."""
+_AFTERWARDS = 5
+"""What comes of the last event is shown for a fifth of the time up to it."""
 _COUNTED = frozenset({"rate_limit", "quota"})
 
 Integers = NDArray[np.int64]
@@ -176,10 +178,10 @@ class Film:
 
     @cached_property
     def shown_ns(self) -> int:
-        """Up to when it is worth showing: to its end, or to the last event where nothing happens long before."""
+        """Up to when it is worth showing: to its end, or for a while after the last event where that is long before."""
         happens = self.rows.time[self.rows.kind != Kind.RunFinished]
         last = int(happens[-1]) if len(happens) else 0
-        return self.end_ns if last > _LIVELY * self.end_ns else last
+        return last + last // _AFTERWARDS if 0 < last < _LIVELY * self.end_ns else self.end_ns
 
     @cached_property
     def blocked_ns_max(self) -> int:

@@ -162,7 +162,7 @@ def _mark(axes: Axes, film: Film, marks: Sequence[Verdict]) -> None:
 
 def _end_ns(film: Film) -> int:
     """Return up to when something is drawn."""
-    return max(1, film.shown_ns or film.end_ns)
+    return max(1, film.shown_ns)
 
 
 def _left_out(film: Film) -> str:

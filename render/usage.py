@@ -3,8 +3,8 @@
 Rules:
 
 1. Of what is held it is the mean of what was held over the mean of the limit.
-2. Of a rate it is what was charged over what was earned, in the last period where that is longer than a stretch. After a
-   burst it is above 1, as is a limit that is charged afterwards.
+2. Of a rate it is what was charged over what is earned in that time: in the stretch, or in the last period where that is
+   longer, as if it had been so before the beginning. After a burst it is above 1, as is a limit that is charged afterwards.
 3. There is none where no limit was in force, nor of a quota or of a switch (a pause, a breaker, an incident).
 """
 
@@ -30,8 +30,12 @@ def utilisation(film: Film, number: int, edges_ns: NDArray[np.int64]) -> Floats 
         used: NDArray[np.floating[Any]] = _areas(held, ends) - _areas(held, starts)
     elif entry.type == "rate_limit" and taken is not None:
         period_ns = next((numbers["period_ns"] for _, numbers in entry.settings if numbers is not None), 0)
-        starts = np.maximum(0, np.minimum(starts, ends - period_ns))
-        used = (taken.values(ends) - taken.values(starts)) * float(NS_PER_SECOND * MICRO)
+        spans = np.maximum(ends - starts, period_ns)
+        # What is charged at an edge belongs to what ends there, and at 0 to what begins there.
+        begins = (starts == 0) | (ends < spans)
+        starts = np.maximum(0, ends - spans)
+        before = np.where(begins, 0, taken.values(starts))
+        used = (taken.values(ends) - before) * float(NS_PER_SECOND * MICRO) * ((ends - starts) / spans)
     else:
         return None
     limit = film.limit[number]

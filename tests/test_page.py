@@ -257,8 +257,17 @@ def test_the_utilisation_of_a_rate_is_that_of_its_last_period():
     rows = [row(time, Kind.TaskStarted, agent) for agent, time in enumerate((10, 60, 130))]
     film = Film(log(head, [*rows, row(200, Kind.RunFinished)]))
     share = series.shares(film, 0, np.array([0, 50, 100, 150, 200]))
-    # 1 of 2 that were earned, 2 of 4, then in each last period those at 60 and 130, and that at 130
-    assert share.tolist() == [5001, 5001, 5001, 2501]
+    # of 4 in a period: 1, both of the first two, those at 60 and 130, and that at 130
+    assert share.tolist() == [2501, 5001, 5001, 2501]
+
+
+def test_what_a_rate_is_charged_at_the_very_beginning_counts():
+    head = header({"a": 9}, [rate_limit("rate", 4, 100)])
+    rows = [row(time, Kind.TaskStarted, agent) for agent, time in enumerate((0, 0, 0, 100, 100))]
+    film = Film(log(head, [*rows, row(400, Kind.RunFinished)]))
+    edges = np.array([0, 50, 100, 150, 200, 400])
+    # 3 at 0, all 5 that were charged up to 100, those at 100 for a period, and nothing
+    assert series.shares(film, 0, edges).tolist() == [7501, 5001, 5001, 1, 1]
 
 
 def test_there_is_no_utilisation_without_a_limit_nor_of_a_pause():

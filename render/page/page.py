@@ -77,7 +77,7 @@ def page(first: Log, second: Log | None = None) -> Page:
     Raises LogError where one is damaged, BadInput where its scenario is none of this version.
     """
     runs = [_Run.read(log) for log in (first, second) if log is not None]
-    end_ns = max(run.film.shown_ns for run in runs) or max(run.film.end_ns for run in runs)
+    end_ns = max(run.film.shown_ns for run in runs)
     wait_edges = series.wait_edges([run.film for run in runs])
     entries, texts = [], []
     for number, (run, shared) in enumerate(zip(runs, _shared(runs), strict=True)):
