@@ -15,13 +15,25 @@ from numpy.typing import NDArray
 
 from model.demands import Demands
 from model.events import Batch, Kind
-from model.header import HELD
+from model.header import HELD, ConstraintEntry
 from model.log import Header, Log
 from model.moves import Agents, Mover, Moves, Phase
 from model.roster import Roster
 from model.units import MICRO, NS_PER_SECOND
 
-__all__ = ["Cursor", "Extent", "FleetState", "Held", "Moment", "Phase", "extent_of", "limits_of", "state_at"]
+__all__ = [
+    "Cursor",
+    "Extent",
+    "FleetState",
+    "Held",
+    "Moment",
+    "Phase",
+    "charges",
+    "extent_of",
+    "free_again",
+    "limits_of",
+    "state_at",
+]
 
 _LIMIT_MAX = 2**63 - 1
 
@@ -31,8 +43,8 @@ class Moment:
     """All agents and constraints at `time_ns`.
 
     Of each constraint there is the `limit`, as `ConstraintChanged` states it, how many tasks are `waiting`, and how much is
-    `used`: held by those who run, or -1 where it is nothing that is held. `charged` are the tokens of a rate limit that
-    were taken in its last period; -1 for all others, and where that was not kept.
+    `used`: held by those who run, or -1 where it is nothing that is held. `charged` is what was taken of a rate limit in
+    its last period, and of a quota since it last came back; -1 for all others, and where that is not known.
     """
 
     header: Header
@@ -65,6 +77,8 @@ class FleetState:
         self._limit = limits_of(header)
         self._waiting = np.zeros(len(header.constraints), np.int64)
         self._used = np.zeros(len(header.constraints), np.int64)
+        self.taken = np.zeros(len(header.constraints), np.int64)
+        """What was charged of each constraint so far, less what was given back."""
 
     def apply(self, batch: Batch) -> None:
         """Take in the next rows of a log that was held against its header when it was read."""
@@ -73,8 +87,10 @@ class FleetState:
         changed = np.flatnonzero(batch.kind == Kind.ConstraintChanged)
         self._limit[batch.constraint[changed]] = batch.value[changed]
         moves = self._mover.feed(batch)
-        _, constraints, amounts = self._held.changes(batch, moves)
-        np.add.at(self._used, constraints, amounts)
+        changes = self._held.changes(batch, moves)
+        np.add.at(self._used, changes[1], changes[2])
+        _, constraints, amounts = charges(batch, *changes)
+        np.add.at(self.taken, constraints, amounts)
         for queues, sign in ((moves.came, 1), (moves.left, -1)):
             # Shifted by one, because bincount takes no -1.
             self._waiting += sign * np.bincount(queues + 1, minlength=len(self._waiting) + 1)[1:]
@@ -127,6 +143,34 @@ class Held:
         return places, constraints, amounts
 
 
+def charges(
+    batch: Batch, places: NDArray[np.intp], constraints: NDArray[np.int64], amounts: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+    """Return what is charged, given what is taken (`Held.changes`): that at each start, and every amount that has a row."""
+    starts = np.flatnonzero((amounts > 0) & (batch.kind[places] == Kind.TaskStarted))
+    stated = np.flatnonzero((batch.kind == Kind.ResourceAcquired) | (batch.kind == Kind.ResourceReleased))
+    signs = np.where(batch.kind[stated] == Kind.ResourceAcquired, 1, -1)
+    return (
+        np.append(places[starts], stated),
+        np.append(constraints[starts], batch.constraint[stated]),
+        np.append(amounts[starts], signs * batch.value[stated]),
+    )
+
+
+def free_again(entry: ConstraintEntry, time_ns: int) -> int | None:
+    """Return the last time whose charges are there again at a moment, -1 where none are; None where that is not known.
+
+    Of a rate they are those before its last period, of a quota those before its present one.
+    """
+    numbers = next((numbers for since_ns, numbers in reversed(entry.settings) if since_ns <= time_ns), None)
+    period_ns = 0 if numbers is None else numbers.get("period_ns", 0)
+    if entry.type == "rate_limit":
+        return max(-1, time_ns - period_ns)
+    if entry.type == "quota" and (numbers is None or not numbers.get("first_use")):
+        return time_ns // period_ns * period_ns - 1 if period_ns else -1
+    return None
+
+
 class Cursor:
     """Steps through a log: the state at one time after another, each row read once."""
 
@@ -150,10 +194,22 @@ class Cursor:
         self._state.time_ns = time_ns
         return self._state.moment()
 
+    def taken(self, time_ns: int) -> NDArray[np.int64]:
+        """Return what was charged of each constraint up to `time_ns`; raises ValueError for an earlier time."""
+        self.advance(time_ns)
+        return self._state.taken.copy()
+
 
 def state_at(log: Log, time_ns: int, agents: int | None = None) -> Moment:
-    """Return the state at `time_ns`, events at that time included."""
-    return Cursor(log, agents).advance(time_ns)
+    """Return the state at `time_ns`, events at that time included, with what was charged lately."""
+    cursor = Cursor(log, agents)
+    again = [free_again(entry, time_ns) for entry in log.header.constraints]
+    before = {at: cursor.taken(at) for at in sorted({each for each in again if each is not None and each >= 0})}
+    moment, taken = cursor.advance(time_ns), cursor.taken(time_ns)
+    for number, at in enumerate(again):
+        if at is not None:
+            moment.charged[number] = taken[number] - (before[at][number] if at >= 0 else 0)
+    return moment
 
 
 class Extent(NamedTuple):

@@ -22,7 +22,7 @@ from render.film import Film
 from render.moment import time_from
 from render.playback import FPS, SPEED_MAX, SPEED_MIN
 from render.replay import can_play, cut_message, film_of, play, reel_of, still, still_of_two
-from render.status import Reel
+from render.status import Reel, clock
 
 _RATES = (0.1, 60.0)
 _SHOWN_MAX = 60
@@ -213,6 +213,8 @@ def _moment(text: str, end_ns: int) -> int:
         at_ns = time_from(text)
     except UnitError as error:
         raise BadInput(f"--at: {error}") from None
+    if at_ns > end_ns and clock(at_ns, end_ns) == clock(end_ns, end_ns):
+        return end_ns  # the end as it is shown, which is rounded
     if at_ns > end_ns:
         raise BadInput(f"--at: {cut(text, _SHOWN_MAX)} is after the end; allowed: from 0s to {format_duration(end_ns)}")
     return at_ns

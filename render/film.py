@@ -21,7 +21,7 @@ from model.events import COLUMNS, Batch, Kind, concatenate
 from model.log import BATCH_ROWS, Log
 from model.moves import Mover, Phase
 from model.roster import Roster
-from model.state import Held, Moment, limits_of
+from model.state import Held, Moment, charges, free_again, limits_of
 
 _STRIDE = 65_536
 _LIVELY = 0.5
@@ -184,6 +184,14 @@ class Film:
         return last + last // _AFTERWARDS if 0 < last < _LIVELY * self.end_ns else self.end_ns
 
     @cached_property
+    def by_weight(self) -> tuple[int, ...]:
+        """The constraints by how much they matter: those that were waited for longest, then those that refused most."""
+        rejected = self.rows.constraint[self.rows.kind == Kind.TaskRejected]
+        refusals = np.bincount(rejected[rejected >= 0], minlength=len(self.waiting)).tolist()
+        waited = [steps.area(self.end_ns) for steps in self.waiting]
+        return tuple(sorted(range(len(waited)), key=lambda number: (-waited[number], -refusals[number])))
+
+    @cached_property
     def blocked_ns_max(self) -> int:
         """The longest time for which an agent was blocked without a break, in ns; 0 where none ever was."""
         turned = np.flatnonzero(self._move_turned)
@@ -207,9 +215,9 @@ class Film:
             batch = self.rows.rows(first, first + BATCH_ROWS)
             moves = mover.feed(batch)
             columns.append(((first + moves.row).astype(np.int32), moves.phase, moves.constraint, moves.before))
-            places, constraints, changes = holding.changes(batch, moves)
-            held.append((first + places, constraints, changes))
-            taken.append(self._charged(batch, first, places, constraints, changes))
+            changes = holding.changes(batch, moves)
+            for part, into in ((changes, held), (charges(batch, *changes), taken)):
+                into.append((first + part[0], *part[1:]))
             for queues, sign in ((moves.came, 1), (moves.left, -1)):
                 places = np.flatnonzero(queues >= 0)
                 queued.append((first + moves.row[places], queues[places], np.full(len(places), sign)))
@@ -230,27 +238,11 @@ class Film:
         self._binds = [steps.rises() for steps in self.waiting]
 
     def _charged_lately(self, number: int, time_ns: int) -> int:
-        """Return the tokens of a rate limit that were taken in its last period; -1 where it is none."""
-        entry, taken = self.header.constraints[number], self.taken[number]
-        numbers = next((numbers for since_ns, numbers in reversed(entry.settings) if since_ns <= time_ns), None)
-        if entry.type != "rate_limit" or taken is None:
+        """Return what of a rate limit or a quota was taken and is not there again; -1 where that is not known."""
+        taken, again = self.taken[number], free_again(self.header.constraints[number], time_ns)
+        if taken is None or again is None:
             return -1
-        before_ns = time_ns - (numbers["period_ns"] if numbers is not None else 0)
-        return taken.at(time_ns) - (taken.at(before_ns) if before_ns >= 0 else 0)
-
-    def _charged(
-        self, batch: Batch, first: int, places: NDArray[np.intp], constraints: Integers, changes: Integers
-    ) -> tuple[NDArray[Any], ...]:
-        """Return what is charged: what the header says at each start, and every amount that has a row."""
-        starts = np.flatnonzero((changes > 0) & (batch.kind[places] == Kind.TaskStarted))
-        stated = np.flatnonzero((batch.kind == Kind.ResourceAcquired) | (batch.kind == Kind.ResourceReleased))
-        amounts = np.where(batch.kind[stated] == Kind.ResourceAcquired, 1, -1) * batch.value[stated]
-        rows = np.append(places[starts], stated)
-        return (
-            first + rows,
-            np.append(constraints[starts], batch.constraint[stated]),
-            np.append(changes[starts], amounts),
-        )
+        return taken.at(time_ns) - (taken.at(again) if again >= 0 else 0)
 
     def _count(self, phase: Phase, before: NDArray[np.uint8]) -> Steps:
         """Return how many agents are in a phase."""

@@ -45,7 +45,7 @@ def _around(
     head = [title(state, reel, inner, theme)]
     if height >= 8:
         head.append(progress(state, reel, inner, theme))
-    foot = [legend(state, inner, theme, shades), *constraints(state, inner, height // 4 - 1, theme)]
+    foot = [legend(state, inner, theme, shades), *constraints(state, inner, height // 4 - 1, theme, reel.order)]
     if roomy:
         head.append(blank)
         foot.insert(0, blank)

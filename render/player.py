@@ -388,8 +388,9 @@ class Player(App[int]):
             self._close_jump(str(error))
             return
         playback.go(time_ns)
-        end = clock(playback.end_ns, playback.end_ns)
-        self._close_jump(f"{event.value} is after the end, {end}" if time_ns > playback.end_ns else "")
+        end, asked = (clock(each, playback.end_ns) for each in (playback.end_ns, time_ns))
+        is_after = time_ns > playback.end_ns and asked != end
+        self._close_jump(f"{event.value} is after the end, {end}" if is_after else "")
 
     def on_key(self, event: events.Key) -> None:
         """Leave the field for a time without one."""

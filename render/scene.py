@@ -266,7 +266,8 @@ class Scene:
 
     def limits(self, side: int, width: int, lines_max: int) -> list[Line]:
         """Return the constraints of one of the logs."""
-        return constraints(self.sides[side].moment, width, lines_max, self.theme)
+        own = self.sides[side]
+        return constraints(own.moment, width, lines_max, self.theme, own.film.by_weight)
 
     def story(self, width: int, height: int) -> list[Line]:
         """Return the story of the agent that is pointed at."""

@@ -4,10 +4,12 @@ Rules:
 
 1. Numbers keep their place while time runs: widths come from the header, not from what happens.
 2. Where a line is too narrow, what matters least goes first: the speed, the end, the bars, then the ends of names.
-3. Where there are more constraints than room, the last place says how many are not shown.
+3. Where there are more constraints than room those come first that matter most, and the last place says how many are not
+   shown.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +32,14 @@ class Reel:
     """What a frame says about the replay beyond the state: its last moment, its speed, whether the log is cut.
 
     `agents` is how many there ever are, with those that are spawned; None where there are no others than in the header.
+    `order` are the constraints by how much they matter in the whole log, where that is known.
     """
 
     end_ns: int
     speed: float | None = None
     cut: bool = False
     agents: int | None = None
+    order: tuple[int, ...] | None = None
 
 
 def title(state: Moment, reel: Reel, width: int, theme: Theme) -> Line:
@@ -150,15 +154,23 @@ class _Shape:
         return self.name + (self.bar + self.gap) * bool(self.bar) + self.gap + self.value + self.gap + self.waiting
 
 
-def constraints(state: Moment, width: int, lines_max: int, theme: Theme) -> list[Line]:
-    """Return lines that say for each constraint what limit is in force, how much of it is used, and who waits."""
-    entries = _entries(state, theme)
-    if not entries or lines_max < 1:
+def constraints(
+    state: Moment, width: int, lines_max: int, theme: Theme, order: Sequence[int] | None = None
+) -> list[Line]:
+    """Return lines that say for each constraint what limit is in force, how much of it is used, and who waits.
+
+    Where there is no room for all of them those come first that matter most: in this `order`, or who is waited for now.
+    """
+    if not state.header.constraints or lines_max < 1:
         return []
-    shape = _shape(state, entries, width)
+    entries, shape = _fitted(state, width, theme)
     columns = min(len(entries), max(1, (width + _COLUMN_GAP) // (shape.width + _COLUMN_GAP)))
     lines = min(lines_max, -(-len(entries) // columns))
-    shown = len(entries) if len(entries) <= lines * columns else lines * columns - 1
+    shown = len(entries)
+    if shown > lines * columns:
+        shown = lines * columns - 1
+        weightiest = order or sorted(range(len(entries)), key=lambda number: -entries[number].waiting)
+        entries = [entries[number] for number in weightiest]
     writers = [LineWriter(width, theme) for _ in range(lines)]
     for number, entry in enumerate(entries[:shown]):
         line = writers[number // columns]
@@ -172,6 +184,17 @@ def constraints(state: Moment, width: int, lines_max: int, theme: Theme) -> list
     return [line.done() for line in writers]
 
 
+def _fitted(state: Moment, width: int, theme: Theme) -> tuple[list[_Entry], _Shape]:
+    """Return what there is to say, and its shape; on a narrow screen not what was charged of rates and quotas."""
+    uncharged = replace(state, charged=np.full(len(state.charged), -1))
+    for each in (state, uncharged):
+        entries = _entries(each, theme)
+        shape = _shape(each, entries, width)
+        if shape.width <= width and shape.word:
+            break
+    return entries, shape
+
+
 def _entries(state: Moment, theme: Theme) -> list[_Entry]:
     columns = (state.limit, state.used, state.waiting, state.charged)
     rows = zip(state.header.constraints, *(column.tolist() for column in columns), strict=True)
@@ -179,8 +202,9 @@ def _entries(state: Moment, theme: Theme) -> list[_Entry]:
     for entry, limit, used, waiting, charged in rows:
         numbers = _in_force(entry, state.time_ns)
         share = used / limit if used >= 0 and limit > 0 else None
-        if charged >= 0 and numbers is not None:
-            share = charged / numbers["tokens"]
+        if charged >= 0 and numbers is not None and limit >= 0:
+            whole = numbers.get("tokens", limit)
+            share = charged / whole if whole else None
         value = _value(entry, state.time_ns, limit, used, charged)
         entries.append(_Entry(theme.clean(entry.id), value, None if share is None else min(1.0, share), waiting))
     return entries
@@ -201,8 +225,8 @@ def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int, charged:
     if limit < 0:
         return "no limit"
     if entry.type != "rate_limit":
-        whole = _amount(entry, limit)
-        return whole if used < 0 else f"{_amount(entry, used)}/{whole}"
+        whole, part = _amount(entry, limit), max(used, charged)
+        return whole if part < 0 else f"{_amount(entry, part)}/{whole}"
     # The row gives the rate to a millionth; the header has it as it was written.
     numbers = _in_force(entry, time_ns)
     if numbers is None:
@@ -262,7 +286,7 @@ def _write(line: LineWriter, entry: _Entry, shape: _Shape, theme: Theme) -> None
 
 
 def clock(ns: int, span_ns: int, exact: bool = False) -> str:
-    """Write a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded down.
+    """Write a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded as summaries are.
 
     An `exact` one has all its digits, down to the nanosecond: 12.304567890s, 4.123456ms, 1:02:03.000000000.
     """
@@ -270,9 +294,9 @@ def clock(ns: int, span_ns: int, exact: bool = False) -> str:
         return f"{ns}ns"
     for unit, size, digits in (("us", 1_000, 3), ("ms", 1_000_000, 6), ("s", NS_PER_SECOND, 9)):
         if 0 < span_ns < 1000 * size or (not span_ns and unit == "s"):
-            whole, rest = divmod(ns, size)
+            whole, rest = divmod(ns if exact else ns + size // 200, size)
             return f"{whole}.{f'{rest:0{digits}}'[: digits if exact else 2]}{unit}"
-    seconds, rest = divmod(ns, NS_PER_SECOND)
+    seconds, rest = divmod(ns if exact else ns + NS_PER_SECOND // 2, NS_PER_SECOND)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" + (f".{rest:09}" if exact else "")

@@ -74,7 +74,8 @@ class One(View):
         return verdicts(self._log, self._film)
 
     def _reel(self, speed: float | None) -> Reel:
-        return Reel(self._film.end_ns, speed, self._film.cut, self._film.agents)
+        film = self._film
+        return Reel(film.end_ns, speed, film.cut, film.agents, film.by_weight)
 
 
 class Two(View):

@@ -10,6 +10,7 @@ from test_state import SEVERAL, rows_of_several
 from model.events import Kind
 from model.log import Log
 from model.state import Moment, Phase, state_at
+from model.units import MICRO
 from render import film as module
 from render.film import Film, Steps
 from tests.runs import run, scenario
@@ -110,7 +111,8 @@ def test_what_was_charged_in_the_last_period_of_a_rate():
         {"id": "rpm", "type": "rate_limit", "rate": "4/2s", "burst": 4, "changes": [{"at": "6s", "rate": "8/4s"}]}
     ]
     steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
-    film = Film(run(scenario(until="12s", constraints=limits, count=2, steps=steps)))
+    written = run(scenario(until="12s", constraints=limits, count=2, steps=steps))
+    film = Film(written)
     # Two a second are asked for, and two a second there are: at 0, 1, 2 ... s.
     assert [film.at(moment * S // 2).charged.tolist() for moment in (0, 1, 2, 3, 4, 12, 20)] == [
         [2],
@@ -121,4 +123,21 @@ def test_what_was_charged_in_the_last_period_of_a_rate():
         [8],
         [8],
     ]
-    assert state_at(run(scenario(until="1s", constraints=limits, steps=steps)), 0).charged.tolist() == [-1]
+    for moment in range(0, 12 * S, S // 3):
+        assert state_at(written, moment).charged.tolist() == film.at(moment).charged.tolist()
+
+
+def test_what_was_charged_of_a_quota_since_it_last_came_back():
+    limits = [
+        {"id": "day", "type": "quota", "counts": "requests", "total": 6, "period": "4s"},
+        {"id": "all", "type": "quota", "counts": "requests", "total": 100},
+        {"id": "own", "type": "quota", "counts": "requests", "total": 50, "period": "1h", "begins": "first_use"},
+    ]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
+    written = run(scenario(until="9s", constraints=limits, count=2, steps=steps))
+    film = Film(written)
+    # Two start at each second, but at 3 s and 7 s, when the six of each four seconds are used up.
+    for second, charged in enumerate([2, 4, 6, 6, 2, 4, 6, 6, 2]):
+        whole = [2, 4, 6, 6, 8, 10, 12, 12, 14][second]
+        micro = [charged * MICRO, whole * MICRO, -1]
+        assert film.at(second * S).charged.tolist() == state_at(written, second * S).charged.tolist() == micro

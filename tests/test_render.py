@@ -30,6 +30,7 @@ from model.events import Kind
 from model.log import Header, Log
 from model.state import Cursor, FleetState, Moment, Phase, state_at
 from render import __main__ as command
+from render.film import Film
 from render.frame import frame
 from render.grid import grid
 from render.moment import time_from
@@ -378,6 +379,19 @@ def test_the_state_of_a_constraint_in_words():
     assert constraints(state, 50, 0, LETTERS) == []
 
 
+def test_where_not_all_constraints_have_room_those_come_first_that_matter_most():
+    limits = [concurrency(name, 100) for name in ("one", "two", "three", "four")]
+    waits = [row(0, Kind.TaskBlocked, agent, constraint=2) for agent in range(7)]
+    state = state_of([Phase.THINKING] * 9, header({"a": 9}, limits), *waits)
+    names = lambda *order: [line.split()[0] for line in plain(constraints(state, 40, 3, LETTERS, order or None))]  # noqa: E731
+    assert names() == ["three", "one", "2"]
+    assert names(3, 1, 0, 2) == ["four", "two", "2"]
+    film = Film(
+        log(header({"a": 9}, limits), [*waits, row(5, Kind.TaskRejected, 8, constraint=1), row(9, Kind.RunFinished)])
+    )
+    assert film.by_weight == (2, 1, 0, 3)
+
+
 def test_nothing_moves_sideways_while_time_runs():
     head = header({"a": 500, "b": 500}, [concurrency("one", 10), concurrency("two", 1000)])
     nobody, everybody = state_of([Phase.THINKING] * 1000, head), state_of([Phase.BLOCKED] * 1000, head)
@@ -441,11 +455,13 @@ def test_the_title_keeps_the_time_and_lets_go_of_the_rest():
     [
         (12_340_000_000, 60 * S, "12.34s"),
         (0, 60 * S, "0.00s"),
-        (4_129_999, 5_000_000, "4.12ms"),
-        (999_999_999_999, 999_999_999_999, "999.99s"),
+        (4_129_999, 5_000_000, "4.13ms"),
+        (4_124_999, 5_000_000, "4.12ms"),
+        (999_989_999_999, 999_999_999_999, "999.99s"),
         (1_500, 9_000, "1.50us"),
         (7, 9, "7ns"),
         (3_723 * S, 7200 * S, "1:02:03"),
+        (3_599_500_000_000, 7200 * S, "1:00:00"),
         (0, 0, "0.00s"),
     ],
 )

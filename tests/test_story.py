@@ -117,7 +117,7 @@ def test_a_duration_keeps_its_unit_where_a_line_is_cut():
         "a_0  finished at 1.40s",
         "",
         "0.00s  thought 7 ms, or waited for others",
-        "0.00s  ran 696.5 ms: a_long_name (visit 0)",
+        "0.01s  ran 696.5 ms: a_long_name (visit 0)",
         "0.70s  thought 696.5 ms, or waited for others",
         "",
     ]

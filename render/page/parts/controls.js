@@ -126,7 +126,7 @@ class Controls {
     const { endNs } = this.player;
     const field = byId("jump");
     const ns = parseTime(field.value);
-    const problem = ns === null ? "No such time; allowed: 12s, 1.5m, 300ms or 0:05:30" : ns > endNs ? `After the end; allowed: up to ${exact(endNs)}` : "";
+    const problem = ns === null ? "No such time; allowed: 12s, 1.5m, 300ms or 0:05:30" : ns > endNs && clock(ns, endNs) !== clock(endNs, endNs) ? `After the end; allowed: up to ${exact(endNs)}` : "";
     this.tell(problem, field);
     if (problem) return;
     this.player.go(ns);

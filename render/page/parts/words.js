@@ -68,15 +68,16 @@ function duration(ns) {
   return ns ? `${rounded(ns)} ns` : "0 s";
 }
 
-/** Return a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded down, or with all digits. */
+/** Return a time so that all times of a span have the same form: 12.30s, 4.12ms, 1:02:03; rounded, or with all digits. */
 function clock(ns, span, all = false) {
   if (span > 0 && span < 1000) return `${ns}ns`;
   for (const [unit, size, digits] of [["us", 1e3, 3], ["ms", 1e6, 6], ["s", 1e9, 9]]) {
     if (!((span > 0 && span < 1000 * size) || (!span && unit === "s"))) continue;
-    const whole = Math.floor(ns / size);
-    return `${whole}.${fraction(ns - whole * size, digits, all ? digits : 2)}${unit}`;
+    const shown = all ? ns : ns + size / 200;
+    const whole = Math.floor(shown / size);
+    return `${whole}.${fraction(shown - whole * size, digits, all ? digits : 2)}${unit}`;
   }
-  const seconds = Math.floor(ns / 1e9);
+  const seconds = Math.floor((all ? ns : ns + 5e8) / 1e9);
   const two = (number) => String(number).padStart(2, "0");
   const rest = all ? `.${fraction(ns - seconds * 1e9, 9, 9)}` : "";
   return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}${rest}`;
