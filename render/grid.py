@@ -137,10 +137,16 @@ class Layout:
 
 
 def fleets_of(header: Header, agents: int) -> Fleets:
-    """Return the fleets that have agents, and those that were spawned as one more."""
+    """Return the fleets that have agents, and those that were spawned as one more, under the names of all their fleets."""
     fleets = tuple((fleet.name, fleet.first, fleet.count) for fleet in header.fleets if fleet.count)
     spawned = agents - header.agents
-    return (*fleets, ("spawned", header.agents, spawned)) if spawned else fleets
+    return (*fleets, (spawned_name(header), header.agents, spawned)) if spawned else fleets
+
+
+def spawned_name(header: Header) -> str:
+    """Return the names of the fleets whose agents are spawned."""
+    numbers = {step.spawned for step in header.steps if step.spawned is not None}
+    return ", ".join(header.fleets[number].name for number in sorted(numbers)) or "spawned"
 
 
 def grid(state: Moment, width: int, height: int, theme: Theme, shades: Shades | None = None) -> list[Line]:
@@ -167,7 +173,8 @@ def picture(
     rows: dict[int, list[tuple[Block, Line]]] = {}
     for block in plan.blocks:
         if block.name is not None:
-            label = set_cell_size(theme.shorten(theme.clean(block.name), name_width), name_width)
+            own_width = min(name_width, block.width)
+            label = set_cell_size(theme.shorten(theme.clean(block.name), own_width), own_width)
             written = _label(label, block, categories, shades, theme)
             rows.setdefault(block.top - 1, []).append((block, written))
         canvas = _canvas(block, plan, categories, shades, theme, picked)
@@ -381,14 +388,12 @@ def _run(upper: int, lower: int, length: int, theme: Theme) -> Segment:
 
 
 def _label(name: str, block: Block, categories: Categories, shades: Shades, theme: Theme) -> Line:
-    """Return the line above a fleet: its name, and what its agents do, as far as there is room."""
+    """Return the line above a fleet: its name, and what its agents do if there is room for all of it."""
     counts = shades.counts(categories[block.first : block.first + block.agents])
     digits = len(f"{len(categories):,}")
     line = LineWriter(block.width, theme)
     line.write(name, theme.ink, bold=True)
-    for category in shades.legend:
-        if line.room < digits + 4:
-            break
+    for category in shades.legend if line.room >= len(shades.legend) * (digits + 4) else ():
         line.space(2)
         line.write(theme.mark(shades.looks[category]), shades.looks[category])
         line.write(f" {counts[category]:<{digits},}", theme.faint)

@@ -19,11 +19,22 @@ from rich.cells import cell_len
 from model.state import Phase
 from render.chart import Chart
 from render.film import Film
-from render.grid import Arrangement, Fleets, Layout, Seam, best_arrangement, fleets_of, layout, picture, seams
+from render.grid import (
+    Arrangement,
+    Fleets,
+    Layout,
+    Seam,
+    best_arrangement,
+    fleets_of,
+    layout,
+    picture,
+    seams,
+    spawned_name,
+)
 from render.line import Line, LineWriter
 from render.palette import Theme
 from render.playback import Playback
-from render.shades import Categories, Mode, Shades, by_difference, by_state, shades
+from render.shades import Categories, Mode, Shades, by_difference, in_both, shades
 from render.status import clock, constraints, counted
 from render.story import Stakes, Story, What
 from render.telling import HOLDERS, Hindrance, Teller
@@ -219,13 +230,16 @@ class Scene:
         own, theme = self.sides[side], self.theme
         differ = f"{np.count_nonzero(self._differs()):,} differ"
         line = LineWriter(width, theme)
-        line.write(theme.shorten(theme.clean(own.name), max(0, width - len(differ) - 2)), theme.ink, bold=True)
+        is_over = self.playback.time_ns > own.film.end_ns
+        over = f", over since {clock(own.film.end_ns, self.playback.end_ns)}" if is_over else ""
+        name = theme.clean(own.name) + over
+        line.write(theme.shorten(name, max(0, width - len(differ) - 2)), theme.ink, bold=True)
         line.space(2)
         line.write(differ.ljust(len(f"{self.agents:,} differ")), theme.ink)
         line.space(2)
-        state = by_state(theme)
-        counts = state.counts(own.spread(own.moment.phase, self.agents, int(Phase.ABSENT)))
-        return [*line.pending(), *counted(counts, self.agents, state, line.room, theme)]
+        states = in_both(theme)
+        counts = states.counts(own.spread(own.moment.phase, self.agents, int(Phase.ABSENT)))
+        return [*line.pending(), *counted(counts, self.agents, states, line.room, theme)]
 
     def still(self, width: int, height: int, is_replayed: bool = False) -> list[Line]:
         """Return all pictures at this moment as one frame of `height` lines: beside each other where there is room.
@@ -338,4 +352,5 @@ def _shared(first: Film, second: Film) -> tuple[Fleets, list[NDArray[np.int64] |
         spawned = max(spawned, int(numbers.max(initial=-1)) + 1 - shared.firsts[-1])
     edges = zip(shared.fleets, shared.firsts, shared.firsts[1:], strict=False)
     fleets = tuple((name, start, stop - start) for name, start, stop in edges if stop > start)
-    return ((*fleets, ("spawned", shared.firsts[-1], spawned)) if spawned > 0 else fleets), places
+    name = spawned_name(max((first, second), key=lambda film: film.agents - film.header.agents).header)
+    return ((*fleets, (name, shared.firsts[-1], spawned)) if spawned > 0 else fleets), places

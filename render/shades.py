@@ -13,7 +13,7 @@ Rules:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 
@@ -31,6 +31,8 @@ _PRECEDENCE = (
     *(Phase.DOWN, Phase.BLOCKED, Phase.BACKING_OFF, Phase.RUNNING),
     *(Phase.THINKING, Phase.FINISHED, Phase.ABSENT),
 )
+_BRIEF = ("absent", "think", "block", "run", "done", "down", "off")
+"""The phases in a word of one syllable each, where there is no room for more."""
 _NAMES_OF_PHASES = tuple(phase.name.lower().replace("_", " ") for phase in Phase)
 _CHANNELS = np.array([16, 8, 0])
 """Where red, green and blue are in 0xRRGGBB."""
@@ -78,8 +80,8 @@ _REST, _FIRST = 1, 2
 class Shades:
     """Categories of agents, with a label and a look each; `of` finds the category of each agent at a moment.
 
-    A legend names those in `legend`, and those in `rare` where there are any. In `order` are all of them, the one that
-    stands for a cell first.
+    A legend names those in `legend`, and those in `rare` where there are any, by `brief` names where room is short. In
+    `order` are all of them, the one that stands for a cell first.
     """
 
     mode: Mode
@@ -90,6 +92,7 @@ class Shades:
     order: tuple[int, ...]
     of: Callable[[Moment], Categories] = field(compare=False)
     rare: tuple[int, ...] = ()
+    brief: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.looks)
@@ -125,7 +128,15 @@ def by_state(theme: Theme) -> Shades:
     order, rare = tuple(map(int, _PRECEDENCE)), tuple(map(int, RARE))
     legend = tuple(map(int, LEGEND))
     return Shades(
-        Mode.STATE, theme.paint, _NAMES_OF_PHASES, theme.cells, legend, order, lambda state: state.phase, rare
+        Mode.STATE,
+        theme.paint,
+        _NAMES_OF_PHASES,
+        theme.cells,
+        legend,
+        order,
+        lambda state: state.phase,
+        rare,
+        _BRIEF,
     )
 
 
@@ -141,12 +152,19 @@ def by_difference(theme: Theme) -> Shades:
     return Shades(
         Mode.STATE,
         theme.paint,
-        (*_NAMES_OF_PHASES, *(f"{label}, and differs" for label in _NAMES_OF_PHASES)),
+        (*(f"{label} in both" for label in _NAMES_OF_PHASES), *_NAMES_OF_PHASES),
         (*same, *differs),
         (),
         order,
         lambda state: state.phase,
     )
+
+
+@lru_cache(maxsize=16)
+def in_both(theme: Theme) -> Shades:
+    """Return the shades with which a legend counts what agents do in one of two logs: in the looks of those who differ."""
+    looks = by_difference(theme).looks[len(Phase) :]
+    return replace(by_state(theme), looks=looks, rare=(*map(int, RARE), int(Phase.ABSENT)))
 
 
 def _dimmed(look: int, theme: Theme) -> int:

@@ -86,8 +86,12 @@ def counted(counts: NDArray[np.int64], agents: int, shades: Shades, width: int, 
     shown = [*shades.legend, *(category for category in shades.rare if counts[category])]
     numbers = [f"{counts[category]:,}" for category in shown]
     digits = len(f"{agents:,}")
-    for name_max, is_steady, gap in ((_NAME_MAX, True, 4), (_NAME_MAX, True, 3), (12, True, 2), (12, False, 2)):
-        words = [f" {theme.shorten(theme.clean(shades.labels[category]), name_max)}" for category in shown]
+    brief = shades.brief or shades.labels
+    ways = [
+        (shades.labels, *way) for way in ((_NAME_MAX, True, 4), (_NAME_MAX, True, 3), (12, True, 2), (12, False, 2))
+    ]
+    for labels, name_max, is_steady, gap in [*ways, (brief, 12, False, 2), (brief, 12, False, 1)]:
+        words = [f" {theme.shorten(theme.clean(labels[category]), name_max)}" for category in shown]
         widths = [
             2 + (digits if is_steady else len(number)) + cell_len(word)
             for number, word in zip(numbers, words, strict=True)
@@ -106,7 +110,7 @@ def counted(counts: NDArray[np.int64], agents: int, shades: Shades, width: int, 
         line.write(theme.mark(shades.looks[category]), shades.looks[category])
         line.write(set_cell_size(f" {number}{word}", own - 1 + gap), theme.ink)
     absent = f"{counts[Phase.ABSENT]:,} absent"
-    if counts[Phase.ABSENT] and line.room >= len(absent):
+    if counts[Phase.ABSENT] and int(Phase.ABSENT) not in shown and line.room >= len(absent):
         line.write(absent, theme.faint)
     return line.done()
 

@@ -12,7 +12,7 @@ from fleet_logs import S, concurrency, header, log, row
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import ColorSystem
-from runs import run
+from runs import run, scenario
 from scenes import bottleneck, deadlock, fleets, scene
 from vocabulary import rich
 
@@ -382,3 +382,26 @@ def test_a_log_that_was_watched_has_the_same_digest(tmp_path):
     assert found.sides[0].film.rows.time.tobytes() == digest_of_rows
     assert (path.read_bytes(), Log.open(path).digest()) == (before, digest)
     assert found.sides[0].moment.phase.max() <= max(Phase)
+
+
+def test_a_log_that_is_over_before_the_other_says_so():
+    short, long = (
+        run(scenario(until=until, count=2, steps=[{"task": "t", "duration": "9s"}])) for until in ("2s", "8s")
+    )
+    films = [("short", Film(short)), ("long", Film(long))]
+    playback = Playback(tuple(film for _, film in films))
+    found = Scene(films, playback, LETTERS)
+    for time_ns, said in ((2 * S, False), (3 * S, True)):
+        playback.go(time_ns)
+        found.update()
+        legends = ["".join(segment.text for segment in found.legend(100, side)) for side in (0, 1)]
+        assert ("short, over since 2.00s" in legends[0]) == said
+        assert "over" not in legends[1]
+
+
+def test_spawned_agents_stand_under_the_names_of_their_fleets():
+    child = {"name": "child", "steps": [{"task": "sub", "duration": "1s"}]}
+    parent = {"name": "a", "count": 1, "steps": [{"think": "1s"}, {"spawn": "child", "count": 2}]}
+    film = Film(run(scenario(until=None, fleets=[parent, child])))
+    found = Scene([("x", film)], Playback((film,)), LETTERS)
+    assert [name for name, _, _ in found.fleets] == ["a", "child"]

@@ -125,7 +125,7 @@ def test_a_duration_keeps_its_unit_where_a_line_is_cut():
         "a_0  finished at 1.40s",
         "",
         "0.00s  thought 7 ms, or~",
-        "0.00s  ran 696.5 ms: a_~",
+        "0.01s  ran 696.5 ms: a_~",
         "0.70s  thought 696.5 ms~",
         "",
     ]
@@ -134,7 +134,7 @@ def test_a_duration_keeps_its_unit_where_a_line_is_cut():
     assert lines(22)[0] == "a_0  finished at 1.40s"
     assert lines(20)[0] == "a_0  finished at 1.~"
     now = teller.lines(story, 500 * ms, (), 0, 22, 6)
-    assert "".join(part.text for part in now[2]).rstrip() == "  since 0.00s, for~", "493 ms are never 493 m"
+    assert "".join(part.text for part in now[2]).rstrip() == "  since 0.01s, for~", "493 ms are never 493 m"
 
 
 def test_back_off_refusals_and_crashes_are_told():

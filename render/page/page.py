@@ -26,6 +26,7 @@ from model.header import ConstraintEntry
 from model.log import Log
 from model.units import format_duration
 from render.film import Film
+from render.grid import spawned_name
 from render.page import series
 from render.page.columns import folded, packed
 from render.page.frames import Frames
@@ -203,6 +204,7 @@ def _entry(run: _Run, wait_edges: list[float], numbers: list[int | None]) -> dic
     return {
         "agents": film.agents,
         "listed": header.agents,
+        "spawned": spawned_name(header),
         "fleets": [[fleet.name, fleet.first, fleet.count, fleet.tenant] for fleet in header.fleets],
         "steps": [step.name for step in header.steps],
         "constraints": [_constraint(*each) for each in zip(header.constraints, numbers, strict=True)],

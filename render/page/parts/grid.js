@@ -20,7 +20,7 @@ const BETWEEN = 10;
 function groupsOf(film) {
   const groups = film.entry.fleets.filter(([, , count]) => count).map(([name, first, count]) => ({ name: clean(name), first, count }));
   const spawned = film.agents - film.entry.listed;
-  return spawned ? [...groups, { name: "spawned", first: film.entry.listed, count: spawned }] : groups;
+  return spawned ? [...groups, { name: clean(film.entry.spawned), first: film.entry.listed, count: spawned }] : groups;
 }
 
 /** Return the space between cells of a size. */
