@@ -322,6 +322,58 @@ def test_who_holds_something_while_something_else_is_done_is_told(opened):
     assert "Held by 1: a_0" in shown.text("#story")
 
 
+def test_what_is_held_beside_something_else_is_told_of_the_agent_too(opened):
+    steps = [{"hold": "slot", "needs": {"slots": 1}, "steps": [{"think": "5s"}]}]
+    limits = [{"id": "slots", "type": "concurrency", "limit": 1, "scope": None}]
+    shown = opened(run(scenario(constraints=limits, count=2, steps=steps))).go("#t=2s&agent=a_0")
+    assert "It holds slots." in shown.text("#story")
+    shown.tab.fill("#search", "a_1")
+    shown.tab.press("#search", "Enter")
+    assert "It holds" not in shown.text("#story")
+
+
+def test_a_wait_that_goes_on_for_another_constraint_begins_anew(opened):
+    limits = [
+        {"id": "slots", "type": "concurrency", "limit": 1},
+        {"id": "shut", "type": "pause", "from": "3s", "expires": "9s"},
+    ]
+    log = run(scenario(constraints=limits, count=2, steps=[{"task": "work", "duration": "4s"}]))
+    shown = opened(log).go("#t=6s&agent=a_1")
+    assert "blocked on shut, step work for 2 s, since 4.00s" in shown.text(".story-now")
+    shown.jump("2s")
+    assert "blocked on slots, step work for 2 s, since 0.00s" in shown.text(".story-now")
+
+
+def test_what_was_charged_of_rates_and_quotas_is_that_of_the_film(opened):
+    limits = [
+        {"id": "rpm", "type": "rate_limit", "rate": "60/m"},
+        {"id": "day", "type": "quota", "counts": "requests", "total": 100, "period": "30s"},
+    ]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}]
+    written = run(scenario(until="3m", constraints=limits, count=2, steps=steps))
+    shown, film = opened(written).go(), Film(written)
+    for second in (0, 5, 29, 30, 61, 150):
+        shown.jump(f"{second}s")
+        rate, quota = film.at(second * S).charged.tolist()
+        table = shown.text("#constraints")
+        assert f"{rate} of 60/m" in table
+        assert f"{quota // 10**6}/100" in table
+
+
+def test_a_run_that_is_over_before_the_other_says_so(opened):
+    logs = [run(scenario(until=until, steps=[{"task": "t", "duration": "9s"}])) for until in ("2s", "8s")]
+    shown = opened(*logs).go("#t=1s")
+    assert "over since" not in shown.text("#stage")
+    shown.jump("3s")
+    assert shown.text("#stage").count("over since 2.00s") == 1
+
+
+def test_a_link_to_after_the_end_of_what_is_shown_says_so(opened, bottleneck):
+    shown = opened(bottleneck).go("#t=1h")
+    assert shown.ns() == 20 * S
+    assert "nothing is shown after 20.00s" in shown.text("#problem")
+
+
 def test_the_stretches_of_a_life_are_those_of_the_log(opened, fleets):
     shown, film = opened(fleets).go("#t=0s&agent=45"), Film(fleets)
     turns = film.turns()

@@ -42,6 +42,7 @@ _SCRIPTS = (
 _ALTERED_MAX = 10
 _VALUE_MAX = 120
 _TOLD = ("scenario", "seed", "cut", "events", "end_ns", "tasks", "crashes", "wait_ns")
+_OF_STORMS = ("incidents", "from_ns", "to_ns", "verdict")
 _OF_STARVATION = ("exceeded", "waits", "bound_ns")
 _TOLD_OF_CONSTRAINTS = (
     *("utilisation", "blocked_ns", "blocked_episodes", "rejected", "peak_waiting", "mean_waiting"),
@@ -162,6 +163,9 @@ def columns_of(film: Film, frames: Frames, end_ns: int) -> dict[str, Any]:
         used = film.used[number]
         if used is not None:
             columns |= frames.steps(f"used.{number}", used)
+        taken = film.taken[number]
+        if taken is not None:
+            columns |= frames.steps(f"taken.{number}", taken)
     columns |= series.series(film, end_ns)
     if film.agents > film.header.agents:
         fleets, numbers = film.roster.places(np.arange(film.header.agents, film.agents))
@@ -236,7 +240,7 @@ def _went_wrong(told: dict[str, Any]) -> dict[str, Any]:
         "lost": told["all"]["lost"],
         "deadlocks": [{key: each[key] for key in ("time_ns", "agents")} for each in told["deadlocks"]],
         "stalled": stalled and {key: stalled[key] for key in ("since_ns", "tasks")},
-        "storms": [{key: each[key] for key in ("incidents", "from_ns", "verdict")} for each in told["storms"] or ()],
+        "storms": [{key: each[key] for key in _OF_STORMS} for each in told["storms"] or ()],
         "starvation": [
             {"name": each.get("fleet", each.get("tenant")), **{key: each[key] for key in _OF_STARVATION}}
             for each in told["starvation"]
@@ -268,13 +272,17 @@ def _constraint(entry: ConstraintEntry, held_by: int | None) -> dict[str, Any]:
         "scope": entry.scope,
         "counts": entry.counts,
         "held": held_by,
-        "rates": [[time, _rate(numbers)] for time, numbers in entry.settings] if entry.type == "rate_limit" else [],
+        "settings": [_setting(entry.type, time, numbers) for time, numbers in entry.settings],
     }
 
 
-def _rate(numbers: dict[str, int] | None) -> str | None:
-    """Return a rate as it was written; None where it is not in force."""
-    if numbers is None:
-        return None
+def _setting(type_: str, time: int, numbers: dict[str, int] | None) -> dict[str, Any]:
+    """Return what is in force from a time on: a rate as it was written, and over what time things come back."""
+    if type_ not in ("rate_limit", "quota") or numbers is None:
+        return {"time": time}
+    told: dict[str, Any] = {"time": time, "period_ns": numbers["period_ns"]}
+    if type_ == "quota":
+        return told | {"first_use": bool(numbers.get("first_use"))}
     period = format_duration(numbers["period_ns"])
-    return f"{numbers['tokens']:,}/{period.removeprefix('1') if period[1:].isalpha() else period}"
+    rate = f"{numbers['tokens']:,}/{period.removeprefix('1') if period[1:].isalpha() else period}"
+    return told | {"rate": rate, "tokens": numbers["tokens"]}

@@ -2,6 +2,7 @@
 
 const CHART_HEIGHT = 150;
 const AXIS_WIDTH = 48;
+const MARK_ROWS = 8;
 
 function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -106,7 +107,6 @@ class Chart {
     const { ctx } = plot;
     ctx.save();
     ctx.strokeStyle = css("--faint");
-    ctx.fillStyle = css("--ink");
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.setLineDash([3, 3]);
     let row = 0;
@@ -116,9 +116,15 @@ class Chart {
       ctx.moveTo(x, plot.bbox.top);
       ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
       ctx.stroke();
-      const left = x + 60 * devicePixelRatio > plot.bbox.left + plot.bbox.width;
+      if (!label) continue;
+      const width = ctx.measureText(label).width + 4;
+      const left = x + width + 4 > plot.bbox.left + plot.bbox.width;
+      const y = plot.bbox.top + (12 + 13 * (row++ % MARK_ROWS)) * devicePixelRatio;
       ctx.textAlign = left ? "right" : "left";
-      ctx.fillText(label, x + (left ? -4 : 4), plot.bbox.top + (12 + 13 * row++) * devicePixelRatio);
+      ctx.fillStyle = `${css("--panel")}cc`;
+      ctx.fillRect(x + (left ? -width : 2), y - 10 * devicePixelRatio, width - 2, 13 * devicePixelRatio);
+      ctx.fillStyle = css("--ink");
+      ctx.fillText(label, x + (left ? -4 : 4), y);
     }
     ctx.restore();
   }

@@ -167,7 +167,10 @@ class Controls {
     const { film, grid } = run;
     const others = grid.plan.perCell - 1;
     const cells = others ? ` (and ${whole(others)} more in this cell)` : "";
-    const since = film.timeNs[film.since[agent]];
-    return say(byId("hover"), `${film.name(agent)}${cells}: ${doing(film, film.now(agent))} for ${duration(Math.max(0, this.player.ns - since))}`);
+    const lasted = duration(Math.max(0, this.player.ns - film.timeNs[film.since[agent]]));
+    const now = film.now(agent);
+    // It may have waited for other constraints before this one.
+    const what = now.phase === BLOCKED ? `blocked for ${lasted}, now on ${doing(film, now).replace("blocked on ", "")}` : `${doing(film, now)} for ${lasted}`;
+    return say(byId("hover"), `${film.name(agent)}${cells}: ${what}`);
   }
 }

@@ -29,6 +29,7 @@ class Film {
     this.waiting = this._steps(columns, "waiting");
     this.limit = this._steps(columns, "limit");
     this.used = this._steps(columns, "used");
+    this.taken = this._steps(columns, "taken");
     this._readRoster(columns);
     this._readHeld(columns);
     this.state = entry.states[0].length > 65535 ? new Uint32Array(this.agents) : new Uint16Array(this.agents);
@@ -129,13 +130,44 @@ class Film {
 
   /** Return a value of a constraint now: of its `waiting`, `limit` or `used`; null where it has none. */
   value(steps, number) {
-    return steps[number] && steps[number].value[lastUpTo(steps[number].frame, this.frame)];
+    return steps[number] && this._at(steps[number], this.frame);
   }
 
   /** Return what an agent does now: {phase, constraint, step}. */
   now(agent) {
     const state = this.state[agent];
     return { phase: this.phaseOf[state], constraint: this.constraintOf[state], step: this.stepOf[state] };
+  }
+
+  /** Return what is in force of a constraint at a time: {time, rate, tokens, period_ns, first_use}, those that it has. */
+  setting(number, ns) {
+    return this.entry.constraints[number].settings.findLast(({ time }) => time <= ns) || {};
+  }
+
+  /** Return what of a rate was charged in its last period, of a quota since it last came back; null where that is not known. */
+  charged(number, ns) {
+    const { type } = this.entry.constraints[number];
+    const { period_ns: period, first_use: firstUse } = this.setting(number, ns);
+    if (!this.taken[number] || period === undefined || firstUse) return null;
+    const again = type === "rate_limit" ? ns - period : period ? Math.floor(ns / period) * period - 1 : -1;
+    const upTo = (time) => (time < 0 ? 0 : this._at(this.taken[number], lastUpTo(this.timeNs, time)));
+    return upTo(ns) - upTo(again);
+  }
+
+  _at({ frame, value }, at) {
+    return value[lastUpTo(frame, at)];
+  }
+
+  /** Return the constraints of which an agent holds some now. */
+  heldBy(agent) {
+    return this.entry.constraints.flatMap(({ held }, number) => (held !== null && this._holds(this.held[held], agent) ? [number] : []));
+  }
+
+  _holds({ firsts, from, until }, agent) {
+    for (let place = firsts[agent]; place < firsts[agent + 1]; place += 1) {
+      if (from[place] <= this.frame && this.frame < until[place]) return true;
+    }
+    return false;
   }
 
   phase(agent) {
@@ -214,14 +246,10 @@ class Film {
 
   /** Return the agents that hold some of a constraint now. */
   holders(constraint) {
-    const { firsts, from, until } = this.held[this.entry.constraints[constraint].held];
+    const held = this.held[this.entry.constraints[constraint].held];
     const found = [];
     for (let agent = 0; agent < this.agents; agent += 1) {
-      for (let place = firsts[agent]; place < firsts[agent + 1]; place += 1) {
-        if (from[place] > this.frame || this.frame >= until[place]) continue;
-        found.push(agent);
-        break;
-      }
+      if (this._holds(held, agent)) found.push(agent);
     }
     return found;
   }

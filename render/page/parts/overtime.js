@@ -7,10 +7,22 @@
 // 2. Two runs have a line each in every chart.
 
 const CHARTS_AT_ONCE = 4;
+const MARKS_MAX = 12;
 
 /** Return the property of the style that has the colour of a run. */
 function runColor(side) {
   return side ? "--run-b" : "--run-a";
+}
+
+/** Return what went wrong in a run, and when, as marks: deadlocks, a stall, incidents from their beginning to their end. */
+function marksOf(run) {
+  const { deadlocks, stalled, storms } = run.film.entry.report;
+  const mark = (label, ns) => ({ label: `${run.letter} ${label}`.trim(), seconds: ns / 1e9 });
+  return [
+    ...deadlocks.map(({ time_ns }) => mark("deadlock", time_ns)),
+    ...(stalled ? [mark("stalled", stalled.since_ns)] : []),
+    ...storms.flatMap(({ incidents, from_ns, to_ns }) => [mark(clean(incidents.join(" and ")), from_ns), { label: "", seconds: to_ns / 1e9 }]),
+  ].slice(0, MARKS_MAX);
 }
 
 class OverTime {
@@ -22,6 +34,7 @@ class OverTime {
     this.go = go;
     this.ns = 0;
     this.charts = [];
+    this.marks = runs.flatMap((run) => marksOf(run));
     this.x = about.edges_ns.map((ns) => ns / 1e9);
     this._agents(parent);
     this.waitChart = this._waits(parent);
@@ -99,7 +112,12 @@ class OverTime {
 
   _add(parent, { title, lines, most = null, unit = "", note = "" }) {
     const format = valuesInWords(this.about.edges_ns, unit);
-    this.charts.push(new Chart(parent, { title, lines, x: this.x, format, most, note, onPick: this.go }));
+    this.charts.push(new Chart(parent, { title, lines, x: this.x, format, most, note, marks: this._marksOfNext(), onPick: this.go }));
+  }
+
+  /** Return the marks of the next chart: the first says what they are. */
+  _marksOfNext() {
+    return this.charts.length ? this.marks.map(({ seconds }) => ({ label: "", seconds })) : this.marks;
   }
 
   /** Draw the distribution of waits: the first of its bins has the shorter ones too. */

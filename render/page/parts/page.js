@@ -56,7 +56,8 @@ class Player {
     const { scenario, seed } = run.film.entry.report;
     run.canvas = make("canvas", { role: "img", tabindex: 0, "aria-describedby": "hover" });
     run.grid = new Grid(run.film, run.canvas);
-    byId("stage").append(make("figure", {}, run.letter ? make("figcaption", {}, `Run ${run.letter}: ${clean(scenario)}, seed ${seed}`) : null, run.canvas));
+    run.over = make("span");
+    byId("stage").append(make("figure", {}, run.letter ? make("figcaption", {}, `Run ${run.letter}: ${clean(scenario)}, seed ${seed}`, run.over) : null, run.canvas));
   }
 
   // Time.
@@ -166,6 +167,7 @@ class Player {
     if (ns === null) return false;
     if (this.playing) this.pause();
     this.go(ns);
+    if (ns > this.endNs) say(byId("problem"), `The link is to ${clock(ns, ns)}; nothing is shown after ${clock(this.endNs, this.endNs)}.`);
     return true;
   }
 
@@ -234,6 +236,7 @@ class Player {
     const differ = this.pair ? this.pair.compare() : 0;
     const ink = css("--ink");
     this.runs.forEach((run) => run.grid.draw(run.shades, this.ns, { differs: differ ? run.differs : null, selected: this.selected[run.number], ink }));
+    for (const { film, over } of this.runs) say(over, this.ns > film.endNs ? `, over since ${clock(film.endNs, this.endNs)}` : "");
     this.legend.update(this.runs.map(({ grid }) => grid.categories));
     if (this.pair) say(byId("differ"), `${whole(differ)} agent${differ === 1 ? " does" : "s do"} not do the same in both runs now.`);
     this.tables.forEach((each) => each.update(this.ns));

@@ -48,15 +48,17 @@ class Story {
   update(ns, playing) {
     for (const each of this.shown) {
       const place = lastUpTo(each.times, ns);
-      if (each.place !== place || !playing) each.now.replaceChildren(...this._now(each, ns, playing));
+      if (each.place !== place || !playing) each.now.replaceChildren(...this._now(each, ns, playing, place));
       if (each.place !== place) this._list(each, place);
     }
   }
 
-  _now({ film, agent, run }, ns, playing) {
+  _now({ film, agent, run, times }, ns, playing, place) {
     const now = film.now(agent);
-    const since = film.timeNs[film.since[agent]];
+    const since = place < 0 ? 0 : times[place];
     const lines = [make("p", {}, make("strong", {}, doing(film, now)), `${playing ? "" : ` for ${duration(Math.max(0, ns - since))},`} since ${clock(since, this.endNs)}`)];
+    const held = film.heldBy(agent).map((number) => clean(film.entry.constraints[number].id));
+    if (held.length && now.phase !== RUNNING) lines.push(make("p", {}, `It holds ${held.join(", ")}.`));
     if (now.phase === BLOCKED && now.constraint >= 0) lines.push(...this._blocked(film, run, now.constraint, playing));
     return lines;
   }
@@ -87,7 +89,7 @@ class Story {
     const shown = life.slice(first, first + STRETCHES_SHOWN);
     list.start = first + 1;
     list.replaceChildren(...shown.map((stretch, number) => this._stretch(film, stretch, life[first + number + 1], first + number === place)));
-    say(note, `${whole(life.length)} stretches${shown.length < life.length ? `, ${whole(first + 1)} to ${whole(first + shown.length)} shown` : ""}${film.entry.every_ns === null ? "" : `; times to within ${duration(film.entry.every_ns)}`}.`);
+    say(note, `${counted(life.length, "stretch", "stretches")}${shown.length < life.length ? `, ${whole(first + 1)} to ${whole(first + shown.length)} shown` : ""}${film.entry.every_ns === null ? "" : `; times to within ${duration(film.entry.every_ns)}`}.`);
   }
 
   _stretch(film, stretch, next, isNow) {

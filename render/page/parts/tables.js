@@ -77,23 +77,25 @@ class Constraints {
   update(ns) {
     const { film } = this;
     this.cells.forEach(({ value, share, waiting }, number) => {
-      const used = film.value(film.used, number);
       const limit = film.value(film.limit, number);
-      say(value, inForce(film.entry.constraints[number], ns, limit, used));
-      share.hidden = used === null || limit <= 0;
-      if (!share.hidden) share.value = Math.min(1, used / limit);
+      const { rate = null, tokens = null } = film.setting(number, ns);
+      const used = film.value(film.used, number) ?? film.charged(number, ns);
+      const most = tokens ?? limit;
+      say(value, inForce(film.entry.constraints[number], limit, used, rate));
+      share.hidden = used === null || limit <= 0 || most <= 0;
+      if (!share.hidden) share.value = Math.min(1, used / most);
       say(waiting, whole(film.value(film.waiting, number)));
     });
   }
 }
 
-/** Say what is in force: the slots used and the limit, the rate, or whether it is open. */
-function inForce(entry, ns, limit, used) {
+/** Say what is in force: what is used of the limit, what was charged of the rate, or whether it is open. */
+function inForce(entry, limit, used, rate) {
   if (entry.type === "circuit_breaker") return limit < 0 ? "closed" : limit ? "half-open" : "open";
   if (entry.type === "incident") return limit < 0 ? "off" : "on";
   if (entry.type === "pause") return limit < 0 ? "open" : "paused";
   if (limit < 0) return "no limit";
-  if (entry.type === "rate_limit") return entry.rates.findLast(([time]) => time <= ns)?.[1] ?? "no limit";
+  if (entry.type === "rate_limit") return rate === null ? "no limit" : used === null ? rate : `${whole(used)} of ${rate}`;
   const amount = (number) => (entry.type === "resource" || entry.type === "quota" ? rounded(number / MICRO) : whole(number));
   return used === null ? amount(limit) : `${amount(used)}/${amount(limit)}`;
 }

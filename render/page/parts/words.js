@@ -32,8 +32,8 @@ function whole(number) {
 }
 
 /** Return a count of things: 1 agent, 1,234 agents. */
-function counted(number, thing) {
-  return `${whole(number)} ${thing}${number === 1 ? "" : "s"}`;
+function counted(number, thing, things = `${thing}s`) {
+  return `${whole(number)} ${number === 1 ? thing : things}`;
 }
 
 /** Return a price, in whatever the prices of the scenario are. */
