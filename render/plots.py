@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Callable, Sequence
+from textwrap import fill
 from typing import Any, BinaryIO
 
 import matplotlib
@@ -31,7 +32,8 @@ FORMATS = ("png", "svg", "pdf")
 _BINS = 600
 _LINES_MAX = 8
 _MARKS_MAX = 8
-_MARK_LENGTH = 42
+_MARK_LENGTH, _NAME_LENGTH, _TITLE_LENGTH = 42, 32, 96
+_LEGEND_COLUMNS = 4
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _STYLES = ("-", "--", "-.", ":")
 _METADATA: dict[str, dict[str, None]] = {
@@ -62,20 +64,27 @@ def _waits(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
     started = rows.kind == Kind.TaskStarted
     fleets, _ = film.roster.places(rows.agent[started])
     waits = rows.value[started]
-    size, unit = _unit(int(waits.max(initial=0)))
+    size, unit = _unit(int(waits.max(initial=0)) or NS_PER_SECOND)
     drawn = [(fleet.name, np.sort(waits[fleets == number])) for number, fleet in enumerate(film.header.fleets)]
     drawn = [(name, own) for name, own in drawn if len(own)]
     for number, (name, own) in enumerate(drawn[:_LINES_MAX]):
         shares = np.arange(1, len(own) + 1) / len(own)
         seconds, places = np.unique(own[::-1], return_index=True)  # of equal waits the last counts
         steps = np.append(0, seconds) / NS_PER_SECOND / size
-        axes.step(steps, np.append(0, shares[len(own) - 1 - places]), where="post", label=name, **_look(number))
+        axes.step(
+            steps,
+            np.append(0, shares[len(own) - 1 - places]),
+            where="post",
+            label=cut(name, _NAME_LENGTH),
+            **_look(number),
+        )
         p95 = int(own[max(0, -(-len(own) * 95 // 100) - 1)]) / NS_PER_SECOND / size
         axes.plot([p95], [0.95], "o", color=_look(number)["color"])
     axes.axhline(0.95, color="0.8", linewidth=0.8, zorder=0)
     axes.set(xlabel=f"wait ({unit})", ylabel="share of tasks that waited at most so long", ylim=(0, 1.02))
     axes.set_xlim(left=0)
-    _entitle(figure, axes, film, "waits; the dots are p95", len(drawn))
+    nobody = "; nobody waited" if len(waits) and not waits.any() else ""
+    _entitle(figure, axes, film, f"waits; the dots are p95{nobody}", len(drawn))
 
 
 def _usage(film: Film, figure: Figure, marks: Sequence[Verdict]) -> None:
@@ -131,10 +140,11 @@ def _over_time(
     """Draw a line for each name, with a value for each bin; `nothing` is what is said where there are none."""
     axes, (seconds, unit) = figure.subplots(), _middles(film)
     for number, (name, values) in enumerate(drawn[:_LINES_MAX]):
-        axes.plot(seconds, values, label=name, **_look(number))
+        axes.plot(seconds, values, label=cut(name, _NAME_LENGTH), **_look(number))
     axes.set(xlabel=f"time ({unit})", ylabel=axis)
     axes.set_ylim(bottom=0)
     _entitle(figure, axes, film, what + _left_out(film), len(drawn), nothing)
+    axes.set_xlim(0, _end_ns(film) / NS_PER_SECOND / _unit(_end_ns(film))[0])
     return axes
 
 
@@ -197,9 +207,10 @@ def _look(number: int) -> dict[str, Any]:
 def _entitle(figure: Figure, axes: Axes, film: Film, what: str, lines: int, nothing: str = "nothing to show") -> None:
     axes.margins(x=0)
     more = f"; {lines - _LINES_MAX} more are not drawn" if lines > _LINES_MAX else ""
-    cut = "; the log is cut" if film.cut else ""
-    axes.set_title(f"{film.header.name}, seed {film.header.seed}: {what}{more}{cut}", loc="left", parse_math=False)
+    is_cut = "; the log is cut" if film.cut else ""
+    title = fill(f"{film.header.name}, seed {film.header.seed}: {what}{more}{is_cut}", _TITLE_LENGTH)
+    axes.set_title(title, loc="left", parse_math=False)
     if axes.get_legend_handles_labels()[0]:
-        figure.legend(frameon=False, loc="outside right upper")
+        figure.legend(frameon=False, loc="outside lower left", ncols=_LEGEND_COLUMNS, fontsize=9)
     else:
         axes.text(0.5, 0.5, nothing, transform=axes.transAxes, ha="center", color="0.4")
