@@ -13,7 +13,7 @@ from rich.console import Console
 from typer import Argument, Option
 
 from model import options, program
-from model.faults import BadInput, cut
+from model.faults import BadInput, cut, named
 from model.files import keep, output
 from model.log import Log
 from model.units import UnitError, format_duration
@@ -188,8 +188,8 @@ def _called(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return what logs are called where they are shown: their file names, or all of their paths where those are alike."""
-    stems = [path.stem for path in paths]
-    return stems if len(set(stems)) == len(stems) else [str(path.with_suffix("")) for path in paths]
+    stems = [named(path.stem) for path in paths]
+    return stems if len(set(stems)) == len(stems) else [named(path.with_suffix("")) for path in paths]
 
 
 def _tell_cut(paths: Iterable[Path], films: Iterable[Film]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from model import options
-from model.faults import BadInput
+from model.faults import BadInput, named
 from model.files import keep, output
 from model.program import DEADLOCK, DONE, INTERRUPTED, NO, printing
 from sim.commands.answers import Require
@@ -85,7 +85,7 @@ def run(
         **found,
         "wall_s": outcome.wall_s,
         "events_per_s": outcome.events / outcome.wall_s,
-        "log": str(path),
+        "log": named(path),
         "interrupted": outcome.interrupted,
         "stopped": _stopped(outcome.stopped_by, limits),
     }
