@@ -99,8 +99,7 @@ def plain_progress(name: str, until_ns: int | None, say: Callable[[str], None], 
 def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     """Print what `python -m sim run --json` gives, for people."""
     tasks, wait = result["tasks"], result["wait_ns"]
-    agents = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
-    about = f"  seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time"
+    about = f"  seed {result['seed']}, {agents(result, header)}, {short(result['end_ns'])} of virtual time"
     interrupted = (" (interrupted)", "bold red") if result["interrupted"] else ""
     stopped = (f" (stopped: {result['stopped']})", "bold red") if result["stopped"] else ""
     _print(out, Text.assemble((result["scenario"], "bold"), about, interrupted, stopped))
@@ -128,6 +127,12 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
         _print(out, line)
     rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
     _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
+
+
+def agents(result: dict[str, Any], header: Header) -> str:
+    """Say how many agents the scenario lists, and how many were spawned beside them, if any were."""
+    listed = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
+    return listed + (f" and {result['spawned']:,} spawned" if result["spawned"] else "")
 
 
 def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:

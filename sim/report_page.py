@@ -11,7 +11,7 @@ from typing import Any
 
 from model.log import ConstraintEntry, Header
 from sim.analysis.visits import COUNTED
-from sim.display import limit
+from sim.display import agents, limit
 from sim.pages import Grid, Page, share, short
 
 _TIMES = ("mean", "p50", "p95", "p99", "max")
@@ -19,8 +19,8 @@ _TIMES = ("mean", "p50", "p95", "p99", "max")
 
 def page(result: dict[str, Any], header: Header) -> Page:
     """Return the page."""
-    agents = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
-    about = f"seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time, {result['events']:,} events"
+    whole = f"{short(result['end_ns'])} of virtual time, {result['events']:,} events"
+    about = f"seed {result['seed']}, {agents(result, header)}, {whole}"
     told = Page(result["scenario"], about + (", cut" if result["cut"] else ""))
     told.blocks += [_tasks(result["tasks"]), *_verdicts(result)]
     told.blocks.append(_ledger(result["ledger"]))

@@ -38,6 +38,7 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "end_ns": 60 * S,
         "tasks": {"started": 29_769, "finished": 29_669, "failed": 0, "blocked": 30_051, "open": 482},
         "wait_ns": {"mean": 789.6e6, "p50": 801_400_000, "p95": 843_400_000, "p99": 866_000_000, "max": 1_011_000_000},
+        "spawned": 0,
         "crashes": 0,
         "deadlocks": [],
         "storms": None,
@@ -81,6 +82,20 @@ def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:
         head,
     )
     return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("listed", "spawned", "said"),
+    [
+        (8, 6, "8 agents and 6 spawned"),
+        (1, 1_234, "1 agent and 1,234 spawned"),
+        (1_234, 0, "1,234 agents"),
+        (0, 1, "0 agents and 1 spawned"),
+    ],
+)
+def test_those_that_were_spawned_are_counted_beside_those_that_are_listed(listed: int, spawned: int, said: str) -> None:
+    head = header({"a": listed})
+    assert shown(head, 80, False, spawned=spawned).startswith(f"demo  seed 1, {said}, 60 s of virtual time\n")
 
 
 WORST = {

@@ -191,6 +191,17 @@ def test_the_page_signs_what_is_too_short_and_explains_it_once() -> None:
     assert "fewer than 100 observations after the warm-up" in explained
 
 
+def test_the_head_counts_those_that_were_spawned_too() -> None:
+    fleets = [
+        {"name": "a", "count": 2, "steps": [{"spawn": "b", "count": 3}]},
+        {"name": "b", "steps": [{"think": "1s"}]},
+    ]
+    log = run(scenario(until="8s", fleets=fleets))
+    result, _ = report(log)
+    assert result["spawned"] == 6
+    assert page(result, log.header).about == "seed 0, 2 agents and 6 spawned, 8 s of virtual time, 18 events"
+
+
 def changed(log: Log, kind: Kind, **values: int) -> list[Batch]:
     """The rows of a log, with values of the first row of a kind that are others."""
     [batch] = log.batches()

@@ -211,6 +211,18 @@ def test_agents_may_be_numbered_past_those_of_the_header() -> None:
 # Sums of any size
 
 
+def test_those_that_are_spawned_are_counted_and_no_others() -> None:
+    """Two agents spawn three each, each of which spawns one of its own fleet; one crashes and begins again."""
+    fleets = [
+        {"name": "a", "count": 2, "steps": [{"spawn": "b", "count": 3}]},
+        {"name": "b", "steps": [{"spawn": "c"}]},
+        {"name": "c", "steps": [{"think": "1s"}]},
+        {"name": "d", "count": 5, "steps": [{"think": "9s"}], "crash": {"uptime": "5s", "repair": "1s"}},
+    ]
+    assert of(fleets=fleets, until="8s")["spawned"] == 12
+    assert of(fleets=fleets[3:], until="8s")["spawned"] == 0
+
+
 def test_slots_times_nanoseconds_may_pass_64_bits() -> None:
     memory = {"id": "mem", "type": "concurrency", "limit": 81_920, "scope": None}
     result = of(until="7d", constraints=[memory], steps=[work(duration="6d", needs={"mem": 40_960})])

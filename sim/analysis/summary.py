@@ -221,7 +221,7 @@ class Summary:
         self._ended = np.zeros(len(Status), np.int64)  # attempts that worked, by how they ended
         self._rejected = np.zeros(len(header.constraints), np.int64)
         self._now = 0
-        self._gave_up = 0
+        self._gave_up = self._spawned = 0
         self._waits = Sample()
         self._waiting = _Waiting(len(header.constraints))
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
@@ -238,6 +238,7 @@ class Summary:
         self._counts += np.bincount(kinds, minlength=len(Kind))
         ended = self._attempts.feed(batch)
         self._ended += np.bincount(batch.value[ended], minlength=len(Status))
+        self._spawned += int(np.count_nonzero((kinds == Kind.AgentStarted) & (batch.step >= 0)))
         self._gave_up += int(
             np.count_nonzero(batch.constraint[kinds == Kind.TaskAbandoned] >= 0)
         )  # the others backed off
@@ -283,6 +284,7 @@ class Summary:
                 "blocked": counts[Kind.TaskBlocked],
                 "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
+            "spawned": self._spawned,
             "crashes": counts[Kind.AgentCrashed],
             "wait_ns": self._waits.result(),
             "deadlocks": self._deadlocks,
