@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from model.events import Status
 from model.state import Phase
-from model.units import MICRO
+from model.units import MICRO, format_number
 from render.film import Film
 from render.line import Line, LineWriter
 from render.palette import Theme
@@ -145,7 +145,7 @@ class Teller:
         return lines
 
     def _holder(self, holder: Holder, type_: str) -> str:
-        amount = f"{holder.amount / MICRO:,.6g}" if type_ in ("resource", "quota") else f"{holder.amount:,}"
+        amount = format_number(holder.amount / MICRO, 6) if type_ in ("resource", "quota") else f"{holder.amount:,}"
         name = self._film.roster.task_name(holder.agent, holder.step) or ""
         return f"{self._theme.clean(name)}  {amount} since {self._clock(holder.since_ns)}"
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.faults import cut
+from model.units import format_number
 from sim.pages import Grid, Page, short
 
 _SHOWN_MAX = 120
@@ -110,7 +111,7 @@ def _parting(parting: Data) -> Iterator[str]:
         if each["waiting"]["tasks"] or each["used"]:
             first = each["waiting"]["first"]
             since = f", {first[0]['task']} since {short(first[0]['since_ns'])}" if first else ""
-            used = "" if each["used"] is None else f"{each['used']:,.12g} of {_limit(each)} held, "
+            used = "" if each["used"] is None else f"{format_number(each['used'])} of {_limit(each)} held, "
             yield f"{each['constraint']}: {used}{each['waiting']['tasks']:,} wait{since}"
 
 
@@ -118,7 +119,7 @@ def _limit(each: Data) -> str:
     limit = each["limit"]
     if limit is None:
         return "no limit"
-    return f"{limit:,.6g}/s" if each["type"] == "rate_limit" else f"{limit:,.12g}"
+    return f"{format_number(limit, 6)}/s" if each["type"] == "rate_limit" else format_number(limit)
 
 
 def _limits(before: Data) -> list[tuple[str, ...]]:
@@ -126,7 +127,7 @@ def _limits(before: Data) -> list[tuple[str, ...]]:
         (
             each["constraint"],
             _limit(each),
-            "" if each["used"] is None else f"{each['used']:,.12g}",
+            "" if each["used"] is None else format_number(each["used"]),
             f"{each['waiting']['tasks']:,}",
         )
         for each in before["constraints"]
@@ -173,7 +174,7 @@ def _paid(name: str, each: Data) -> tuple[str, ...]:
 
 
 def _charged(name: str, each: Data) -> tuple[str, ...]:
-    cells = ("" if each[side] is None else f"{each[side]:,.12g}" for side in "ab")
+    cells = ("" if each[side] is None else format_number(each[side]) for side in "ab")
     return name, *cells, _difference(each["change"], ".12g")
 
 

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from model.log import ConstraintEntry, Header
 from model.providers import Preset
-from model.units import MICRO, format_duration
+from model.units import MICRO, format_duration, format_number
 from sim.engine import Observer
 from sim.pages import short
 
@@ -147,7 +147,7 @@ def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:
         held = f"held by {holder['task']} since {short(holder['since_ns'])} (event {holder['event']:,})"
         others = [f"and by {step['held_by_others']:,} more"] if step["held_by_others"] else []
         yield _broken(out, "    ", [waits, held, *others], 6, "red")
-    safe = [f"{limit:,.12g} of {name}" for name, limit in each.get("safe_limits", {}).items()]
+    safe = [f"{format_number(limit)} of {name}" for name, limit in each.get("safe_limits", {}).items()]
     if safe:
         yield _broken(out, "    safe: ", [" or ".join(safe)], 6)
 
@@ -160,12 +160,17 @@ def _storm(each: dict[str, Any]) -> list[str]:
         return [f"{verdict} ({each['why']})"]
     before, after = each["before"], each["after"]
     parts = [verdict] if each["time_to_recover_ns"] is None else [f"{verdict} in {short(each['time_to_recover_ns'])}"]
-    parts.append(f"goodput {before['goodput_per_s']:,.4g}/s before and {after['goodput_per_s']:,.4g}/s after")
+    parts.append(f"goodput {_a_second(before)} before and {_a_second(after)} after")
     if after["amplification"] is not None:
-        parts.append(f"{after['amplification']:,.3g} attempts a success")
+        attempts = format_number(after["amplification"], 3)
+        parts.append(f"{attempts} {'attempt' if attempts == '1' else 'attempts'} a success")
     if not before["keeps_up"]:
         parts.append("and it did not keep up before")
     return parts
+
+
+def _a_second(phase: dict[str, Any]) -> str:
+    return f"{format_number(phase['goodput_per_s'], 4)}/s"
 
 
 def _stalled(out: Console, each: dict[str, Any]) -> Iterator[Text]:
@@ -296,10 +301,10 @@ def limit(entry: ConstraintEntry) -> str:
     elif entry.type == "concurrency":
         text = f"{numbers['limit']:,} at once"
     elif entry.type == "resource":
-        text = f"{numbers['capacity'] / MICRO:,.6g} at once"
+        text = f"{format_number(numbers['capacity'] / MICRO)} at once"
     elif entry.type == "quota":
         period = f"/{_period(numbers['period_ns'])}" if numbers["period_ns"] else " in all"
-        text = f"{numbers['total'] / MICRO:,.6g}{period} {entry.counts}"
+        text = f"{format_number(numbers['total'] / MICRO)}{period} {entry.counts}"
     else:
         text = "nobody"
     return text + (", changes" if len(entry.settings) > 1 else "")
@@ -307,9 +312,9 @@ def limit(entry: ConstraintEntry) -> str:
 
 def _incident(numbers: dict[str, int]) -> str:
     """Say what an incident does while it lasts."""
-    parts = [f"{numbers['slow'] / MICRO:,.6g} times as slow" + ", new work alone" * numbers["new"]]
+    parts = [f"{format_number(numbers['slow'] / MICRO, 6)} times as slow" + ", new work alone" * numbers["new"]]
     parts = parts if numbers["slow"] > MICRO else []
-    parts += [f"{name}s {numbers[name] / MICRO:.6g}" for name in ("refuse", "fail") if numbers[name]]
+    parts += [f"{name}s {format_number(numbers[name] / MICRO, 6)}" for name in ("refuse", "fail") if numbers[name]]
     return ", ".join([*parts, *["blocks"] * numbers["block"]])
 
 
@@ -368,7 +373,8 @@ def _lowest(found: dict[str, Any]) -> list[str]:
         return [f"not looked for: {found['why']}"]
     tips, does_not = None, None
     if found["tips_over"] is not None:
-        tips = f"{found['tips_over']:.4g} times the given one, {found['load_per_s']:,.4g} visits a second,"
+        times, load = format_number(found["tips_over"], 4), format_number(found["load_per_s"], 4)
+        tips = f"{times} times the given one, {load} visits a second,"
     if found["does_not"] is not None:
         does_not = f"{found['does_not']:g} times"
     return [_edge(found, tips, does_not, f"none up to {does_not} the given one"), *_caveats(found)]
@@ -409,7 +415,7 @@ def _remedy(each: dict[str, Any]) -> tuple[str, ...]:
         each["remedy"],
         each["verdict"],
         "" if each["time_to_recover_ns"] is None else short(each["time_to_recover_ns"]),
-        "" if before is None else f"{before['goodput_per_s']:,.4g}/s",
-        "" if after is None else f"{after['goodput_per_s']:,.4g}/s",
-        "" if after is None or after["amplification"] is None else f"{after['amplification']:,.3g}",
+        "" if before is None else _a_second(before),
+        "" if after is None else _a_second(after),
+        "" if after is None or after["amplification"] is None else format_number(after["amplification"], 3),
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.log import ConstraintEntry, Header
+from model.units import format_number
 from sim.analysis.visits import COUNTED
 from sim.display import agents, limit
 from sim.pages import Grid, Page, share, short
@@ -94,7 +95,7 @@ def _times(heading: str, rows: list[tuple[str, dict[str, Any]]]) -> Grid:
         (
             name,
             f"{each['succeeded']:,}",
-            f"{each['throughput_per_s']:,.4g}",
+            format_number(each["throughput_per_s"], 4),
             *(_time(each["wait_ns"][name]) for name in _TIMES),
             _time(each["service_ns"]["mean"]),
             _time(each["sojourn_ns"]["mean"]),
@@ -113,7 +114,7 @@ def _ends(rows: list[tuple[str, dict[str, Any]]]) -> Grid:
 
 
 def _cost(cost: dict[str, Any]) -> Grid:
-    rows = [(f"{each['amount']:,.12g} {unit}", f"{each['cost']:,.2f}") for unit, each in cost["units"].items()]
+    rows = [(f"{format_number(each['amount'])} {unit}", f"{each['cost']:,.2f}") for unit, each in cost["units"].items()]
     rows += [(f"fleet {name}", f"{each:,.2f}") for name, each in cost["fleets"].items()]
     rows += [(f"tenant {name}", f"{each:,.2f}") for name, each in cost["tenants"].items()]
     return Grid(f"cost: {cost['total']:,.2f}", ("of", "cost"), rows)
@@ -125,7 +126,7 @@ def _constraints(constraints: dict[str, Any], entries: tuple[ConstraintEntry, ..
             entry.id,
             limit(entry),
             f"{100 * each['utilisation']:.1f}%",
-            f"{each['mean_waiting']:,.4g}",
+            format_number(each["mean_waiting"], 4),
             f"{each['peak_waiting']:,}",
             f"{each['blocked_episodes'] + each['rebounds']:,}",
             _time(each["wait_ns"]["mean"]),

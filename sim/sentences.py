@@ -9,7 +9,7 @@ Rules:
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from model.units import MICRO, NS_PER_SECOND
+from model.units import MICRO, NS_PER_SECOND, format_number
 from sim.analysis.statements import Facts, Statement
 from sim.pages import share, short
 
@@ -99,7 +99,7 @@ def _times(count: int, one: str, several: str | None = None) -> str:
 
 def amount(number: int, type_: str) -> str:
     """Write an amount of a constraint: units of a resource and a quota are kept in millionths."""
-    return f"{number / MICRO:,.10g}" if type_ in ("resource", "quota") else f"{number:,}"
+    return format_number(number / MICRO, 10) if type_ in ("resource", "quota") else f"{number:,}"
 
 
 def _joined(parts: Iterable[str]) -> str:
@@ -390,8 +390,8 @@ def _used(facts: Facts) -> str:
         taken = amount(facts["used"], facts["type"])
         return f"While it bound {taken} was taken of it, {of} of {brought}{_events_between(facts)}."
     unit = MICRO if facts["type"] == "resource" else 1
-    used, there = (facts[key] / facts["ns"] / unit for key in ("used", "available"))
-    return f"While it bound {used:,.4g} of {there:,.4g} was held on average ({of}){_events_between(facts)}."
+    used, there = (format_number(facts[key] / facts["ns"] / unit, 4) for key in ("used", "available"))
+    return f"While it bound {used} of {there} was held on average ({of}){_events_between(facts)}."
 
 
 def _had(facts: Facts) -> str:

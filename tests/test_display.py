@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from model.log import Header
+from model.units import format_number
 from sim.display import PROGRESS_SECONDS, counting_runs, limit, plain_progress, progress, summary
 from tests.fleet_logs import S, concurrency, header, pause, rate_limit
 from tests.runs import run, scenario
@@ -82,6 +83,59 @@ def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:
         head,
     )
     return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "said"),
+    [
+        (0, 4, "0"),
+        (0.0, 4, "0"),
+        (1.0, 4, "1"),
+        (0.123456, 4, "0.1235"),
+        (0.00001234, 4, "0.00001234"),
+        (1e-10, 4, "1e-10"),
+        (999.96, 4, "1,000"),
+        (12_345.678, 4, "12,346"),
+        (999_999.7, 4, "1,000,000"),
+        (-2_000_000, 4, "-2,000,000"),
+        (2e6, 6, "2,000,000"),
+        (1_234_567.25, 12, "1,234,567.25"),
+        (123_456_789_012_345, 12, "123,456,789,012,345"),
+        (999_999_999_999_999.0, 4, "999,999,999,999,999"),
+        (1e15, 4, "1e+15"),
+        (float("inf"), 4, "inf"),
+    ],
+)
+def test_a_number_has_all_that_it_has_before_the_point(number: float, digits: int, said: str) -> None:
+    assert format_number(number, digits) == said
+
+
+def test_large_limits_and_rates_are_written_out() -> None:
+    rows = [
+        {"id": "q", "type": "quota", "total": "2M", "period": "2m", "counts": "tokens", "scope": "global"},
+        {"id": "r", "type": "rate_limit", "rate": "2M/2m", "counts": "tokens", "scope": "global"},
+        {"id": "h", "type": "resource", "capacity": 12_345_678.25, "scope": "global"},
+        {"id": "c", "type": "concurrency", "limit": 2_000_000, "scope": "global"},
+    ]
+    header = run(scenario(constraints=rows, steps=[{"task": "t", "duration": "1s"}])).header
+    assert [limit(entry) for entry in header.constraints] == [
+        "2,000,000/2m tokens",
+        "2,000,000/2m tokens",
+        "12,345,678.25 at once",
+        "2,000,000 at once",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amplification", "said"),
+    [(1.0, "1 attempt a success"), (1.2345, "1.23 attempts a success"), (1_234.5, "1,234 att")],
+)
+def test_a_storm_is_told_in_plain_numbers(amplification: float, said: str) -> None:
+    phase = {"goodput_per_s": 12_345.678, "amplification": amplification, "keeps_up": True}
+    times = {"from_ns": 10 * S, "to_ns": 20 * S, "time_to_recover_ns": None}
+    storm = {"incidents": ["brownout"], "verdict": "metastable", "why": None, "before": phase, "after": phase, **times}
+    [line] = [line for line in shown(HEAD, 80, False, storms=[storm]).splitlines() if "storm" in line]
+    assert "brownout 10 s to 20 s: metastable, goodput 12,346/s before and 12,346/s after, " + said in line
 
 
 @pytest.mark.parametrize(
@@ -259,7 +313,7 @@ def test_what_became_of_the_fleet_after_a_trigger_is_a_line_each() -> None:
     lines = shown(HEAD, 200, False, storms=storms).splitlines()
     assert [line for line in lines if "storm" in line] == [
         "  storm   one and other 30 s to 50 s: metastable, goodput 12.1/s before and 3.21/s after, 4.8 attempts a success",
-        "  storm   one 30 s to 50 s: recovers in 1 s, goodput 12.1/s before and 12.1/s after, 1 attempts a success",
+        "  storm   one 30 s to 50 s: recovers in 1 s, goodput 12.1/s before and 12.1/s after, 1 attempt a success",
         "  storm   one and other 30 s to 50 s: collapsed, goodput 12.1/s before and 0/s after, "
         "and it did not keep up before",
         "  storm   one 30 s to the end: unknown (it is not over at the end)",
