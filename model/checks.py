@@ -226,7 +226,9 @@ class Checks:
                     self._check_quantity(number, (*path, "fork"), step.fork)
                     self._check_branches((*path, "fork"), step.fork, "copies")
                     if isinstance(step.join, int) and isinstance(step.fork, float) and step.join > step.fork:
-                        problem = f"{step.join} of {format_number(step.fork)} branches"
+                        problem = (
+                            f"{step.join} of {format_number(step.fork)} {'branch' if step.fork == 1 else 'branches'}"
+                        )
                         self._found.report((*path, "join"), problem, f"all, any, or at most {format_number(step.fork)}")
                 case Graph():
                     self._check_graph(step, path)

@@ -17,7 +17,7 @@ from model.limits import SCOPE_HINT, SCOPE_PATTERN
 from model.scenario import Scenario
 from model.schema import NAME_HINT, NAME_PATTERN, Reader
 from model.source import Path, descend, upwards
-from model.units import format_number
+from model.units import counted, format_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class Teller:
             problem, allowed = f"{given} {problem.format(bound)}", allowed.format(bound)
         elif kind in ("too_short", "too_long"):
             count = len(value)
-            problem = "an empty list" if not count else "1 item" if count == 1 else f"{count:,} items"
+            problem = "an empty list" if not count else counted(count, "item")
             allowed = (
                 f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']:,}"
             )

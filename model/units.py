@@ -170,6 +170,11 @@ def format_duration(ns: int) -> str:
     return f"{(Decimal(ns) / _NS_PER_UNIT[unit]).normalize():f}{unit}"
 
 
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """Write how many of something there are: 1 agent, 2 agents. What the rest of the sentence does goes along in both."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
 def format_number(value: float, digits: int = 12) -> str:
     """Write a number to so many digits, and to all that it has before the point: 2,000,000, and not 2e+06.
 

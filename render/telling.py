@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from model.events import Status
 from model.state import Phase
-from model.units import MICRO, format_number
+from model.units import MICRO, counted, format_number
 from render.film import Film
 from render.line import Line, LineWriter
 from render.palette import Theme
@@ -126,7 +126,8 @@ class Teller:
         lines, place = [], 0
         for each in hindrances:
             entry = self._film.header.constraints[each.spell.constraint]
-            ahead = f"{each.ahead:,} asked earlier and still wait" if each.ahead else "nobody who asked earlier waits"
+            earlier = counted(each.ahead, "asked earlier and still waits", "asked earlier and still wait")
+            ahead = earlier if each.ahead else "nobody who asked earlier waits"
             lines.append(self._line(f"  {ahead}", theme.ink, width))
             if each.shut_since_ns is not None:
                 what = _SHUT.get(entry.type, entry.type)

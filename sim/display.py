@@ -22,7 +22,7 @@ from rich.text import Text
 
 from model.log import ConstraintEntry, Header
 from model.providers import Preset
-from model.units import MICRO, format_duration, format_number
+from model.units import MICRO, counted, format_duration, format_number
 from sim.engine import Observer
 from sim.pages import short
 
@@ -77,7 +77,7 @@ def progress(name: str, until_ns: int | None) -> Iterator[Observer]:
         bar = bars.add_task(name, total=until_ns, where="")
 
         def observe(now_ns: int, records: int) -> None:
-            bars.update(bar, completed=now_ns, where=f"{now_ns / _NS_PER_SECOND:,.1f} s, {records:,} records")
+            bars.update(bar, completed=now_ns, where=f"{now_ns / _NS_PER_SECOND:,.1f} s, {counted(records, 'record')}")
 
         yield observe
 
@@ -91,7 +91,7 @@ def plain_progress(name: str, until_ns: int | None, say: Callable[[str], None], 
         nonlocal due
         if clock() >= due:
             due = clock() + PROGRESS_SECONDS
-            say(f"{name}: {short(now_ns)}{end} of virtual time, {records:,} records")
+            say(f"{name}: {short(now_ns)}{end} of virtual time, {counted(records, 'record')}")
 
     return observe
 
@@ -125,14 +125,13 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
         _print(out, line)
     for line in _delays(out, result["starvation"], result["priority_inversions"]):
         _print(out, line)
-    rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
+    rate = f"{counted(result['events'], 'event')} in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
     _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
 
 
 def agents(result: dict[str, Any], header: Header) -> str:
     """Say how many agents the scenario lists, and how many were spawned beside them, if any were."""
-    listed = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
-    return listed + (f" and {result['spawned']:,} spawned" if result["spawned"] else "")
+    return counted(header.agents, "agent") + (f" and {result['spawned']:,} spawned" if result["spawned"] else "")
 
 
 def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:
@@ -175,12 +174,12 @@ def _a_second(phase: dict[str, Any]) -> str:
 
 def _stalled(out: Console, each: dict[str, Any]) -> Iterator[Text]:
     """Yield since when nothing could happen any more, and who waits for what in vain."""
-    agents = "1 agent waits" if each["agents"] == 1 else f"{each['agents']:,} agents wait"
+    agents = counted(each["agents"], "agent waits", "agents wait")
     about = f"stalled since {short(each['since_ns'])} (event {each['event']:,})"
     yield Text(f"  {about}: {agents}, and nothing could happen any more", "bold red")
     for queue in each.get("waiting", ()):
         first, holder = queue["first"], queue["held_by"]
-        tasks = "1 task waits" if queue["tasks"] == 1 else f"{queue['tasks']:,} tasks wait"
+        tasks = counted(queue["tasks"], "task waits", "tasks wait")
         since = f"{first['task']} since {short(first['since_ns'])} (event {first['event']:,})"
         parts = [f"{tasks} for {queue['constraint']}: {'' if queue['tasks'] == 1 else 'first '}{since}"]
         if holder is None:
@@ -198,9 +197,8 @@ def _delays(out: Console, starvation: Sequence[dict[str, Any]], inversions: dict
         if each["exceeded"]:
             worst = each["worst"][0]
             kind = "fleet" if "fleet" in each else "tenant"
-            counts = (
-                f"{kind} {each[kind]}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
-            )
+            waits = f"{each['exceeded']:,} of {counted(each['waits'], 'wait')} above {short(each['bound_ns'])}"
+            counts = f"{kind} {each[kind]}: {waits}"
             since, end = f"{worst['event']:,}", worst["end_event"]
             where = f"since event {since}" if end is None else f"events {since} to {end:,}"
             about = f"worst {worst['task']} {short(worst['wait_ns'])} ({where})"
@@ -343,7 +341,7 @@ def preset(one: Preset) -> str:
 
 def storm(out: Console, result: dict[str, Any]) -> None:
     """Print what `python -m sim storm --json` gives, for people."""
-    runs = "1 run" if result["runs"] == 1 else f"{result['runs']:,} runs"
+    runs = counted(result["runs"], "run")
     about = f"  seed {result['seed']}, incident {result['incident']}, {runs} on the same draws"
     _print(out, Text.assemble((result["scenario"], "bold"), about))
     given = result["as_it_is"]
@@ -373,11 +371,20 @@ def _lowest(found: dict[str, Any]) -> list[str]:
         return [f"not looked for: {found['why']}"]
     tips, does_not = None, None
     if found["tips_over"] is not None:
-        times, load = format_number(found["tips_over"], 4), format_number(found["load_per_s"], 4)
-        tips = f"{times} times the given one, {load} visits a second,"
+        tips = f"{_multiple(found['tips_over'])}, {format_number(found['load_per_s'], 4)} visits a second,"
+    none = ""
     if found["does_not"] is not None:
-        does_not = f"{found['does_not']:g} times"
-    return [_edge(found, tips, does_not, f"none up to {does_not} the given one"), *_caveats(found)]
+        does_not = _times_the_load(found["does_not"])
+        none = f"none up to {_multiple(found['does_not'])}"
+    return [_edge(found, tips, does_not, none), *_caveats(found)]
+
+
+def _times_the_load(multiple: float) -> str:
+    return "the given one" if multiple == 1 else f"{format_number(multiple, 4)} times"
+
+
+def _multiple(multiple: float) -> str:
+    return "the given one" if multiple == 1 else f"{_times_the_load(multiple)} the given one"
 
 
 def _edge(found: dict[str, Any], tips: str | None, does_not: str | None, none: str) -> str:
@@ -396,13 +403,13 @@ def _edge(found: dict[str, Any], tips: str | None, does_not: str | None, none: s
 _NOTHING_KNOWN = {"below": "below that", "above": "above that", "between": "between these"}
 
 
-def _caveats(found: dict[str, Any], say: Callable[[float], str] = "{:g} times".format) -> list[str]:
+def _caveats(found: dict[str, Any], say: Callable[[float], str] = _times_the_load) -> list[str]:
     """Say what is not certain about what was found."""
     caveats = []
     if found["mixed"] is not None:
         caveats.append(f"{say(found['mixed'][0])} tips it over as well and {say(found['mixed'][1])} does not")
     if found["unknown"] and found["nothing_known"] is None:
-        caveats.append(f"of {found['unknown']} runs nothing is known")
+        caveats.append(f"of {counted(found['unknown'], 'run')} nothing is known")
     return caveats
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.log import ConstraintEntry, Header
-from model.units import format_number
+from model.units import counted, format_number
 from sim.analysis.visits import COUNTED
 from sim.display import agents, limit
 from sim.pages import Grid, Page, share, short
@@ -20,7 +20,7 @@ _TIMES = ("mean", "p50", "p95", "p99", "max")
 
 def page(result: dict[str, Any], header: Header) -> Page:
     """Return the page."""
-    whole = f"{short(result['end_ns'])} of virtual time, {result['events']:,} events"
+    whole = f"{short(result['end_ns'])} of virtual time, {counted(result['events'], 'event')}"
     about = f"seed {result['seed']}, {agents(result, header)}, {whole}"
     told = Page(result["scenario"], about + (", cut" if result["cut"] else ""))
     told.blocks += [_tasks(result["tasks"]), *_verdicts(result)]
@@ -46,15 +46,16 @@ def _tasks(tasks: dict[str, int]) -> str:
 
 def _verdicts(result: dict[str, Any]) -> Iterator[str]:
     for each in result["deadlocks"]:
-        yield f"deadlock at {short(each['time_ns'])} (event {each['event']:,}): {each['agents']:,} agents"
+        yield f"deadlock at {short(each['time_ns'])} (event {each['event']:,}): {counted(each['agents'], 'agent')}"
     if result["stalled"] is not None:
         stalled = result["stalled"]
-        yield f"stalled since {short(stalled['since_ns'])} (event {stalled['event']:,}): {stalled['tasks']:,} tasks wait"
+        waits = counted(stalled["tasks"], "task waits", "tasks wait")
+        yield f"stalled since {short(stalled['since_ns'])} (event {stalled['event']:,}): {waits}"
     for each in result["storms"] or []:
         yield f"{' and '.join(each['incidents'])} at {short(each['from_ns'])}: {each['verdict']}"
     for each in result["starvation"]:
         name = each.get("fleet", each.get("tenant"))
-        yield f"{name}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
+        yield f"{name}: {each['exceeded']:,} of {counted(each['waits'], 'wait')} above {short(each['bound_ns'])}"
     inverted = result["priority_inversions"]
     if inverted["episodes"]:
         yield f"priority inversions: {inverted['episodes']:,}, {short(inverted['inverted_ns'])} in all"

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from model.log import Header
-from model.units import format_number
+from model.units import counted, format_number
 from sim.display import PROGRESS_SECONDS, counting_runs, limit, plain_progress, progress, summary
 from tests.fleet_logs import S, concurrency, header, pause, rate_limit
 from tests.runs import run, scenario
@@ -108,6 +108,20 @@ def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:
 )
 def test_a_number_has_all_that_it_has_before_the_point(number: float, digits: int, said: str) -> None:
     assert format_number(number, digits) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 matches"), (1, "1 match"), (2, "2 matches"), (1_000, "1,000 matches")]
+)
+def test_one_is_no_several(count: int, said: str) -> None:
+    assert counted(count, "match", "matches") == said
+
+
+def test_one_event_and_one_wait_are_told_in_the_right_number() -> None:
+    batch = {"fleet": "batch", "bound_ns": 60 * S, "waits": 1, "exceeded": 1, "worst": [WORST]}
+    lines = shown(HEAD, 200, False, events=1, starvation=[batch]).splitlines()
+    assert lines[-4].startswith("  starved   fleet batch: 1 of 1 wait above 60 s, ")
+    assert lines[-3].startswith("  1 event in ")
 
 
 def test_large_limits_and_rates_are_written_out() -> None:

@@ -281,6 +281,22 @@ def test_verdicts_have_their_moments():
     ]
 
 
+def test_one_agent_and_several_incidents_are_told_in_the_right_number():
+    slot = {"id": "slot", "type": "concurrency", "limit": 1}
+    branch = {"fork": 1, "steps": [{"task": "work", "duration": "1s"}]}
+    stuck = run(scenario(constraints=[slot], steps=[{"hold": "plan", "steps": [branch]}]))
+    assert verdicts(stuck, Film(stuck)) == [(0, "deadlock of 1 agent"), (0, "stalled: 1 agent waits for good")]
+    both = [{"id": name, "at": "5s", "lasts": "5s", "scope": "task:*", "slow": 2} for name in ("brownout", "errors")]
+    again = {"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}
+    ends = run(scenario(until="20s", incidents=both, steps=[again]))
+    assert verdicts(ends, Film(ends)) == [
+        (5 * S, "brownout and errors begin"),
+        (10 * S, "brownout and errors end: unknown"),
+    ]
+    lasts = run(scenario(until="8s", incidents=both, steps=[again]))
+    assert verdicts(lasts, Film(lasts)) == [(5 * S, "brownout and errors begin")]
+
+
 def test_plots_are_the_same_bytes_and_of_all_kinds(picture):
     film = Film(picture)
     for what in PLOTS:

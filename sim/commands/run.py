@@ -15,6 +15,7 @@ from model import options
 from model.faults import BadInput, named
 from model.files import keep, output
 from model.program import DEADLOCK, DONE, INTERRUPTED, NO, printing
+from model.units import counted
 from sim.commands.answers import Require
 from sim.commands.files import AsJson, Overrides, Scenario, load
 
@@ -145,7 +146,7 @@ def _stopped(by: str | None, limits: "Limits") -> str | None:
     from sim.pages import short
 
     if by == "events" and limits.events is not None:
-        return f"{limits.events:,} event{'s' * (limits.events > 1)}, as --max-events allows"
+        return f"{counted(limits.events, 'event')}, as --max-events allows"
     if by == "time" and limits.time_ns is not None:
         return f"{short(limits.time_ns)} of virtual time, as --max-time allows"
     return None
