@@ -403,6 +403,11 @@ def test_a_cut_log_is_drawn_as_far_as_it_goes(logged, tmp_path, capsys):
     cut.write_bytes(content(SOME, loop(SOME, 6 * S), 50)[:-700])
     assert main([str(cut), "--svg", str(tmp_path / "a.svg")]) == 0
     assert "the log is cut at" in capsys.readouterr().err
+    files = [word for kind in ("html", "png", "svg") for word in (f"--{kind}", str(tmp_path / f"a.{kind}"))]
+    whole = str(logged)
+    for logs, warnings in (([str(cut)], 1), ([whole, str(cut)], 1), ([str(cut)] * 2, 1), ([whole], 0)):
+        assert main([*logs, *files]) == 0
+        assert capsys.readouterr().err.count("the log is cut at") == warnings
     assert ">cut<" in (tmp_path / "a.svg").read_text()
 
 
