@@ -403,12 +403,19 @@ def test_a_cut_log_is_drawn_as_far_as_it_goes(logged, tmp_path, capsys):
     cut.write_bytes(content(SOME, loop(SOME, 6 * S), 50)[:-700])
     assert main([str(cut), "--svg", str(tmp_path / "a.svg")]) == 0
     assert "the log is cut at" in capsys.readouterr().err
-    files = [word for kind in ("html", "png", "svg") for word in (f"--{kind}", str(tmp_path / f"a.{kind}"))]
-    whole = str(logged)
-    for logs, warnings in (([str(cut)], 1), ([whole, str(cut)], 1), ([str(cut)] * 2, 1), ([whole], 0)):
+    assert ">cut<" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_cut_log_is_told_of_once_whatever_is_made_of_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, most in (("whole", "1000"), ("cut", "10")):
+        shown = ("--no-animation", "--log", name, "--max-events", most)
+        sim_main([str(Path(__file__).parent.parent / "scenarios/two_locks.yaml"), *shown])
+    capsys.readouterr()
+    files = ["--html", "a.html", "--png", "a.png", "--svg", "a.svg"]
+    for logs, warnings in ((["cut"], 1), (["whole", "cut"], 1), (["cut", "cut"], 1), (["whole"], 0)):
         assert main([*logs, *files]) == 0
         assert capsys.readouterr().err.count("the log is cut at") == warnings
-    assert ">cut<" in (tmp_path / "a.svg").read_text()
 
 
 SOME = header({"a": 12}, [concurrency("c", 2)])
