@@ -144,7 +144,10 @@ class _Use:
         self._changes += len(changes)
 
     def utilisation(self, now_ns: int) -> float:
-        """What was used of what there was, from 0 to 1; of a switch, the share of the run during which it was shut."""
+        """What was used of what there was; of a switch, the share of the run during which it was shut.
+
+        It is above 1 where more was used than is to be had: README.md says of which limits.
+        """
         used, available = 0, Fraction(0)
         if self._type in _CHANGES_BY_ITSELF:
             level_ns = self._level_ns + self._level * (now_ns - self._level_since)
