@@ -41,7 +41,7 @@ from model.scenario import (
 from model.scopes import governed, is_called
 from model.source import Path, Place, Source
 from model.tables import Table, TableError
-from model.units import TIME_MAX_NS, UnitError, format_duration, parse_count
+from model.units import TIME_MAX_NS, UnitError, format_duration, format_number, parse_count
 
 BRANCHES_MAX = 1_000_000
 """Most copies of a fork, and agents that are spawned at once."""
@@ -226,8 +226,10 @@ class Checks:
                     self._check_quantity(number, (*path, "fork"), step.fork)
                     self._check_branches((*path, "fork"), step.fork, "copies")
                     if isinstance(step.join, int) and isinstance(step.fork, float) and step.join > step.fork:
-                        problem = f"{step.join} of {step.fork:g} branches"
-                        self._found.report((*path, "join"), problem, f"all, any, or at most {step.fork:g}")
+                        problem = (
+                            f"{step.join} of {format_number(step.fork)} {'branch' if step.fork == 1 else 'branches'}"
+                        )
+                        self._found.report((*path, "join"), problem, f"all, any, or at most {format_number(step.fork)}")
                 case Graph():
                     self._check_graph(step, path)
                 case Spawn():
@@ -333,7 +335,7 @@ class Checks:
     def _check_branches(self, path: Path, count: object, what: str) -> None:
         most = upper(count)
         if BRANCHES_MAX < most < float("inf"):
-            self._found.report(path, f"up to {most:,.12g} {what}", f"at most {BRANCHES_MAX:,}")
+            self._found.report(path, f"up to {format_number(most)} {what}", f"at most {BRANCHES_MAX:,}")
 
     def _check_spawned(self, fleet: Fleet, number: int) -> None:
         """Check a fleet whose agents have no numbers before the run."""
@@ -416,10 +418,12 @@ class Checks:
                 return
         most = _most(row)
         if most is not None and amount * row.scale > most:
-            problem = f"{amount:,.12g} of {row.id}, which never has more than {most / row.scale:,.12g}"
-            self._found.report(at, problem, f"{'1' if row.scale == 1 else '0'} to {most / row.scale:,.12g}")
+            problem = (
+                f"{format_number(amount)} of {row.id}, which never has more than {format_number(most / row.scale)}"
+            )
+            self._found.report(at, problem, f"{'1' if row.scale == 1 else '0'} to {format_number(most / row.scale)}")
         elif amount > 1 and row.counted is not None and _costs(task, row.counted):
-            problem = f"{amount:,.12g} of {row.id} beside a cost of {row.counted}, which is what counts"
+            problem = f"{format_number(amount)} of {row.id} beside a cost of {row.counted}, which is what counts"
             self._found.report(at, problem, f"1, or no cost of {row.counted}")
 
     def _check_cost(self, fleet: Fleet, number: int, task: Task | Hold, path: Path) -> None:
@@ -465,8 +469,8 @@ class Checks:
                 too_small.append((most / row.scale, row.id, wanted, "total" if row.type == "quota" else "burst"))
         if too_small:
             least, name, wanted, noun = min(too_small)
-            problem = f"{wanted:,.12g}, more than {name} can ever hold: its {noun} is {least:,.12g}"
-            self._found.report(path, problem, f"at most {least:,.12g}")
+            problem = f"{format_number(wanted)}, more than {name} can ever hold: its {noun} is {format_number(least)}"
+            self._found.report(path, problem, f"at most {format_number(least)}")
 
     # Distributions
 

@@ -13,7 +13,7 @@ from model.locks import Locks
 from model.scenario import Fleet, Hold, Repeat, Scenario, Task, Trace, name_of
 from model.source import Path, Source
 from model.tables import Table
-from model.units import format_duration
+from model.units import counted, format_duration, format_number
 
 _LATE_NS = 365 * 86_400 * 10**9
 _FEW = 100
@@ -168,9 +168,10 @@ class Doubts:
         problem = None
         if not early or (until is None and times[0] > _LATE_NS):
             before = "" if until is None else f"; until is {format_duration(until)}"
-            problem = f"the first row comes at {times[0] / 10**9:,.12g} s{before}"
+            problem = f"the first row comes at {format_number(times[0] / 10**9)} s{before}"
         elif early * _FEW < len(times) and table.numeric(trace.time):
-            problem = f"only {early:,} of {len(times):,} rows come before until"
+            come = "comes" if early == 1 else "come"
+            problem = f"only {early:,} of {counted(len(times), 'row')} {come} before until"
         if problem is not None:
             allowed = "times since the start of the run in what unit says, or timestamps, which count from the first"
             self._warn(("fleets", number, "arrivals", "trace", "time"), problem, allowed)

@@ -5,17 +5,22 @@ Rules:
 1. A fault is one line, `file:line:column: path: what is wrong; allowed: what is allowed`, of printable characters only.
 2. All faults of an input are reported at once, in the order of the file.
 3. Names and values that a person wrote are quoted, and cut where they are long.
+4. Names of files are told as `named` says, also outside of faults; what is printed past it is made so by `model.program`.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 _SHOWN_MAX = 60
 _HALF_MAX = 400
 _LISTED_MAX = 40
 _COMPARED_MAX = 2000
+_BYTE = re.compile("[\udc80-\udcff]")
+"""What Python has in a file name for a byte from 80 to FF that is no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,9 @@ class Fault:
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (_printable(self.file), self.line, self.column) if part is not None)
+        place = ":".join(
+            str(part) for part in (_printable(named(self.file)), self.line, self.column) if part is not None
+        )
         parts = [place, *([self.path] if self.path else []), *(["warning"] if self.severity == "warning" else [])]
         return f"{': '.join(parts)}: {cut(self.problem, _HALF_MAX)}; allowed: {cut(self.allowed, _HALF_MAX)}"
 
@@ -49,6 +56,11 @@ class ScenarioError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.faults))
+
+
+def named(path: Path | str) -> str:
+    """Return what a file is called: its name, with escapes such as `\\xff` for bytes that are no UTF-8."""
+    return _BYTE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", str(path))
 
 
 def shown(value: object) -> str:

@@ -17,6 +17,7 @@ from model.distributions import upper
 from model.governing import Governing
 from model.limits import Adaptive, Concurrency, Constraint, Resource
 from model.scenario import Fork, Graph, Hold, Scenario, Spawn, Step, Task, name_of, parts
+from model.units import format_number
 
 Held = dict[str, float]
 """Amounts by constraint id."""
@@ -95,8 +96,8 @@ class Locks:
             remedies.append(f"taking them in one order everywhere, such as {', then '.join(order)}")
         else:
             remedies.append("a hold with give_back: true")
-        safe = [(self.locks[name].safe, name) for name in circle if self.locks[name].safe is not None]
-        return [*remedies, *(f"a limit of {limit:,.12g} for {name}" for limit, name in safe[:1])]
+        safe = [(limit, name) for name in circle if (limit := self.locks[name].safe) is not None]
+        return [*remedies, *(f"a limit of {format_number(limit)} for {name}" for limit, name in safe[:1])]
 
     def _count(self, name: str, amount: float, agents: int | None) -> None:
         lock = self.locks[name]

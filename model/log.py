@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model.events import COLUMNS, Batch, Ending, Kind, Skip, Status
-from model.faults import shown
+from model.faults import named, shown
 from model.header import ConstraintEntry, DemandEntry, FleetEntry, Header, LogError, StepEntry
 from model.roster import Roster
 
@@ -128,11 +128,12 @@ class Log:
         if not isinstance(path, (str, os.PathLike)):
             raise LogError(f"{shown(path)} is no path; {_ALLOWED}")
         if (reason := _no_log(Path(path))) is not None:
-            raise LogError(f"{path}: {reason}")
+            raise LogError(f"{named(path)}: {reason}")
         try:
-            return cls(lambda: pa.memory_map(str(path)), str(path))
+            # As bytes: of a name that is no UTF-8 the library makes nothing.
+            return cls(lambda: pa.memory_map(os.fsencode(path)), named(path))
         except OSError as error:
-            raise LogError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
+            raise LogError(f"{named(path)}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
 
     @classmethod
     def from_bytes(cls, content: bytes, checked: bool = True) -> "Log":

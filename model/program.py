@@ -8,20 +8,22 @@ Rules:
    bring about: bad input, a full disk, too little memory, Ctrl-C.
 3. What a program printed has arrived when it says that it is done: standard output is flushed before the exit code is
    known. A reader that has seen enough and goes away is no error, and changes no exit code. A letter that its encoding
-   does not have is replaced.
+   does not have is replaced, and bytes of a file name that are no text are written as `model.faults.named` says.
 """
 
+import codecs
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import RawIOBase, TextIOWrapper
 from typing import Any, NoReturn, TextIO
 
 import typer
 
-from model.faults import BadInput
+from model.faults import BadInput, named
 
 DONE, NO, BAD_INPUT, DEADLOCK, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
@@ -140,6 +142,7 @@ def _open_streams() -> None:
 
     Otherwise Python has None there, and the next file that is opened becomes the standard output. And a standard output
     without a buffer (PYTHONUNBUFFERED) gets one: without it Python drops in silence what a full disk has no room for.
+    What an encoding does not have is no error, whatever Python would do by itself.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -147,8 +150,26 @@ def _open_streams() -> None:
                 os.dup2(os.open(os.devnull, os.O_RDONLY), number)
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 - as Python's own
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, TextIOWrapper) and stream.errors in _ERRORS:
+            stream.reconfigure(errors=_ERRORS[stream.errors])
     if isinstance(getattr(sys.stdout, "buffer", None), RawIOBase):
         number, encoding, errors = sys.stdout.fileno(), sys.stdout.encoding, sys.stdout.errors
         sys.stdout = open(number, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+
+
+def _unencoded(
+    otherwise: Callable[[UnicodeError], tuple[str | bytes, int]], error: UnicodeError
+) -> tuple[str | bytes, int]:
+    """Return what is written for the first letter that an encoding does not have, and where to go on."""
+    if isinstance(error, UnicodeEncodeError):
+        error.end = error.start + 1
+        letter = error.object[error.start : error.end]
+        if (text := named(letter)) != letter:
+            return text, error.end
+    return otherwise(error)
+
+
+_ERRORS = {"strict": "named-replace", "surrogateescape": "named-replace", "backslashreplace": "named-backslashreplace"}
+"""How streams answer for what their encoding does not have, by how they would by themselves."""
+for _answer in set(_ERRORS.values()):
+    codecs.register_error(_answer, partial(_unencoded, codecs.lookup_error(_answer.removeprefix("named-"))))

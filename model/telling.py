@@ -17,6 +17,7 @@ from model.limits import SCOPE_HINT, SCOPE_PATTERN
 from model.scenario import Scenario
 from model.schema import NAME_HINT, NAME_PATTERN, Reader
 from model.source import Path, descend, upwards
+from model.units import counted, format_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +242,11 @@ class Teller:
             problem, allowed = f"{given} is too large", f"at most {context['lt'] - 1:,}"
         elif kind in _BOUNDS:
             name, problem, allowed = _BOUNDS[kind]
-            bound = f"{context[name]:,.12g}" if isinstance(context[name], float) else f"{context[name]:,}"
+            bound = format_number(context[name]) if isinstance(context[name], float) else f"{context[name]:,}"
             problem, allowed = f"{given} {problem.format(bound)}", allowed.format(bound)
         elif kind in ("too_short", "too_long"):
             count = len(value)
-            problem = "an empty list" if not count else "1 item" if count == 1 else f"{count:,} items"
+            problem = "an empty list" if not count else counted(count, "item")
             allowed = (
                 f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']:,}"
             )

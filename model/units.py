@@ -23,6 +23,8 @@ TIME_MAX_NS = 2**62
 """No time in a scenario may be larger (146 years), so that sums of two stay inside int64."""
 _LONGEST = "at most 146 years"
 _AMOUNT_MOST, _COUNT_MOST = f"at most {2**62}", f"at most {2**53}"
+_PLAIN = 1e-9, 1e15
+"""From where to where numbers are written without an exponent."""
 
 _NS_PER_UNIT = {
     "ns": 1,
@@ -166,6 +168,21 @@ def format_duration(ns: int) -> str:
             return f"{ns // _NS_PER_UNIT[unit]}{unit}"
     unit = next(unit for unit in ("s", "ms", "us", "ns") if ns >= _NS_PER_UNIT[unit])
     return f"{(Decimal(ns) / _NS_PER_UNIT[unit]).normalize():f}{unit}"
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """Write how many of something there are: 1 agent, 2 agents. What the rest of the sentence does goes along in both."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def format_number(value: float, digits: int = 12) -> str:
+    """Write a number to so many digits, and to all that it has before the point: 2,000,000, and not 2e+06.
+
+    There is an exponent only where there would be more than fifteen digits before the point, or nine zeros after it.
+    """
+    if value and not _PLAIN[0] <= abs(value) < _PLAIN[1]:
+        return f"{value:,.{digits}g}"
+    return f"{Decimal(f'{value:.{max(digits, len(str(int(abs(value)))))}g}'):,f}"
 
 
 def _amount(value: object, hint: str, most: str = _AMOUNT_MOST) -> Decimal:

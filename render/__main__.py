@@ -13,7 +13,7 @@ from rich.console import Console
 from typer import Argument, Option
 
 from model import options, program
-from model.faults import BadInput, cut
+from model.faults import BadInput, cut, named
 from model.files import keep, output
 from model.log import Log
 from model.units import UnitError, format_duration
@@ -111,11 +111,12 @@ def command(
         is_pair=other is not None,
     )
     logs = [log] if other is None else [log, other]
-    if html is not None:
-        _write_page(html, logs)
-    if files:
-        _draw(logs, at or [], files, plot, size or (_SIZE if other is None else _PAIR_SIZE), color or _COLOR)
     if files or html is not None:
+        ends = {} if html is None else _write_page(html, logs)
+        if files:
+            size = size or (_SIZE if other is None else _PAIR_SIZE)
+            ends |= _draw(logs, at or [], files, plot, size, color or _COLOR)
+        _tell_cut(ends)
         return
     console = Console(highlight=False)
     if other is None:
@@ -148,12 +149,13 @@ def _two(paths: Sequence[Path], console: Console, speed: float | None, fps: floa
         moments = _moments(at, max(film.end_ns for _, film in films))
     for moment in moments:
         still_of_two(films, console, moment)
-    _tell_cut(paths, [film for _, film in films])
+    _tell_cut(_cut_at(paths, [film for _, film in films]))
 
 
 def _draw(
     paths: Sequence[Path], at: Sequence[str], files: Mapping[str, Path], plot: str | None, size: str, color: str
-) -> None:
+) -> dict[Path, int]:
+    """Make the pictures; return the logs that are cut, each with its end in ns."""
     from render import pictures, views
 
     logs = [Log.open(path) for path in paths]
@@ -166,19 +168,18 @@ def _draw(
     else:
         view = views.Two(logs, list(zip(_names(paths), films, strict=True)))
     pictures.make(wanted, view, _moments(at, view.end_ns))
-    _tell_cut(paths, films)
+    return _cut_at(paths, films)
 
 
-def _write_page(path: Path, paths: Sequence[Path]) -> None:
+def _write_page(path: Path, paths: Sequence[Path]) -> dict[Path, int]:
+    """Write the page; return the logs that are cut, each with its end in ns."""
     from render.page.page import page
 
     keep(path, "--html", _called(paths))
     made = page(*map(Log.open, paths))
     with output(path, whole=True) as file:
         file.write(made.content)
-    for each, end_ns in zip(paths, made.cut_ns, strict=True):
-        if end_ns is not None:
-            program.say(cut_message(each, end_ns))
+    return {each: end_ns for each, end_ns in zip(paths, made.cut_ns, strict=True) if end_ns is not None}
 
 
 def _called(paths: Sequence[Path]) -> dict[Path, str]:
@@ -188,14 +189,17 @@ def _called(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return what logs are called where they are shown: their file names, or all of their paths where those are alike."""
-    stems = [path.stem for path in paths]
-    return stems if len(set(stems)) == len(stems) else [str(path.with_suffix("")) for path in paths]
+    stems = [named(path.stem) for path in paths]
+    return stems if len(set(stems)) == len(stems) else [named(path.with_suffix("")) for path in paths]
 
 
-def _tell_cut(paths: Iterable[Path], films: Iterable[Film]) -> None:
-    for path, film in zip(paths, films, strict=True):
-        if film.cut:
-            program.say(cut_message(path, film.end_ns))
+def _cut_at(paths: Iterable[Path], films: Iterable[Film]) -> dict[Path, int]:
+    return {path: film.end_ns for path, film in zip(paths, films, strict=True) if film.cut}
+
+
+def _tell_cut(ends: Mapping[Path, int]) -> None:
+    for path, end_ns in ends.items():
+        program.say(cut_message(path, end_ns))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

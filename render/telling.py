@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from model.events import Status
 from model.state import Phase
-from model.units import MICRO
+from model.units import MICRO, counted, format_number
 from render.film import Film
 from render.line import Line, LineWriter
 from render.palette import Theme
@@ -127,7 +127,8 @@ class Teller:
         lines, place = [], 0
         for each in hindrances:
             entry = self._film.header.constraints[each.spell.constraint]
-            ahead = f"{each.ahead:,} asked earlier and still wait" if each.ahead else "nobody who asked earlier waits"
+            earlier = counted(each.ahead, "asked earlier and still waits", "asked earlier and still wait")
+            ahead = earlier if each.ahead else "nobody who asked earlier waits"
             lines.append(self._line(f"  {ahead}", theme.ink, width))
             if each.shut_since_ns is not None:
                 what = _SHUT.get(entry.type, entry.type)
@@ -146,7 +147,7 @@ class Teller:
         return lines
 
     def _holder(self, holder: Holder, type_: str) -> str:
-        amount = f"{holder.amount / MICRO:,.6g}" if type_ in ("resource", "quota") else f"{holder.amount:,}"
+        amount = format_number(holder.amount / MICRO, 6) if type_ in ("resource", "quota") else f"{holder.amount:,}"
         name = self._film.roster.task_name(holder.agent, holder.step) or ""
         return f"{self._theme.clean(name)}  {amount} since {self._clock(holder.since_ns)}"
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from model.log import Log
-from model.units import format_duration
+from model.units import counted, format_duration
 from render.film import Film
 from sim.analysis.findings import Findings
 
@@ -21,11 +21,10 @@ def verdicts(log: Log, film: Film) -> list[Verdict]:
     for batch in log.batches():
         findings.feed(batch)
     found = findings.result(log)
-    marks = [Verdict(each["time_ns"], f"deadlock of {each['agents']} agents") for each in found["deadlocks"]]
+    marks = [Verdict(each["time_ns"], f"deadlock of {counted(each['agents'], 'agent')}") for each in found["deadlocks"]]
     if found["stalled"]:
-        marks.append(
-            Verdict(found["stalled"]["since_ns"], f"stalled: {found['stalled']['agents']} agents wait for good")
-        )
+        waits = counted(found["stalled"]["agents"], "agent waits", "agents wait")
+        marks.append(Verdict(found["stalled"]["since_ns"], f"stalled: {waits} for good"))
     for each in found["starvation"]:
         first = min(each["worst"], key=lambda wait: int(wait["event"]))
         over_ns = int(film.rows.time[first["event"]]) + each["bound_ns"]
@@ -33,9 +32,8 @@ def verdicts(log: Log, film: Film) -> list[Verdict]:
             Verdict(over_ns, f"starvation: {first['task']} waits longer than {format_duration(each['bound_ns'])}")
         )
     for each in found["storms"] or ():
-        names = " and ".join(each["incidents"])
-        marks += [
-            Verdict(each["from_ns"], f"{names} begins"),
-            Verdict(each["to_ns"], f"{names} ends: {each['verdict']}"),
-        ]
+        names, several = " and ".join(each["incidents"]), len(each["incidents"]) > 1
+        marks.append(Verdict(each["from_ns"], f"{names} {'begin' if several else 'begins'}"))
+        if each["to_ns"] is not None:  # else it is not over at the end
+            marks.append(Verdict(each["to_ns"], f"{names} {'end' if several else 'ends'}: {each['verdict']}"))
     return sorted(marks)

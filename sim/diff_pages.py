@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.faults import cut
+from model.units import counted, format_number
 from sim.pages import Grid, Page, short
 
 _SHOWN_MAX = 120
@@ -83,14 +84,14 @@ def _same(found: Data) -> str:
     if not found["same"]:
         return "nothing to compare: a log is cut before its first event"
     far = " as far as both go" if found["cut"] else ""
-    return f"the same{far}: {found['compared_events']:,} events, and none is another"
+    return f"the same{far}: {counted(found['compared_events'], 'event')}, and none is another"
 
 
 def _scenario(altered: list[Data]) -> Iterator[str]:
     for each in altered[:_SCENARIO_MAX]:
         yield f"scenario {each['path']}: {_value(each['a'])} -> {_value(each['b'])}"
     if len(altered) > _SCENARIO_MAX:
-        yield f"scenario: {len(altered) - _SCENARIO_MAX:,} more values differ"
+        yield f"scenario: {counted(len(altered) - _SCENARIO_MAX, 'more value differs', 'more values differ')}"
 
 
 def _value(value: object) -> str:
@@ -110,15 +111,15 @@ def _parting(parting: Data) -> Iterator[str]:
         if each["waiting"]["tasks"] or each["used"]:
             first = each["waiting"]["first"]
             since = f", {first[0]['task']} since {short(first[0]['since_ns'])}" if first else ""
-            used = "" if each["used"] is None else f"{each['used']:,.12g} of {_limit(each)} held, "
-            yield f"{each['constraint']}: {used}{each['waiting']['tasks']:,} wait{since}"
+            used = "" if each["used"] is None else f"{format_number(each['used'])} of {_limit(each)} held, "
+            yield f"{each['constraint']}: {used}{counted(each['waiting']['tasks'], 'waits', 'wait')}{since}"
 
 
 def _limit(each: Data) -> str:
     limit = each["limit"]
     if limit is None:
         return "no limit"
-    return f"{limit:,.6g}/s" if each["type"] == "rate_limit" else f"{limit:,.12g}"
+    return f"{format_number(limit, 6)}/s" if each["type"] == "rate_limit" else format_number(limit)
 
 
 def _limits(before: Data) -> list[tuple[str, ...]]:
@@ -126,7 +127,7 @@ def _limits(before: Data) -> list[tuple[str, ...]]:
         (
             each["constraint"],
             _limit(each),
-            "" if each["used"] is None else f"{each['used']:,.12g}",
+            "" if each["used"] is None else format_number(each["used"]),
             f"{each['waiting']['tasks']:,}",
         )
         for each in before["constraints"]
@@ -173,7 +174,7 @@ def _paid(name: str, each: Data) -> tuple[str, ...]:
 
 
 def _charged(name: str, each: Data) -> tuple[str, ...]:
-    cells = ("" if each[side] is None else f"{each[side]:,.12g}" for side in "ab")
+    cells = ("" if each[side] is None else format_number(each[side]) for side in "ab")
     return name, *cells, _difference(each["change"], ".12g")
 
 
@@ -207,8 +208,9 @@ def _fleets(found: Data) -> Grid:
 
 
 def _matched(visits: Data) -> Iterator[str]:
+    won = counted(visits["won"], "is won", "are won")
     yield (
-        f"visits over in both: {visits['matched']:,}, of which {visits['won']:,} are won (sooner over in B, "
+        f"visits over in both: {visits['matched']:,}, of which {won} (sooner over in B, "
         f"{short(visits['won_ns'])} in all) and {visits['lost']:,} lost ({short(visits['lost_ns'])})"
     )
     ends = [f"{each['visits']:,} {each['a']} in A and {each['b']} in B" for each in visits["otherwise"]]
@@ -230,7 +232,7 @@ def _matched(visits: Data) -> Iterator[str]:
         if only["visits"]:
             named = only["first"][:_NAMED_MAX]
             more = ", ..." if only["visits"] > len(named) else ""
-            yield f"in {where} alone: {only['visits']:,} visits ({', '.join(named)}{more})"
+            yield f"in {where} alone: {counted(only['visits'], 'visit')} ({', '.join(named)}{more})"
 
 
 def _visits(visits: Data) -> Iterator[Grid]:

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from model.log import ConstraintEntry, Header
 from model.providers import Preset
-from model.units import MICRO, format_duration
+from model.units import MICRO, counted, format_duration, format_number
 from sim.engine import Observer
 from sim.pages import short
 
@@ -77,7 +77,7 @@ def progress(name: str, until_ns: int | None) -> Iterator[Observer]:
         bar = bars.add_task(name, total=until_ns, where="")
 
         def observe(now_ns: int, records: int) -> None:
-            bars.update(bar, completed=now_ns, where=f"{now_ns / _NS_PER_SECOND:,.1f} s, {records:,} records")
+            bars.update(bar, completed=now_ns, where=f"{now_ns / _NS_PER_SECOND:,.1f} s, {counted(records, 'record')}")
 
         yield observe
 
@@ -91,7 +91,7 @@ def plain_progress(name: str, until_ns: int | None, say: Callable[[str], None], 
         nonlocal due
         if clock() >= due:
             due = clock() + PROGRESS_SECONDS
-            say(f"{name}: {short(now_ns)}{end} of virtual time, {records:,} records")
+            say(f"{name}: {short(now_ns)}{end} of virtual time, {counted(records, 'record')}")
 
     return observe
 
@@ -99,8 +99,7 @@ def plain_progress(name: str, until_ns: int | None, say: Callable[[str], None], 
 def summary(out: Console, result: dict[str, Any], header: Header) -> None:
     """Print what `python -m sim run --json` gives, for people."""
     tasks, wait = result["tasks"], result["wait_ns"]
-    agents = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
-    about = f"  seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time"
+    about = f"  seed {result['seed']}, {agents(result, header)}, {short(result['end_ns'])} of virtual time"
     interrupted = (" (interrupted)", "bold red") if result["interrupted"] else ""
     stopped = (f" (stopped: {result['stopped']})", "bold red") if result["stopped"] else ""
     _print(out, Text.assemble((result["scenario"], "bold"), about, interrupted, stopped))
@@ -126,8 +125,13 @@ def summary(out: Console, result: dict[str, Any], header: Header) -> None:
         _print(out, line)
     for line in _delays(out, result["starvation"], result["priority_inversions"]):
         _print(out, line)
-    rate = f"{result['events']:,} events in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
+    rate = f"{counted(result['events'], 'event')} in {result['wall_s']:.2f} s ({result['events_per_s']:,.0f} a second)"
     _print(out, Text(f"  {rate}\n  digest  {result['digest']}\n  log     {result['log']}"))
+
+
+def agents(result: dict[str, Any], header: Header) -> str:
+    """Say how many agents the scenario lists, and how many were spawned beside them, if any were."""
+    return counted(header.agents, "agent") + (f" and {result['spawned']:,} spawned" if result["spawned"] else "")
 
 
 def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:
@@ -142,7 +146,7 @@ def _deadlock(out: Console, each: dict[str, Any]) -> Iterator[Text]:
         held = f"held by {holder['task']} since {short(holder['since_ns'])} (event {holder['event']:,})"
         others = [f"and by {step['held_by_others']:,} more"] if step["held_by_others"] else []
         yield _broken(out, "    ", [waits, held, *others], 6, "red")
-    safe = [f"{limit:,.12g} of {name}" for name, limit in each.get("safe_limits", {}).items()]
+    safe = [f"{format_number(limit)} of {name}" for name, limit in each.get("safe_limits", {}).items()]
     if safe:
         yield _broken(out, "    safe: ", [" or ".join(safe)], 6)
 
@@ -155,22 +159,27 @@ def _storm(each: dict[str, Any]) -> list[str]:
         return [f"{verdict} ({each['why']})"]
     before, after = each["before"], each["after"]
     parts = [verdict] if each["time_to_recover_ns"] is None else [f"{verdict} in {short(each['time_to_recover_ns'])}"]
-    parts.append(f"goodput {before['goodput_per_s']:,.4g}/s before and {after['goodput_per_s']:,.4g}/s after")
+    parts.append(f"goodput {_a_second(before)} before and {_a_second(after)} after")
     if after["amplification"] is not None:
-        parts.append(f"{after['amplification']:,.3g} attempts a success")
+        attempts = format_number(after["amplification"], 3)
+        parts.append(f"{attempts} {'attempt' if attempts == '1' else 'attempts'} a success")
     if not before["keeps_up"]:
         parts.append("and it did not keep up before")
     return parts
 
 
+def _a_second(phase: dict[str, Any]) -> str:
+    return f"{format_number(phase['goodput_per_s'], 4)}/s"
+
+
 def _stalled(out: Console, each: dict[str, Any]) -> Iterator[Text]:
     """Yield since when nothing could happen any more, and who waits for what in vain."""
-    agents = "1 agent waits" if each["agents"] == 1 else f"{each['agents']:,} agents wait"
+    agents = counted(each["agents"], "agent waits", "agents wait")
     about = f"stalled since {short(each['since_ns'])} (event {each['event']:,})"
     yield Text(f"  {about}: {agents}, and nothing could happen any more", "bold red")
     for queue in each.get("waiting", ()):
         first, holder = queue["first"], queue["held_by"]
-        tasks = "1 task waits" if queue["tasks"] == 1 else f"{queue['tasks']:,} tasks wait"
+        tasks = counted(queue["tasks"], "task waits", "tasks wait")
         since = f"{first['task']} since {short(first['since_ns'])} (event {first['event']:,})"
         parts = [f"{tasks} for {queue['constraint']}: {'' if queue['tasks'] == 1 else 'first '}{since}"]
         if holder is None:
@@ -188,9 +197,8 @@ def _delays(out: Console, starvation: Sequence[dict[str, Any]], inversions: dict
         if each["exceeded"]:
             worst = each["worst"][0]
             kind = "fleet" if "fleet" in each else "tenant"
-            counts = (
-                f"{kind} {each[kind]}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
-            )
+            waits = f"{each['exceeded']:,} of {counted(each['waits'], 'wait')} above {short(each['bound_ns'])}"
+            counts = f"{kind} {each[kind]}: {waits}"
             since, end = f"{worst['event']:,}", worst["end_event"]
             where = f"since event {since}" if end is None else f"events {since} to {end:,}"
             about = f"worst {worst['task']} {short(worst['wait_ns'])} ({where})"
@@ -291,10 +299,10 @@ def limit(entry: ConstraintEntry) -> str:
     elif entry.type == "concurrency":
         text = f"{numbers['limit']:,} at once"
     elif entry.type == "resource":
-        text = f"{numbers['capacity'] / MICRO:,.6g} at once"
+        text = f"{format_number(numbers['capacity'] / MICRO)} at once"
     elif entry.type == "quota":
         period = f"/{_period(numbers['period_ns'])}" if numbers["period_ns"] else " in all"
-        text = f"{numbers['total'] / MICRO:,.6g}{period} {entry.counts}"
+        text = f"{format_number(numbers['total'] / MICRO)}{period} {entry.counts}"
     else:
         text = "nobody"
     return text + (", changes" if len(entry.settings) > 1 else "")
@@ -302,9 +310,9 @@ def limit(entry: ConstraintEntry) -> str:
 
 def _incident(numbers: dict[str, int]) -> str:
     """Say what an incident does while it lasts."""
-    parts = [f"{numbers['slow'] / MICRO:,.6g} times as slow" + ", new work alone" * numbers["new"]]
+    parts = [f"{format_number(numbers['slow'] / MICRO, 6)} times as slow" + ", new work alone" * numbers["new"]]
     parts = parts if numbers["slow"] > MICRO else []
-    parts += [f"{name}s {numbers[name] / MICRO:.6g}" for name in ("refuse", "fail") if numbers[name]]
+    parts += [f"{name}s {format_number(numbers[name] / MICRO, 6)}" for name in ("refuse", "fail") if numbers[name]]
     return ", ".join([*parts, *["blocks"] * numbers["block"]])
 
 
@@ -333,7 +341,7 @@ def preset(one: Preset) -> str:
 
 def storm(out: Console, result: dict[str, Any]) -> None:
     """Print what `python -m sim storm --json` gives, for people."""
-    runs = "1 run" if result["runs"] == 1 else f"{result['runs']:,} runs"
+    runs = counted(result["runs"], "run")
     about = f"  seed {result['seed']}, incident {result['incident']}, {runs} on the same draws"
     _print(out, Text.assemble((result["scenario"], "bold"), about))
     given = result["as_it_is"]
@@ -363,10 +371,20 @@ def _lowest(found: dict[str, Any]) -> list[str]:
         return [f"not looked for: {found['why']}"]
     tips, does_not = None, None
     if found["tips_over"] is not None:
-        tips = f"{found['tips_over']:.4g} times the given one, {found['load_per_s']:,.4g} visits a second,"
+        tips = f"{_multiple(found['tips_over'])}, {format_number(found['load_per_s'], 4)} visits a second,"
+    none = ""
     if found["does_not"] is not None:
-        does_not = f"{found['does_not']:g} times"
-    return [_edge(found, tips, does_not, f"none up to {does_not} the given one"), *_caveats(found)]
+        does_not = _times_the_load(found["does_not"])
+        none = f"none up to {_multiple(found['does_not'])}"
+    return [_edge(found, tips, does_not, none), *_caveats(found)]
+
+
+def _times_the_load(multiple: float) -> str:
+    return "the given one" if multiple == 1 else f"{format_number(multiple, 4)} times"
+
+
+def _multiple(multiple: float) -> str:
+    return "the given one" if multiple == 1 else f"{_times_the_load(multiple)} the given one"
 
 
 def _edge(found: dict[str, Any], tips: str | None, does_not: str | None, none: str) -> str:
@@ -385,13 +403,13 @@ def _edge(found: dict[str, Any], tips: str | None, does_not: str | None, none: s
 _NOTHING_KNOWN = {"below": "below that", "above": "above that", "between": "between these"}
 
 
-def _caveats(found: dict[str, Any], say: Callable[[float], str] = "{:g} times".format) -> list[str]:
+def _caveats(found: dict[str, Any], say: Callable[[float], str] = _times_the_load) -> list[str]:
     """Say what is not certain about what was found."""
     caveats = []
     if found["mixed"] is not None:
         caveats.append(f"{say(found['mixed'][0])} tips it over as well and {say(found['mixed'][1])} does not")
     if found["unknown"] and found["nothing_known"] is None:
-        caveats.append(f"of {found['unknown']} runs nothing is known")
+        caveats.append(f"of {counted(found['unknown'], 'run')} nothing is known")
     return caveats
 
 
@@ -404,7 +422,7 @@ def _remedy(each: dict[str, Any]) -> tuple[str, ...]:
         each["remedy"],
         each["verdict"],
         "" if each["time_to_recover_ns"] is None else short(each["time_to_recover_ns"]),
-        "" if before is None else f"{before['goodput_per_s']:,.4g}/s",
-        "" if after is None else f"{after['goodput_per_s']:,.4g}/s",
-        "" if after is None or after["amplification"] is None else f"{after['amplification']:,.3g}",
+        "" if before is None else _a_second(before),
+        "" if after is None else _a_second(after),
+        "" if after is None or after["amplification"] is None else format_number(after["amplification"], 3),
     )

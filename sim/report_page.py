@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.log import ConstraintEntry, Header
+from model.units import counted, format_number
 from sim.analysis.visits import COUNTED
-from sim.display import limit
+from sim.display import agents, limit
 from sim.pages import Grid, Page, share, short
 
 _TIMES = ("mean", "p50", "p95", "p99", "max")
@@ -19,8 +20,8 @@ _TIMES = ("mean", "p50", "p95", "p99", "max")
 
 def page(result: dict[str, Any], header: Header) -> Page:
     """Return the page."""
-    agents = "1 agent" if header.agents == 1 else f"{header.agents:,} agents"
-    about = f"seed {result['seed']}, {agents}, {short(result['end_ns'])} of virtual time, {result['events']:,} events"
+    whole = f"{short(result['end_ns'])} of virtual time, {counted(result['events'], 'event')}"
+    about = f"seed {result['seed']}, {agents(result, header)}, {whole}"
     told = Page(result["scenario"], about + (", cut" if result["cut"] else ""))
     told.blocks += [_tasks(result["tasks"]), *_verdicts(result)]
     told.blocks.append(_ledger(result["ledger"]))
@@ -45,15 +46,16 @@ def _tasks(tasks: dict[str, int]) -> str:
 
 def _verdicts(result: dict[str, Any]) -> Iterator[str]:
     for each in result["deadlocks"]:
-        yield f"deadlock at {short(each['time_ns'])} (event {each['event']:,}): {each['agents']:,} agents"
+        yield f"deadlock at {short(each['time_ns'])} (event {each['event']:,}): {counted(each['agents'], 'agent')}"
     if result["stalled"] is not None:
         stalled = result["stalled"]
-        yield f"stalled since {short(stalled['since_ns'])} (event {stalled['event']:,}): {stalled['tasks']:,} tasks wait"
+        waits = counted(stalled["tasks"], "task waits", "tasks wait")
+        yield f"stalled since {short(stalled['since_ns'])} (event {stalled['event']:,}): {waits}"
     for each in result["storms"] or []:
         yield f"{' and '.join(each['incidents'])} at {short(each['from_ns'])}: {each['verdict']}"
     for each in result["starvation"]:
         name = each.get("fleet", each.get("tenant"))
-        yield f"{name}: {each['exceeded']:,} of {each['waits']:,} waits above {short(each['bound_ns'])}"
+        yield f"{name}: {each['exceeded']:,} of {counted(each['waits'], 'wait')} above {short(each['bound_ns'])}"
     inverted = result["priority_inversions"]
     if inverted["episodes"]:
         yield f"priority inversions: {inverted['episodes']:,}, {short(inverted['inverted_ns'])} in all"
@@ -94,7 +96,7 @@ def _times(heading: str, rows: list[tuple[str, dict[str, Any]]]) -> Grid:
         (
             name,
             f"{each['succeeded']:,}",
-            f"{each['throughput_per_s']:,.4g}",
+            format_number(each["throughput_per_s"], 4),
             *(_time(each["wait_ns"][name]) for name in _TIMES),
             _time(each["service_ns"]["mean"]),
             _time(each["sojourn_ns"]["mean"]),
@@ -113,7 +115,7 @@ def _ends(rows: list[tuple[str, dict[str, Any]]]) -> Grid:
 
 
 def _cost(cost: dict[str, Any]) -> Grid:
-    rows = [(f"{each['amount']:,.12g} {unit}", f"{each['cost']:,.2f}") for unit, each in cost["units"].items()]
+    rows = [(f"{format_number(each['amount'])} {unit}", f"{each['cost']:,.2f}") for unit, each in cost["units"].items()]
     rows += [(f"fleet {name}", f"{each:,.2f}") for name, each in cost["fleets"].items()]
     rows += [(f"tenant {name}", f"{each:,.2f}") for name, each in cost["tenants"].items()]
     return Grid(f"cost: {cost['total']:,.2f}", ("of", "cost"), rows)
@@ -125,7 +127,7 @@ def _constraints(constraints: dict[str, Any], entries: tuple[ConstraintEntry, ..
             entry.id,
             limit(entry),
             f"{100 * each['utilisation']:.1f}%",
-            f"{each['mean_waiting']:,.4g}",
+            format_number(each["mean_waiting"], 4),
             f"{each['peak_waiting']:,}",
             f"{each['blocked_episodes'] + each['rebounds']:,}",
             _time(each["wait_ns"]["mean"]),

@@ -9,7 +9,7 @@ Rules:
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from model.units import MICRO, NS_PER_SECOND
+from model.units import MICRO, NS_PER_SECOND, counted, format_number
 from sim.analysis.statements import Facts, Statement
 from sim.pages import share, short
 
@@ -93,13 +93,9 @@ def _who(facts: Facts) -> str:
     return str(facts["agent"]) if "task" not in facts else task(facts)
 
 
-def _times(count: int, one: str, several: str | None = None) -> str:
-    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
-
-
 def amount(number: int, type_: str) -> str:
     """Write an amount of a constraint: units of a resource and a quota are kept in millionths."""
-    return f"{number / MICRO:,.10g}" if type_ in ("resource", "quota") else f"{number:,}"
+    return format_number(number / MICRO, 10) if type_ in ("resource", "quota") else f"{number:,}"
 
 
 def _joined(parts: Iterable[str]) -> str:
@@ -137,7 +133,7 @@ def _waited(facts: Facts) -> str:
     said = f"{task(facts)} waited {whole} for {what}, from {moment(facts, 'from')} {until}"
     if "held" in facts:
         return f"{said}{_held_then(facts['held'])}."
-    before = f"; {_times(facts['behind'], 'task')} waited there already" if facts["behind"] else ""
+    before = f"; {counted(facts['behind'], 'task')} waited there already" if facts["behind"] else ""
     return f"{said}{before}."
 
 
@@ -202,7 +198,7 @@ def _ahead(facts: Facts) -> str:
     others = facts["count"] - len(names)
     if others:
         names.append(f"{others:,} more")
-    count = "1 other" if facts["count"] == 1 else f"{facts['count']:,} others"
+    count = counted(facts["count"], "other")
     if facts["reason"] == "priority":
         why = "are more important" if facts["count"] > 1 else "is more important"
         why += f" (its own priority is {facts['priority']})"
@@ -320,26 +316,26 @@ def _retried(facts: Facts) -> str:
 def _chain(facts: Facts) -> str:
     parts = [f"{short(part['ns'])} of {_CHAIN[part['what']]}" for part in facts["parts"] if part["ns"]]
     what = f": {_joined(parts)}" if parts else ""
-    count = _times(facts["links"], "link")
+    count = counted(facts["links"], "link")
     span = f", from {moment(facts, 'to')} to {moment(facts, 'from')}" if parts else ""
     return f"What led to that, going back, is a chain of {count}{span}{what}."
 
 
 def _links_left_out(facts: Facts) -> str:
-    released = [f"{name} given back {_times(count, 'time')}" for name, count in facts["released"].items()]
+    released = [f"{name} given back {counted(count, 'time')}" for name, count in facts["released"].items()]
     what = f", with {_joined(released)}" if released else ""
     span = f", from {moment(facts, 'to')} back to {moment(facts, 'from')}" if "from_ns" in facts else ""
-    return f"Left out here: {_times(facts['count'], 'link')} of the chain{span}{what}."
+    return f"Left out here: {counted(facts['count'], 'link')} of the chain{span}{what}."
 
 
 def _waits_left_out(facts: Facts) -> str:
     longest = f"{short(facts['longest_ns'])}{_event(facts['from_event'])}"
-    return f"Left out here: {_times(facts['count'], 'wait')}, {short(facts['ns'])} in all, the longest {longest}."
+    return f"Left out here: {counted(facts['count'], 'wait')}, {short(facts['ns'])} in all, the longest {longest}."
 
 
 def _attempts_left_out(facts: Facts) -> str:
     span = f"from {moment(facts, 'from')} to {moment(facts, 'to')}"
-    return f"Left out here: {_times(facts['count'], 'attempt')}, {span}, with {short(facts['waited_ns'])} of waiting."
+    return f"Left out here: {counted(facts['count'], 'attempt')}, {span}, with {short(facts['waited_ns'])} of waiting."
 
 
 def _still_held(facts: Facts) -> str:
@@ -370,8 +366,8 @@ def _still_empty(facts: Facts) -> str:
 
 def _bound(facts: Facts) -> str:
     of = share(facts["ns"], facts["whole_ns"])
-    waits = f"{_times(facts['waits'], 'wait')} for it, {short(facts['waited_ns'])} in all"
-    when = "1 stretch" if facts["periods"] == 1 else f"{facts['periods']:,} stretches"
+    waits = f"{counted(facts['waits'], 'wait')} for it, {short(facts['waited_ns'])} in all"
+    when = counted(facts["periods"], "stretch", "stretches")
     said = f"{facts['constraint']} bound for {short(facts['ns'])} ({of} of the time), in {when}, with {waits}"
     return f"{said}{_events_between(facts)}."
 
@@ -379,7 +375,7 @@ def _bound(facts: Facts) -> str:
 def _bound_from(facts: Facts) -> str:
     goes_on = facts["to_event"] is None
     until = f"and still did at {clock(facts['to_ns'])}" if goes_on else f"to {moment(facts, 'to')}"
-    most = f"{_times(facts['most'], 'task')} waited at most"
+    most = f"{counted(facts['most'], 'task')} waited at most"
     return f"It bound for {short(facts['to_ns'] - facts['from_ns'])} from {moment(facts, 'from')} {until}; {most}."
 
 
@@ -390,8 +386,8 @@ def _used(facts: Facts) -> str:
         taken = amount(facts["used"], facts["type"])
         return f"While it bound {taken} was taken of it, {of} of {brought}{_events_between(facts)}."
     unit = MICRO if facts["type"] == "resource" else 1
-    used, there = (facts[key] / facts["ns"] / unit for key in ("used", "available"))
-    return f"While it bound {used:,.4g} of {there:,.4g} was held on average ({of}){_events_between(facts)}."
+    used, there = (format_number(facts[key] / facts["ns"] / unit, 4) for key in ("used", "available"))
+    return f"While it bound {used} of {there} was held on average ({of}){_events_between(facts)}."
 
 
 def _had(facts: Facts) -> str:
@@ -409,17 +405,17 @@ def _had(facts: Facts) -> str:
 
 def _waited_for(facts: Facts) -> str:
     name = f"{facts['fleet']}/{facts['step']}"
-    waits = f"{_times(facts['waits'], 'time')}, {short(facts['ns'])} in all"
+    waits = f"{counted(facts['waits'], 'time')}, {short(facts['ns'])} in all"
     return f"{name} waited for it {waits}; the longest wait is {short(facts['longest_ns'])}{_events_between(facts)}."
 
 
 def _nobody_waited(facts: Facts) -> str:
-    backed_off = f"; but tasks backed off {_times(facts['retries'], 'time')}" if facts["retries"] else ""
+    backed_off = f"; but tasks backed off {counted(facts['retries'], 'time')}" if facts["retries"] else ""
     return f"Nobody waited for a limit up to {clock(facts['to_ns'])}{backed_off}."
 
 
 def _refused_by(facts: Facts) -> str:
-    name, count = f"{facts['fleet']}/{facts['step']}", _times(facts["refusals"], "time")
+    name, count = f"{facts['fleet']}/{facts['step']}", counted(facts["refusals"], "time")
     first = f"{clock(facts['from_ns'])}{_event(facts['from_event'])}"
     last = f"{clock(facts['to_ns'])}{_event(facts['to_event'])}"
     when = f"at {first}" if facts["from_event"] == facts["to_event"] else f"from {first} to {last}"
@@ -473,16 +469,16 @@ _SAID: dict[str, Callable[[Facts], str]] = {
     "joined": _simple("{who} waited for agents that it had spawned, the last of which, {by}, was done at {at}."),
     "waits_for_spawned": _simple("At {at} {who} waited for agents that it had spawned, such as {by}."),
     "deadlocked": _simple("{who} was caught in a deadlock at {at}."),
-    "cut_off": lambda facts: f"The chain is not followed any further than {_times(facts['links'], 'link')}.",
+    "cut_off": lambda facts: f"The chain is not followed any further than {counted(facts['links'], 'link')}.",
     "bound": _bound,
     "bound_from": _bound_from,
     "periods_left_out": lambda facts: (
-        f"Left out here: {_times(facts['count'], 'stretch', 'stretches')}, {short(facts['ns'])} in all."
+        f"Left out here: {counted(facts['count'], 'stretch', 'stretches')}, {short(facts['ns'])} in all."
     ),
     "used": _used,
     "had": _had,
     "had_left_out": lambda facts: (
-        f"Left out here: {_times(facts['count'], 'step')}, for {share(facts['charged_ns'], facts['waited_ns'])} of that."
+        f"Left out here: {counted(facts['count'], 'step')}, for {share(facts['charged_ns'], facts['waited_ns'])} of that."
     ),
     "waited_for": _waited_for,
     "refused_by": _refused_by,

@@ -787,6 +787,49 @@ def test_a_file_to_write_has_a_name_and_is_no_folder(seed, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def file_with_a_byte_that_is_no_text(folder):
+    path = folder / os.fsdecode(b"bad\xff.arrows")
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "utf-8:surrogateescape"])
+def test_a_file_name_that_is_no_text_works_and_is_told_with_escapes(seed, encoding, tmp_path):
+    path = file_with_a_byte_that_is_no_text(tmp_path)
+    path.write_bytes(seed[0].read_bytes())
+    (tmp_path / "cut.arrows").write_bytes(path.read_bytes())
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+
+    def done(*arguments):
+        found = subprocess.run([sys.executable, "-m", *arguments], cwd=tmp_path, env=env, capture_output=True)
+        assert b"Traceback" not in found.stderr
+        assert b"\xff" not in found.stdout + found.stderr
+        return found.returncode, found.stdout.decode(), found.stderr.decode()
+
+    verified = f"bad\\xff.arrows: verified, {seed[1]['events']:,} events, digest {seed[1]['digest']}\n"
+    assert done("sim", "verify", path.name) == (0, verified, "")
+    assert done("sim", "report", path.name)[::2] == (0, "")
+    code, said, _ = done("sim", "diff", path.name, "cut.arrows", "--json")
+    assert (code, json.loads(said)["log_a"]) == (0, "bad\\xff.arrows")
+    code, said, _ = done("sim", str(SCENARIOS / "seed.yaml"), "--log", path.name, "--json")
+    assert (code, json.loads(said)["log"], json.loads(said)["digest"]) == (0, "bad\\xff.arrows", seed[1]["digest"])
+    assert done("sim", "report", "no" + path.name)[::2] == (
+        2,
+        "nobad\\xff.arrows: no such file; allowed: a log that a run has written\n",
+    )
+    code, said, told = done("render", path.name, "cut.arrows", "--svg", "a.svg")
+    assert (code, said, told) == (0, "", "")
+    assert "bad\\xff" in (tmp_path / "a.svg").read_text()
+    (tmp_path / "bad.yaml").write_text("x")
+    (tmp_path / "bad.yaml").rename(path.with_suffix(".yaml"))
+    code, _, told = done("sim", "check", path.with_suffix(".yaml").name)
+    assert code == 2
+    assert told.startswith("bad\\xff.yaml:1:1: ")
+
+
 def test_a_scenario_that_a_command_runs_first_is_called_one_and_kept_with_its_data(tmp_path):
     copy = tmp_path / "s.yaml"
     steps = "[{task: t, duration: {empirical: {file: d.csv, column: x, scale: 1s}}}]"

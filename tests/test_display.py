@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from model.log import Header
+from model.units import counted, format_number
 from sim.display import PROGRESS_SECONDS, counting_runs, limit, plain_progress, progress, summary
 from tests.fleet_logs import S, concurrency, header, pause, rate_limit
 from tests.runs import run, scenario
@@ -38,6 +39,7 @@ def result(head: Header, **rest: Any) -> dict[str, Any]:
         "end_ns": 60 * S,
         "tasks": {"started": 29_769, "finished": 29_669, "failed": 0, "blocked": 30_051, "open": 482},
         "wait_ns": {"mean": 789.6e6, "p50": 801_400_000, "p95": 843_400_000, "p99": 866_000_000, "max": 1_011_000_000},
+        "spawned": 0,
         "crashes": 0,
         "deadlocks": [],
         "storms": None,
@@ -81,6 +83,87 @@ def shown(head: Header, width: int, terminal: bool, **rest: Any) -> str:
         head,
     )
     return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "said"),
+    [
+        (0, 4, "0"),
+        (0.0, 4, "0"),
+        (1.0, 4, "1"),
+        (0.123456, 4, "0.1235"),
+        (0.00001234, 4, "0.00001234"),
+        (1e-10, 4, "1e-10"),
+        (999.96, 4, "1,000"),
+        (12_345.678, 4, "12,346"),
+        (999_999.7, 4, "1,000,000"),
+        (-2_000_000, 4, "-2,000,000"),
+        (2e6, 6, "2,000,000"),
+        (1_234_567.25, 12, "1,234,567.25"),
+        (123_456_789_012_345, 12, "123,456,789,012,345"),
+        (999_999_999_999_999.0, 4, "999,999,999,999,999"),
+        (1e15, 4, "1e+15"),
+        (float("inf"), 4, "inf"),
+    ],
+)
+def test_a_number_has_all_that_it_has_before_the_point(number: float, digits: int, said: str) -> None:
+    assert format_number(number, digits) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 matches"), (1, "1 match"), (2, "2 matches"), (1_000, "1,000 matches")]
+)
+def test_one_is_no_several(count: int, said: str) -> None:
+    assert counted(count, "match", "matches") == said
+
+
+def test_one_event_and_one_wait_are_told_in_the_right_number() -> None:
+    batch = {"fleet": "batch", "bound_ns": 60 * S, "waits": 1, "exceeded": 1, "worst": [WORST]}
+    lines = shown(HEAD, 200, False, events=1, starvation=[batch]).splitlines()
+    assert lines[-4].startswith("  starved   fleet batch: 1 of 1 wait above 60 s, ")
+    assert lines[-3].startswith("  1 event in ")
+
+
+def test_large_limits_and_rates_are_written_out() -> None:
+    rows = [
+        {"id": "q", "type": "quota", "total": "2M", "period": "2m", "counts": "tokens", "scope": "global"},
+        {"id": "r", "type": "rate_limit", "rate": "2M/2m", "counts": "tokens", "scope": "global"},
+        {"id": "h", "type": "resource", "capacity": 12_345_678.25, "scope": "global"},
+        {"id": "c", "type": "concurrency", "limit": 2_000_000, "scope": "global"},
+    ]
+    header = run(scenario(constraints=rows, steps=[{"task": "t", "duration": "1s"}])).header
+    assert [limit(entry) for entry in header.constraints] == [
+        "2,000,000/2m tokens",
+        "2,000,000/2m tokens",
+        "12,345,678.25 at once",
+        "2,000,000 at once",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amplification", "said"),
+    [(1.0, "1 attempt a success"), (1.2345, "1.23 attempts a success"), (1_234.5, "1,234 att")],
+)
+def test_a_storm_is_told_in_plain_numbers(amplification: float, said: str) -> None:
+    phase = {"goodput_per_s": 12_345.678, "amplification": amplification, "keeps_up": True}
+    times = {"from_ns": 10 * S, "to_ns": 20 * S, "time_to_recover_ns": None}
+    storm = {"incidents": ["brownout"], "verdict": "metastable", "why": None, "before": phase, "after": phase, **times}
+    [line] = [line for line in shown(HEAD, 80, False, storms=[storm]).splitlines() if "storm" in line]
+    assert "brownout 10 s to 20 s: metastable, goodput 12,346/s before and 12,346/s after, " + said in line
+
+
+@pytest.mark.parametrize(
+    ("listed", "spawned", "said"),
+    [
+        (8, 6, "8 agents and 6 spawned"),
+        (1, 1_234, "1 agent and 1,234 spawned"),
+        (1_234, 0, "1,234 agents"),
+        (0, 1, "0 agents and 1 spawned"),
+    ],
+)
+def test_those_that_were_spawned_are_counted_beside_those_that_are_listed(listed: int, spawned: int, said: str) -> None:
+    head = header({"a": listed})
+    assert shown(head, 80, False, spawned=spawned).startswith(f"demo  seed 1, {said}, 60 s of virtual time\n")
 
 
 WORST = {
@@ -244,7 +327,7 @@ def test_what_became_of_the_fleet_after_a_trigger_is_a_line_each() -> None:
     lines = shown(HEAD, 200, False, storms=storms).splitlines()
     assert [line for line in lines if "storm" in line] == [
         "  storm   one and other 30 s to 50 s: metastable, goodput 12.1/s before and 3.21/s after, 4.8 attempts a success",
-        "  storm   one 30 s to 50 s: recovers in 1 s, goodput 12.1/s before and 12.1/s after, 1 attempts a success",
+        "  storm   one 30 s to 50 s: recovers in 1 s, goodput 12.1/s before and 12.1/s after, 1 attempt a success",
         "  storm   one and other 30 s to 50 s: collapsed, goodput 12.1/s before and 0/s after, "
         "and it did not keep up before",
         "  storm   one 30 s to the end: unknown (it is not over at the end)",

@@ -53,6 +53,39 @@ def test_the_reference_names_every_distribution_and_constraint():
         assert f"| `{name}` |" in reference
 
 
+def test_the_reference_says_every_bound_of_the_schema():
+    from model.checks import BRANCHES_MAX, STEPS_MAX
+    from model.json_schema import json_schema
+    from model.scenario import AGENTS_MAX
+    from model.schema import NAME_PATTERN
+    from model.source import DIGITS_MAX, NESTING_MAX, NODES_MAX
+    from model.timeline import CHANGES_MAX, EPISODES_MAX
+    from sim.environment import BEGUN_MAX, NESTED_MAX
+
+    said = (ROOT / "docs/scenario.md").read_text().partition("\n## Bounds\n")[2]
+    found = {BRANCHES_MAX, STEPS_MAX, AGENTS_MAX, DIGITS_MAX, NESTING_MAX, NODES_MAX, CHANGES_MAX, EPISODES_MAX}
+    found |= {BEGUN_MAX, NESTED_MAX, 1_000_000_000}
+    patterns = set()
+
+    def look(at):
+        for key, value in at.items() if isinstance(at, dict) else enumerate(at) if isinstance(at, list) else ():
+            look(value)
+            if key == "pattern" and "{" in value:
+                patterns.add(value)
+            elif (
+                key in ("maximum", "minimum", "maxItems") and not isinstance(value, dict) and value not in (0, 1, 2, 3)
+            ):
+                found.add(value)
+
+    look(json_schema())
+    assert patterns == {NAME_PATTERN}
+    assert {1000, 10_000, 1e12, 0.05, 0.01, 1e-6} < found
+    for bound in found:
+        written = "10^12" if bound == 1e12 else f"{bound:,}" if bound >= 1 else f"{bound:.6f}".rstrip("0")
+        assert re.search(rf"(?<![\d,.]){re.escape(written)}(?![\d,]|\.\d)", said), written
+    assert "64 characters" in said
+
+
 def test_links_lead_somewhere():
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

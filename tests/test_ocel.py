@@ -84,20 +84,49 @@ def test_it_is_valid_and_has_every_event_and_the_numbers_of_the_report(log: Log)
 
 @some
 @given(logs())
-def test_who_ended_a_wait_is_related_to_its_end(log: Log) -> None:
+def test_who_ended_a_wait_is_related_to_who_waited(log: Log) -> None:
     found = opened(log)
     roster = Roster(log.header)
     for batch in log.batches():
         roster.feed(batch)
-    wanted = {}
-    for end, (why, _, (agent, step, visit, _)) in ended(log).items():
-        by = set() if visit < 0 else {(f"visit:{roster.task_name(agent, step)}:{visit}", f"is admitted: {why} by")}
-        wanted[f"event:{end}"] = why, by
-    ends = [each for each in found["events"] if each["type"] == "TaskResumed"]
-    assert wanted == {
-        each["id"]: (values(each)["ended_by"], {pair for pair in related(each) if pair[1].startswith("is admitted")})
-        for each in ends
-    }
+    visits = {each["id"]: related(each) for each in found["objects"] if each["type"] == "visit"}
+    wanted: dict[str, set[tuple[str, str]]] = {id_: set() for id_ in visits}
+    ends = {int(each["id"][6:]): each for each in found["events"] if each["type"] == "TaskResumed"}
+    causes = ended(log)
+    assert ends.keys() == causes.keys()
+    for end, (why, event, (agent, step, visit, _)) in causes.items():
+        told = values(ends[end])
+        assert (told["ended_by"], int(told.get("ended_by_event", -1))) == (why, event)
+        ((own, _),) = (pair for pair in related(ends[end]) if pair[1] == "visit")
+        if visit >= 0:
+            wanted[own].add((f"visit:{roster.task_name(agent, step)}:{visit}", f"is admitted: {why} by"))
+            if event >= 0:
+                wanted_by = (f"visit:{roster.task_name(agent, step)}:{visit}", "visit")
+                assert wanted_by in related(found["events"][event])
+    assert wanted == {id_: {pair for pair in of if pair[1] != "agent"} for id_, of in visits.items()}
+
+
+@some
+@given(logs())
+def test_the_path_of_an_agent_or_a_visit_is_what_it_did(log: Log) -> None:
+    found = opened(log)
+    paths: dict[str, list[str]] = {}
+    for event in found["events"]:
+        for id_, _ in related(event):
+            if id_.startswith(("agent:", "visit:")):
+                paths.setdefault(id_, []).append(event["id"])
+    wanted: dict[str, list[str]] = {}
+    roster = Roster(log.header)
+    for batch in log.batches():
+        roster.feed(batch)
+    for each in (each for batch in rows(log) for each in batch.to_pylist()):
+        if each["agent"] >= 0:
+            wanted.setdefault(f"agent:{roster.name(each['agent'])}", []).append(f"event:{each['seq']}")
+        if each["task"] is not None and each["kind"] != "AgentStarted":
+            wanted.setdefault(f"visit:{each['task']}:{each['visit']}", []).append(f"event:{each['seq']}")
+    assert {id_: path for id_, path in wanted.items() if id_ in paths} == paths
+    objects = {each["id"] for each in found["objects"]}
+    assert all(id_ in paths for id_ in wanted if id_ in objects)
 
 
 @some

@@ -14,6 +14,7 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import given
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from runs import run, scenario
 from traced import Dict, ended, exported, logs, rows_of, some, worked_ns
 
 from model.events import Kind
@@ -120,8 +121,14 @@ def test_the_spans_are_the_numbers_of_the_report(log: Log) -> None:
 def test_a_wait_is_linked_to_the_attempt_that_ended_it(log: Log) -> None:
     read = Read(log)
     causes = ended(log).values()
-    waits = [(span, attributes) for span, attributes in read.of.get("wait", []) if "fleetsim.ended_by" in attributes]
-    assert Counter(why for why, _, _ in causes) == Counter(each["fleetsim.ended_by"] for _, each in waits)
+    waits = read.of.get("wait", [])
+    assert all(("fleetsim.ended_by" in each) != each.get("fleetsim.open", False) for _, each in waits)
+    kinds = Counter(rows_of(log).kind.tolist())
+    ends = Counter(each["fleetsim.ended_by"] for _, each in waits if "fleetsim.ended_by" in each)
+    assert ends.pop("rebound", 0) == kinds[Kind.TaskRebound]
+    assert ends.pop("rejected", 0) <= kinds[Kind.TaskRejected]  # most are refused without a wait
+    assert ends.pop("gave_up", 0) <= kinds[Kind.TaskAbandoned]
+    assert Counter(why for why, _, _ in causes) == ends
     assert sorted(event for _, event, _ in causes if event >= 0) == sorted(
         each["fleetsim.ended_by_event"] for _, each in waits if "fleetsim.ended_by_event" in each
     )
@@ -136,3 +143,38 @@ def test_a_wait_is_linked_to_the_attempt_that_ended_it(log: Log) -> None:
                 visit,
                 attempt,
             )
+
+
+def test_a_wait_says_how_it_ended() -> None:
+    """All want the slot: `b` finds its door shut, `c` loses patience, and the other of `d` has taken the last of `once`."""
+    closes = [{"at": "500ms", "paused": True}, {"at": "2s", "paused": False}]
+    constraints = [
+        {"id": "slot", "type": "concurrency", "limit": 1},
+        {"id": "door", "type": "pause", "paused": False, "changes": closes, "scope": "fleet:b"},
+        {"id": "once", "type": "quota", "total": 1, "scope": "fleet:d", "on_limit": "reject"},
+    ]
+    work = {"task": "work", "duration": "1s"}
+    fleets = [
+        {"name": "a", "count": 1, "steps": [work]},
+        {"name": "b", "count": 1, "steps": [work]},
+        {"name": "c", "count": 1, "steps": [{**work, "patience": "500ms"}]},
+        {"name": "d", "count": 2, "steps": [work]},
+        {"name": "e", "count": 2, "steps": [work]},
+    ]
+    read = Read(run(scenario(constraints=constraints, until="3500ms", fleets=fleets)))
+    names = {span.trace_id: span.name for span, _ in read.of["agent"]}
+    half = 500_000_000
+    assert sorted(
+        (names[span.trace_id], span.name, span.start_time_unix_nano // half, span.end_time_unix_nano // half)
+        + ((each["fleetsim.ended_by"],) if "fleetsim.ended_by" in each else ())
+        for span, each in read.of["wait"]
+    ) == [
+        ("b_0", "door", 2, 4, "rebound"),
+        ("b_0", "slot", 0, 2, "rebound"),
+        ("b_0", "slot", 4, 4, "released"),
+        ("c_0", "slot", 0, 1, "gave_up"),
+        ("d_0", "slot", 0, 2, "released"),
+        ("d_1", "slot", 0, 6, "rejected"),
+        ("e_0", "slot", 0, 6, "released"),
+        ("e_1", "slot", 0, 7),
+    ]

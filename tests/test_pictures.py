@@ -281,6 +281,22 @@ def test_verdicts_have_their_moments():
     ]
 
 
+def test_one_agent_and_several_incidents_are_told_in_the_right_number():
+    slot = {"id": "slot", "type": "concurrency", "limit": 1}
+    branch = {"fork": 1, "steps": [{"task": "work", "duration": "1s"}]}
+    stuck = run(scenario(constraints=[slot], steps=[{"hold": "plan", "steps": [branch]}]))
+    assert verdicts(stuck, Film(stuck)) == [(0, "deadlock of 1 agent"), (0, "stalled: 1 agent waits for good")]
+    both = [{"id": name, "at": "5s", "lasts": "5s", "scope": "task:*", "slow": 2} for name in ("brownout", "errors")]
+    again = {"repeat": "forever", "steps": [{"task": "work", "duration": "1s"}]}
+    ends = run(scenario(until="20s", incidents=both, steps=[again]))
+    assert verdicts(ends, Film(ends)) == [
+        (5 * S, "brownout and errors begin"),
+        (10 * S, "brownout and errors end: unknown"),
+    ]
+    lasts = run(scenario(until="8s", incidents=both, steps=[again]))
+    assert verdicts(lasts, Film(lasts)) == [(5 * S, "brownout and errors begin")]
+
+
 def test_plots_are_the_same_bytes_and_of_all_kinds(picture):
     film = Film(picture)
     for what in PLOTS:
@@ -388,6 +404,18 @@ def test_a_cut_log_is_drawn_as_far_as_it_goes(logged, tmp_path, capsys):
     assert main([str(cut), "--svg", str(tmp_path / "a.svg")]) == 0
     assert "the log is cut at" in capsys.readouterr().err
     assert ">cut<" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_cut_log_is_told_of_once_whatever_is_made_of_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, most in (("whole", "1000"), ("cut", "10")):
+        shown = ("--no-animation", "--log", name, "--max-events", most)
+        sim_main([str(Path(__file__).parent.parent / "scenarios/two_locks.yaml"), *shown])
+    capsys.readouterr()
+    files = ["--html", "a.html", "--png", "a.png", "--svg", "a.svg"]
+    for logs, warnings in ((["cut"], 1), (["whole", "cut"], 1), (["cut", "cut"], 1), (["whole"], 0)):
+        assert main([*logs, *files]) == 0
+        assert capsys.readouterr().err.count("the log is cut at") == warnings
 
 
 SOME = header({"a": 12}, [concurrency("c", 2)])

@@ -532,6 +532,7 @@ def told_by_rows(reading: Reading) -> Dict:
             "blocked": kinds[Kind.TaskBlocked],
             "open": len(open_tasks),
         },
+        "spawned": 0,
         "crashes": 0,
         "deadlocks": [],
         "stalled": stalled,

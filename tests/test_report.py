@@ -191,6 +191,30 @@ def test_the_page_signs_what_is_too_short_and_explains_it_once() -> None:
     assert "fewer than 100 observations after the warm-up" in explained
 
 
+def test_the_page_tells_one_of_something_in_the_right_number() -> None:
+    """One agent holds the slot that its only branch waits for, beyond its bound, and it is all that happens."""
+    branch = {"fork": 1, "steps": [{"task": "work", "duration": "1s"}]}
+    fleet = {"name": "a", "count": 1, "starvation": "5s", "steps": [{"hold": "plan", "steps": [branch]}]}
+    log = run(scenario(constraints=[SLOT], fleets=[fleet], until="20s"))
+    told = [block for block in page(report(log)[0], log.header).blocks if isinstance(block, str)]
+    assert told[1:4] == [
+        "deadlock at 0 s (event 5): 1 agent",
+        "stalled since 0 s (event 6): 1 task waits",
+        "a: 1 of 1 wait above 5 s",
+    ]
+
+
+def test_the_head_counts_those_that_were_spawned_too() -> None:
+    fleets = [
+        {"name": "a", "count": 2, "steps": [{"spawn": "b", "count": 3}]},
+        {"name": "b", "steps": [{"think": "1s"}]},
+    ]
+    log = run(scenario(until="8s", fleets=fleets))
+    result, _ = report(log)
+    assert result["spawned"] == 6
+    assert page(result, log.header).about == "seed 0, 2 agents and 6 spawned, 8 s of virtual time, 18 events"
+
+
 def changed(log: Log, kind: Kind, **values: int) -> list[Batch]:
     """The rows of a log, with values of the first row of a kind that are others."""
     [batch] = log.batches()

@@ -369,14 +369,14 @@ def test_what_was_not_found_is_said() -> None:
             None,
             "above",
             "no length up to 1 s tips it over; above that",
-            "none up to 1 times the given one tips it over; above that",
+            "none up to the given one tips it over; above that",
         ),
         (
             1,
             2,
             "between",
             "2 s tips it over and 1 s does not; between these",
-            "2 times the given one, 3 visits a second, tips it over and 1 times does not; between these",
+            "2 times the given one, 3 visits a second, tips it over and the given one does not; between these",
         ),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_story_in_lines():
         "a_2",
         "waits for slot with work (visit 0)",
         "  since 1.00s, for 1 s",
-        "  1 asked earlier and still wait",
+        "  1 asked earlier and still waits",
         "  held by 1",
         "  > a_0_work  1 since 1.00s",
         "",

@@ -161,6 +161,36 @@ def forked(count: int = 1) -> Header:
     return header({"f": count}, limits, steps)
 
 
+RAISED = {"changes": [{"at": "5s", "rate": "10/10s"}]}
+
+
+@pytest.mark.parametrize(
+    ("limit", "task", "used"),
+    [
+        ({"type": "concurrency", "limit": 2, "queue": "processor_sharing"}, {}, 10 / 2),
+        ({"type": "concurrency", "limit": 10, "changes": [{"at": "1s", "limit": 1}]}, {}, 100 / (10 + 9)),
+        ({"type": "resource", "capacity": 10, "changes": [{"at": "1s", "capacity": 1}]}, {"needs": {"x": 1}}, 100 / 19),
+        ({"type": "concurrency", "limit": 1, "from": "1s"}, {}, 10 / 1),
+        ({"type": "quota", "total": 10, "counts": "t", "charge": "as_produced"}, {"cost": {"t": 5}}, 50 / 10 / 2),
+        # One in the first second, twice as many in each that follows, against one a second and the first.
+        (
+            {"type": "rate_limit", "rate": "1/s", "algorithm": "ramp", "growth": 2},
+            {"until": "4s"},
+            (1 + 2 + 4 + 3) / (4 + 1),
+        ),
+        # One in the first half of a period, then nine more at once, against half of each and the first.
+        ({"type": "rate_limit", "rate": "1/10s", "algorithm": "fixed_window", **RAISED}, {}, 10 / (0.5 + 5 + 1)),
+    ],
+)
+def test_what_may_be_used_above_what_there_is(limit: dict[str, Any], task: dict[str, Any], used: float) -> None:
+    """Ten tasks of 20 s each, in a run of 10 s where it is not said otherwise."""
+    until = {"until": task.get("until", "10s")}
+    steps = [{"task": "work", "duration": "20s", **{key: value for key, value in task.items() if key != "until"}}]
+    numbers = of(constraints=[{"id": "x", **limit}], count=10, steps=steps, **until)["constraints"]["x"]
+    assert used > 1
+    assert numbers["utilisation"] == pytest.approx(used, rel=1e-9)
+
+
 def test_an_agent_may_wait_for_several_things_at_once() -> None:
     a, b, c = range(3)
     rows = [
@@ -209,6 +239,18 @@ def test_agents_may_be_numbered_past_those_of_the_header() -> None:
 
 
 # Sums of any size
+
+
+def test_those_that_are_spawned_are_counted_and_no_others() -> None:
+    """Two agents spawn three each, each of which spawns one of its own fleet; one crashes and begins again."""
+    fleets = [
+        {"name": "a", "count": 2, "steps": [{"spawn": "b", "count": 3}]},
+        {"name": "b", "steps": [{"spawn": "c"}]},
+        {"name": "c", "steps": [{"think": "1s"}]},
+        {"name": "d", "count": 5, "steps": [{"think": "9s"}], "crash": {"uptime": "5s", "repair": "1s"}},
+    ]
+    assert of(fleets=fleets, until="8s")["spawned"] == 12
+    assert of(fleets=fleets[3:], until="8s")["spawned"] == 0
 
 
 def test_slots_times_nanoseconds_may_pass_64_bits() -> None:

@@ -83,17 +83,20 @@ def test_two_agents_and_one_slot_in_ocel() -> None:
             {"name": "attempt", "value": "0"},
             {"name": "blocked_ns", "value": "1000000000"},
             {"name": "ended_by", "value": "released"},
+            {"name": "ended_by_event", "value": "5"},
         ],
         "relationships": [
             {"objectId": "agent:a_1", "qualifier": "agent"},
             {"objectId": "visit:a_1_work:0", "qualifier": "visit"},
             {"objectId": "constraint:slot", "qualifier": "waited for"},
-            {"objectId": "visit:a_0_work:0", "qualifier": "is admitted: released by"},
         ],
     }
     visit = next(each for each in found["objects"] if each["id"] == "visit:a_1_work:0")
     end = "1970-01-01T00:00:02.000000000Z"
-    assert visit["relationships"] == [{"objectId": "agent:a_1", "qualifier": "agent"}]
+    assert visit["relationships"] == [
+        {"objectId": "agent:a_1", "qualifier": "agent"},
+        {"objectId": "visit:a_0_work:0", "qualifier": "is admitted: released by"},
+    ]
     assert {(value["name"], value["value"]) for value in visit["attributes"] if value["time"] == end} == {
         ("outcome", "finished"),
         ("attempts", "1"),

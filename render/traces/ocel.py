@@ -4,7 +4,8 @@ Rules:
 
 1. Each row is an event: its type is the kind of the row, its id `event:NUMBER`. The objects are fleets, tenants,
    constraints, agents, and the visits of agents to tasks and holds; relationships say by their qualifier what an event or
-   an object has to do with another.
+   an object has to do with another. An event is related to one agent and one visit at most, its own: the path of an agent
+   or a visit is what it did. Who spawned an agent and who ended a wait are relationships between objects.
 2. Times are those of the log, as if it began at 1970-01-01T00:00:00Z, with nine digits of a second. For tools that keep
    fewer the attribute `time_ns` has the same as a number.
 3. All values are texts, as the published schema has them; the declarations of the types say what they stand for.
@@ -14,7 +15,7 @@ Rules:
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
@@ -32,7 +33,7 @@ _ATTRIBUTES: dict[Kind, tuple[tuple[str, str], ...]] = {
     Kind.RunFinished: (("ending", "string"),),
     Kind.TaskBlocked: (("waiting_before", "integer"),),
     Kind.TaskRebound: (("blocked_ns", "integer"),),
-    Kind.TaskResumed: (("blocked_ns", "integer"), ("ended_by", "string")),
+    Kind.TaskResumed: (("blocked_ns", "integer"), ("ended_by", "string"), ("ended_by_event", "integer")),
     Kind.TaskStarted: (("waited_ns", "integer"),),
     Kind.TaskFinished: (("status", "string"),),
     Kind.TaskRetrying: (("delay_ns", "integer"),),
@@ -158,10 +159,8 @@ class _Events:
             told = self._attributes(row, kind)
             related = self._related(row, kind)
             if kind == Kind.TaskResumed and event in causes:
-                why, releasing = causes[event]
-                told.append(("ended_by", why.name))
-                if releasing is not None:
-                    related.append((self._ids.visit(*releasing), f"is admitted: {why.name} by"))
+                why, by = causes[event]
+                told += [("ended_by", why.name), *([("ended_by_event", by)] if by >= 0 else [])]
             elif kind == Kind.ConstraintChanged:
                 self.limits[row.constraint].append((row.time, row.value))
             yield (
@@ -184,8 +183,6 @@ class _Events:
             related.append((ids.agent(row.agent), "agent"))
         if kind == Kind.AgentStarted:
             related.append((ids.fleet(fleet_of(self._roster, row.agent)), "is of fleet"))
-            if row.step >= 0:
-                related.append((ids.agent(row.value), "is spawned by"))
         elif row.step >= 0 and self._header.steps[row.step].kind in _VISITED:
             related.append((ids.visit(row.agent, row.step, row.visit), "visit"))
         elif row.agent < 0 and row.constraint < 0:  # of the run
@@ -212,12 +209,16 @@ class _Events:
 
 @dataclass(slots=True)
 class _Sums:
-    """What a visit did so far."""
+    """What a visit did so far; and who ended its waits, each once, in order."""
 
     attempts: int = 0
     blocked_ns: int = 0
     worked_ns: int = 0
     backed_off_ns: int = 0
+    admitted_by: dict[tuple[Why, Key], None] = field(default_factory=dict)
+
+
+_SUMMED = ("attempts", "blocked_ns", "worked_ns", "backed_off_ns")
 
 
 _Timed = tuple[str, int, object]
@@ -278,10 +279,10 @@ class _Objects:
         told: list[_Timed] = [("step", 0, step.name), ("kind", 0, step.kind), ("visit", 0, row.visit)]
         if span.outcome is not None and not span.open:
             told.append(("outcome", span.end_ns, span.outcome.name))
-        told += [(name, span.end_ns, getattr(sums, name)) for name in _Sums.__slots__]
-        return _object(
-            self._ids.visit(*(row.agent, row.step, row.visit)), "visit", told, [(self._ids.agent(row.agent), "agent")]
-        )
+        told += [(name, span.end_ns, getattr(sums, name)) for name in _SUMMED]
+        related = [(self._ids.agent(row.agent), "agent")]
+        related += [(self._ids.visit(*key), f"is admitted: {why.name} by") for why, key in sums.admitted_by]
+        return _object(self._ids.visit(row.agent, row.step, row.visit), "visit", told, related)
 
 
 def _add(sums: _Sums, span: Span) -> None:
@@ -290,18 +291,19 @@ def _add(sums: _Sums, span: Span) -> None:
             sums.attempts += 1
         case Sort.BLOCKED:
             sums.blocked_ns += span.ns
+            if span.cause is not None and span.cause.visit >= 0:
+                sums.admitted_by[span.cause.why, (span.cause.agent, span.cause.step, span.cause.visit)] = None
         case Sort.BACK_OFF:
             sums.backed_off_ns += span.ns
         case Sort.RUNNING | Sort.HELD:
             sums.worked_ns += span.ns
 
 
-def _causes(part: Folded) -> dict[int, tuple[Why, Key | None]]:
-    """Return by the number of the event that ended a wait why it did, and the visit that made it end, if one did."""
+def _causes(part: Folded) -> dict[int, tuple[Why, int]]:
+    """Return by the number of the event that ended a wait why it did, and the event that made it end, -1 for none."""
     told = part.causes
-    columns = (told.end, told.why, told.agent, told.step, told.visit)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return {end: (Why(why), None if visit < 0 else (agent, step, visit)) for end, why, agent, step, visit in rows}
+    rows = zip(told.end.tolist(), told.why.tolist(), told.event.tolist(), strict=True)
+    return {end: (Why(why), event) for end, why, event in rows}
 
 
 def _last_of_each_instant(values: list[tuple[int, int]]) -> list[tuple[int, int]]:

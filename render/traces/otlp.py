@@ -8,7 +8,8 @@ Rules:
 2. An agent is a trace with a root span. Below it are its visits and the times for which it was down, below a visit its
    attempts and back-offs, below an attempt its waits, a span for each constraint. An attempt that started has the event
    `started`.
-3. A wait has a link to the attempt that ended it, of an agent that was spawned the root has one to that of its parent.
+3. A wait that ended says by what; it has a link to the attempt that ended it. Of an agent that was spawned the root has one
+   to that of its parent.
 4. Ids are of the scenario, the seed, the agent, the step, the visit and the attempt; those of waits, back-offs and repairs
    of the number of their first event. So the same run has the same ids, and another has others.
 5. Times are those of the log, as if it began at 1970-01-01T00:00:00Z. What goes on when the log ends, ends there, and has
@@ -42,6 +43,8 @@ _SORTS = {
 Value = str | int | bool
 Attributes = dict[str, Value]
 _WORKS = frozenset({Sort.RUNNING, Sort.HELD})
+_ENDS = {Kind.TaskRebound: "rebound", Kind.TaskRejected: "rejected", Kind.TaskAbandoned: "gave_up"}
+"""By what a wait ended where it did not end with going on."""
 _POINTS = {Kind.TaskRejected: "rejected", Kind.TaskAbandoned: "gave up"}
 
 
@@ -213,6 +216,8 @@ class _Requests:
         told["fleetsim.attempt"] = row.attempt
         if sort == Sort.ATTEMPT:
             return told, self._events_of_attempts.pop(_key(row), []), ""
+        if span.ended_by is not None and span.ended_by.kind in _ENDS:
+            told["fleetsim.ended_by"] = _ENDS[Kind(span.ended_by.kind)]
         return told, [], "" if span.cause is None else self._ended_by(span.cause, told)
 
     def _parent(self, row: Row, told: Attributes) -> str:

@@ -59,8 +59,8 @@ class Cause(NamedTuple):
 class Span:
     """What lasts: `begin` is the row that begins it. Times are in ns.
 
-    `outcome` says how a visit or an attempt ended, None where it is open. `cause` is what ended the wait of a blocked
-    span that ended with going on.
+    `outcome` says how a visit or an attempt ended, None where it is open. `ended_by` is the row that ended a blocked span,
+    and `cause` what ended its wait, where it ended with going on.
     """
 
     sort: Sort
@@ -68,6 +68,7 @@ class Span:
     end_ns: int = NONE
     open: bool = False
     outcome: Outcome | None = None
+    ended_by: Row | None = None
     cause: Cause | None = None
     after: "Span | None" = None
     """The blocked span that ended in the instant in which this one begins, of the same visit."""
@@ -234,6 +235,7 @@ class Spans:
             self._told.append((BEGINS, visit.attempt))
         kind = row.kind
         if visit.blocked is not None and kind not in _STATED:
+            visit.blocked.ended_by = row
             if kind == Kind.TaskResumed:
                 visit.blocked.cause = causes.get(row.event)
                 visit.resumed = visit.blocked

@@ -12,6 +12,7 @@ from typing import Any
 
 from model.log import Header, Log
 from model.state import extent_of
+from model.units import counted
 from sim.analysis.alterations import alterations
 from sim.analysis.around import around
 from sim.analysis.costs import Costs, side_by_side
@@ -125,7 +126,7 @@ def _caveats(one: Header, two: Header, ends: Sequence[int | None], scenario: lis
     yield from _missing("constraint", [[entry.id for entry in header.constraints] for header in (one, two)])
     others = [each["path"] for each in scenario if each["path"].startswith("fleets.")]
     if others:
-        yield f"the fleets themselves differ ({len(others)} values): the same visit need not take the same work"
+        yield f"the fleets themselves differ ({counted(len(others), 'value')}): the same visit need not take the same work"
     prices = [header.scenario.get("prices") for header in (one, two)]
     if prices[0] != prices[1]:
         yield "the prices differ: what it costs changes with them too"

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 
 from model.events import Batch, Kind, Status
 from model.header import Header
-from model.units import NS_PER_SECOND
+from model.units import NS_PER_SECOND, counted
 from sim.analysis.takes import Ended
 
 Integers = NDArray[np.int64]
@@ -353,7 +353,9 @@ class _Story:
         windows = len(edges) - 1
         told: dict[str, Any] = {"verdict": Verdict.unknown, "why": None, "time_to_recover_ns": None}
         if successes < SUCCESSES_MIN:
-            told["why"] = f"{successes} visits succeed before it, of {SUCCESSES_MIN} that it takes"
+            told["why"] = (
+                f"{counted(successes, 'visit succeeds', 'visits succeed')} before it, of {SUCCESSES_MIN} that it takes"
+            )
         elif end is None:
             told["why"] = "it is not over at the end"
         elif windows < WINDOWS_MIN:

@@ -144,7 +144,10 @@ class _Use:
         self._changes += len(changes)
 
     def utilisation(self, now_ns: int) -> float:
-        """What was used of what there was, from 0 to 1; of a switch, the share of the run during which it was shut."""
+        """What was used of what there was; of a switch, the share of the run during which it was shut.
+
+        It is above 1 where more was used than is to be had: README.md says of which limits.
+        """
         used, available = 0, Fraction(0)
         if self._type in _CHANGES_BY_ITSELF:
             level_ns = self._level_ns + self._level * (now_ns - self._level_since)
@@ -221,7 +224,7 @@ class Summary:
         self._ended = np.zeros(len(Status), np.int64)  # attempts that worked, by how they ended
         self._rejected = np.zeros(len(header.constraints), np.int64)
         self._now = 0
-        self._gave_up = 0
+        self._gave_up = self._spawned = 0
         self._waits = Sample()
         self._waiting = _Waiting(len(header.constraints))
         self._use = [_Use(entry, header, number) for number, entry in enumerate(header.constraints)]
@@ -238,6 +241,7 @@ class Summary:
         self._counts += np.bincount(kinds, minlength=len(Kind))
         ended = self._attempts.feed(batch)
         self._ended += np.bincount(batch.value[ended], minlength=len(Status))
+        self._spawned += int(np.count_nonzero((kinds == Kind.AgentStarted) & (batch.step >= 0)))
         self._gave_up += int(
             np.count_nonzero(batch.constraint[kinds == Kind.TaskAbandoned] >= 0)
         )  # the others backed off
@@ -283,6 +287,7 @@ class Summary:
                 "blocked": counts[Kind.TaskBlocked],
                 "open": waiting + counts[Kind.TaskStarted] - sum(ended.values()),
             },
+            "spawned": self._spawned,
             "crashes": counts[Kind.AgentCrashed],
             "wait_ns": self._waits.result(),
             "deadlocks": self._deadlocks,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument
 
+from model.faults import named
 from model.program import DONE, NO
 from sim.commands.answers import AsMarkdown, answer, one_way
 from sim.commands.files import AsJson, LogFile, another, run_again
@@ -37,8 +38,9 @@ def bisect(log: LogFile, other: Other = None, as_json: AsJson = False, as_markdo
     else:
         another(other, "OTHER", log, "LOG")
         found = first_difference(first, Log.open(other))
-    result = {"log": str(log), "other": None if other is None else str(other), **found}
-    page = bisect_page(found, first.header.name, str(log), "the run made again" if other is None else str(other))
+    first_name, other_name = named(log), None if other is None else named(other)
+    result = {"log": first_name, "other": other_name, **found}
+    page = bisect_page(found, first.header.name, first_name, other_name or "the run made again")
     answer(result, page, as_json, as_markdown)
     return DONE if found["same"] else NO
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from typer import Argument
 
+from model.faults import named
 from model.program import DONE, NO
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
 from sim.commands.files import AsJson, another, opened, read_files
@@ -33,6 +34,7 @@ def diff(
         inputs = {**read_files(log_a, first.header, "LOG_A"), **read_files(log_b, second.header, "LOG_B")}
         keep = None if out is None else stack.enter_context(row_file(out, SCHEMA, inputs))
         found = differing.diff(first, second, keep)
-    result = {"log_a": str(log_a), "log_b": str(log_b), **found}
-    answer(result, diff_page(found, str(log_a), str(log_b)), as_json, as_markdown)
+    names = named(log_a), named(log_b)
+    result = {"log_a": names[0], "log_b": names[1], **found}
+    answer(result, diff_page(found, *names), as_json, as_markdown)
     return DONE if found["same"] else NO

@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from model import options
-from model.faults import BadInput
+from model.faults import BadInput, named
 from model.files import keep, output
 from model.program import DONE
 from sim.commands.answers import AsMarkdown, Out, answer, one_way, row_file
@@ -74,8 +74,8 @@ def fork(
                 )
         before = sum(map(len, batches(first, at_ns)))
         result = {
-            "forked": str(log),
-            "log": str(path),
+            "forked": named(log),
+            "log": named(path),
             "at_ns": at_ns,
             "changes": forked.changes,
             "events_before": before,

@@ -9,6 +9,7 @@ from typer import Option
 from model.faults import BadInput
 from model.files import check_ending, keep, output
 from model.program import DONE, NO, say
+from model.units import counted
 from sim.commands.files import LogFile, run_again
 
 _LINES = (".jsonl", ".ndjson", ".json")
@@ -35,7 +36,7 @@ def verify(log: LogFile) -> int:
     if verdict.difference is not None:
         print(f"{log}: {verdict.difference}")
         return NO
-    events = f"{verdict.events:,} events, digest {verdict.digest}"
+    events = f"{counted(verdict.events, 'event')}, digest {verdict.digest}"
     if verdict.cut_ns is None:
         print(f"{log}: verified, {events}")
     else:

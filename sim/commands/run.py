@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from model import options
-from model.faults import BadInput
+from model.faults import BadInput, named
 from model.files import keep, output
 from model.program import DEADLOCK, DONE, INTERRUPTED, NO, printing
+from model.units import counted
 from sim.commands.answers import Require
 from sim.commands.files import AsJson, Overrides, Scenario, load
 
@@ -85,7 +86,7 @@ def run(
         **found,
         "wall_s": outcome.wall_s,
         "events_per_s": outcome.events / outcome.wall_s,
-        "log": str(path),
+        "log": named(path),
         "interrupted": outcome.interrupted,
         "stopped": _stopped(outcome.stopped_by, limits),
     }
@@ -145,7 +146,7 @@ def _stopped(by: str | None, limits: "Limits") -> str | None:
     from sim.pages import short
 
     if by == "events" and limits.events is not None:
-        return f"{limits.events:,} event{'s' * (limits.events > 1)}, as --max-events allows"
+        return f"{counted(limits.events, 'event')}, as --max-events allows"
     if by == "time" and limits.time_ns is not None:
         return f"{short(limits.time_ns)} of virtual time, as --max-time allows"
     return None

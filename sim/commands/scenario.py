@@ -7,6 +7,7 @@ from typer import Argument
 
 from model.faults import BadInput, did_you_mean
 from model.program import DONE
+from model.units import counted
 from sim.commands.files import Overrides, Scenario, load
 
 
@@ -14,9 +15,9 @@ def check(scenario: Scenario, set_: Overrides = None) -> int:
     """Validate a scenario and say what it holds, without running it."""
     loaded = load(scenario, set_ or [])
     fleets, limits = len(loaded.scenario.fleets), len(loaded.scenario.constraints)
-    held = [_plural(fleets, "fleet"), _plural(limits, "constraint")]
+    held = [counted(fleets, "fleet"), counted(limits, "constraint")]
     if loaded.scenario.incidents:
-        held.append(_plural(len(loaded.scenario.incidents), "incident"))
+        held.append(counted(len(loaded.scenario.incidents), "incident"))
     print(f"{scenario}: valid, {', '.join(held[:-1])} and {held[-1]}")
     return DONE
 
@@ -48,7 +49,3 @@ def presets(
     else:
         print(display.preset(known()[name]))
     return DONE
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
