@@ -21,7 +21,7 @@ function marksOf(run) {
   return [
     ...deadlocks.map(({ time_ns }) => mark("deadlock", time_ns)),
     ...(stalled ? [mark("stalled", stalled.since_ns)] : []),
-    ...storms.flatMap(({ incidents, from_ns, to_ns }) => [mark(clean(incidents.join(" and ")), from_ns), { label: "", seconds: to_ns / 1e9 }]),
+    ...storms.flatMap(({ incidents, from_ns, to_ns }) => [mark(clean(incidents.join(" and ")), from_ns), ...(to_ns === null ? [] : [{ label: "", seconds: to_ns / 1e9 }])]),
   ].slice(0, MARKS_MAX);
 }
 
