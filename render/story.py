@@ -5,7 +5,8 @@ Rules:
 1. A spell is what one visit of the agent does for a time: it waits for a constraint, runs, holds, or backs off; or the
    agent itself is down. While it does none of these it thinks, or waits for others: those spells fill the gaps.
 2. The story at a moment is that of the rows up to it: what has no end by then goes on. So the waits in it add up to what
-   the wait ledger of `sim.analysis.ledger` has of the agent at that moment, cause by cause.
+   the wait ledger of `sim.analysis.ledger` has of the agent at that moment, cause by cause, but for joins: that it waits
+   for those that it spawned is no spell, and where it does nothing else it is told with thinking.
 3. Who holds and who waits is found where explanations find it: `sim.analysis.holdings` and `sim.analysis.waits`.
 """
 

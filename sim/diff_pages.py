@@ -39,9 +39,23 @@ def fork_page(result: Data) -> Page:
     page = Page(runs["a"]["scenario"], f"seed {runs['a']['seed']}, A is {result['forked']}, B is {result['log']}")
     for each in result["changes"]:
         page.blocks.append(f"from {short(result['at_ns'])} on {each['path']}: {each['before']} -> {each['after']}")
-    page.blocks.append(f"the {result['events_before']:,} events before that are the same in both")
+    if result["no_effect"]:
+        page.blocks.append(_no_effect(len(result["changes"]), result["cut"]))
+        page.blocks += [f"note: {each}" for each in result["caveats"]]
+        return page
+    if result["events_before"]:
+        before = counted(result["events_before"], "event before that is", "events before that are")
+        page.blocks.append(f"the {before} the same in both")
     _fill(page, {**result, "scenario": []})
     return page
+
+
+def _no_effect(changes: int, is_cut: bool) -> str:
+    nothing, itself = (
+        ("that changes", "the change itself") if changes == 1 else ("these change", "the changes themselves")
+    )
+    far = "as far as both go" if is_cut else "to the last event"
+    return f"{nothing} nothing: but for {itself} both runs are the same, {far}"
 
 
 def _fill(page: Page, found: Data) -> None:

@@ -318,6 +318,7 @@ def test_fork_as_json_is_what_diff_says_of_the_two_logs(folder: Path) -> None:
         "at_ns": 1800 * S,
         "changes": [{"path": "constraints.tpm.rate", "before": "500000/1m", "after": "600000/1m"}],
         "events_before": 51_666,
+        "no_effect": False,
     }
     assert {name: result.pop(name) for name in own} == own
     diffed = json.loads(sim("diff", "azure_llm.arrows", "other.arrows", "--json", cwd=folder).stdout)
@@ -363,6 +364,69 @@ def test_a_log_that_this_version_does_not_make_is_not_forked(folder: Path, tmp_p
     done = sim("fork", "other.arrows", *FORK[2:], cwd=tmp_path)
     one_line(done, "this version does not make the same run: event 3,000 differs, before anything changes")
     assert [path.name for path in tmp_path.iterdir()] == ["other.arrows"]
+
+
+IDLE = """
+name: idle
+until: 10s
+constraints:
+  - {id: slot, type: concurrency, limit: 3, scope: global}
+  - {id: rpm, type: rate_limit, rate: 100/s, scope: global, changes: [{at: 5s, rate: 90/s}]}
+fleets:
+  - {name: a, count: 2, steps: [{repeat: forever, steps: [{think: 1s}, {task: work, duration: 1s}]}]}
+"""
+ITSELF = "  that changes nothing: but for the change itself both runs are the same, to the last event"
+
+
+@pytest.mark.parametrize(
+    ("at", "changes", "said"),
+    [
+        ("5s", ["constraints.slot.limit=3"], ["  from 5 s on constraints.slot.limit: 3 -> 3", ITSELF]),
+        ("5s", ["constraints.slot.limit=+1"], ["  from 5 s on constraints.slot.limit: 3 -> 4", ITSELF]),
+        ("5s", ["constraints.rpm.rate=80/s"], ["  from 5 s on constraints.rpm.rate: 90/1s -> 80/s", ITSELF]),
+        ("0s", ["constraints.slot.limit=2"], ["  from 0 s on constraints.slot.limit: 3 -> 2", ITSELF]),
+        (
+            "5s",
+            ["constraints.slot.limit=2", "constraints.rpm.rate=80/s"],
+            [
+                "  from 5 s on constraints.slot.limit: 3 -> 2",
+                "  from 5 s on constraints.rpm.rate: 90/1s -> 80/s",
+                "  these change nothing: but for the changes themselves both runs are the same, to the last event",
+            ],
+        ),
+        (
+            "5s",
+            ["constraints.slot.limit=1"],
+            ["  from 5 s on constraints.slot.limit: 3 -> 1", "  the 11 events before that are the same in both"],
+        ),
+        (
+            "0s",
+            ["constraints.slot.limit=1"],
+            ["  from 0 s on constraints.slot.limit: 3 -> 1", "  they part at event 4, at 1 s"],
+        ),
+    ],
+)
+def test_a_change_that_makes_no_difference_is_told_in_one_line(
+    at: str, changes: list[str], said: list[str], tmp_path: Path
+) -> None:
+    """Two agents never want more than two slots, nor more than two requests a second."""
+    (tmp_path / "idle.yaml").write_text(IDLE)
+    sets = [word for change in changes for word in ("--set", change)]
+    done = sim("fork", "idle.yaml", "--at", at, *sets, cwd=tmp_path)
+    lines = done.stdout.decode().splitlines()
+    assert (done.returncode, lines[1 : len(said) + 1]) == (0, said)
+    is_same = "nothing" in said[-1]
+    assert (len(lines) == len(said) + 1) == is_same
+    assert (
+        json.loads(sim("fork", "idle.yaml", "--at", at, *sets, "--json", cwd=tmp_path).stdout)["no_effect"] == is_same
+    )
+
+
+def test_of_a_cut_log_it_makes_no_difference_as_far_as_that_goes(tmp_path: Path) -> None:
+    (tmp_path / "idle.yaml").write_text(IDLE)
+    assert sim("idle.yaml", "--max-events", "15", "--log", "cut.arrows", cwd=tmp_path).returncode == 1
+    done = sim("fork", "cut.arrows", "--at", "5s", "--set", "constraints.slot.limit=4", cwd=tmp_path)
+    assert done.stdout.decode().splitlines()[2] == ITSELF.replace("to the last event", "as far as both go")
 
 
 def test_a_cut_log_is_forked_as_far_as_it_goes(folder: Path, tmp_path: Path) -> None:

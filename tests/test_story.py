@@ -17,7 +17,7 @@ from render.palette import LETTERS
 from render.story import Holder, Spell, Stakes, Story, What
 from render.telling import HOLDERS, Hindrance, Teller
 from sim.analysis.causes import Inquiry
-from sim.analysis.ledger import BACK_OFF, NO_STEP, REPAIR, Ledger
+from sim.analysis.ledger import BACK_OFF, JOIN, NO_STEP, REPAIR, Ledger
 from sim.analysis.record import Record
 from sim.analysis.waits import Waits
 
@@ -184,6 +184,20 @@ def summed(film: Film, time_ns: int) -> dict[tuple[int, int, int], int]:
                 step = NO_STEP if spell.what is What.DOWN else spell.step
                 sums[agent, step, cause] += (time_ns if spell.to_ns is None else spell.to_ns) - spell.from_ns
     return {key: ns for key, ns in sums.items() if ns}
+
+
+def test_a_join_is_charged_and_is_no_wait_of_a_story() -> None:
+    parent = {"name": "a", "count": 1, "steps": [{"spawn": "b", "count": 2}]}
+    written = run(scenario(fleets=[parent, {"name": "b", "steps": [{"task": "work", "duration": "3s"}]}], until="9s"))
+    film = Film(written)
+    assert charged(written, 9 * S) == {(0, 0, JOIN): 3 * S}
+    assert summed(film, 9 * S) == {}
+    story = Story(film, 0)
+    assert told(story.at(9 * S)) == [("thought", 0, 3)]
+    lines = Teller(film, LETTERS).lines(story, 9 * S, None, 0, 60, 5)
+    assert "0.00s  thought 3 s, or waited for others" in [
+        "".join(part.text for part in line).rstrip() for line in lines
+    ]
 
 
 @given(rich(), st.sampled_from([1.0, 0.5, 0.8]))

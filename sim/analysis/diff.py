@@ -7,9 +7,12 @@ Rules:
 3. What cannot be compared is said in `caveats`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
+from model.events import Batch, Kind
 from model.log import Header, Log
 from model.state import extent_of
 from model.units import counted
@@ -39,6 +42,23 @@ def diff(first: Log, second: Log, keep: Keep | None = None) -> dict[str, Any]:
 def first_difference(first: Log, second: Log) -> dict[str, Any]:
     """Return where two logs part, by the names of `python -m sim bisect --json`; raises LogError where one is damaged."""
     return _first_difference(first, second, _cuts(first, second))
+
+
+def same_but_for(first: Log, second: Log, constraints: Collection[str], at_ns: int) -> bool:
+    """Say whether no event differs, as far as both logs go, but that these constraints change at a time."""
+    shared = Shared(first.header, second.header)
+    comparison = part(shared, *(_without_changes(log, constraints, at_ns) for log in (first, second)))
+    return comparison.parting is None and comparison.events > 0
+
+
+def _without_changes(log: Log, constraints: Collection[str], at_ns: int) -> Iterator[Batch]:
+    numbers = [number for number, entry in enumerate(log.header.constraints) if entry.id in constraints]
+    for batch in log.batches():
+        changes = (batch.kind == Kind.ConstraintChanged) & (batch.time == at_ns) & np.isin(batch.constraint, numbers)
+        if not changes.any():
+            yield batch
+        elif not changes.all():
+            yield Batch(*(column[~changes] for column in batch.columns()))
 
 
 def told(log: Log, other: Header, comparison: Comparison, ends: Sequence[int | None]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def fork(
     from model.state import extent_of
     from sim import display
     from sim import fork as forking
-    from sim.analysis.diff import diff
+    from sim.analysis.diff import diff, same_but_for
     from sim.analysis.pairs import SCHEMA
     from sim.analysis.sides import batches
     from sim.diff_pages import fork_page
@@ -66,7 +66,8 @@ def fork(
                     execute(ready, file, observer)
                 except Endless as error:
                     raise BadInput(f"{log}: {error}") from None
-            found = diff(first, Log.open(path), keep_rows)
+            second = Log.open(path)
+            found = diff(first, second, keep_rows)
             if found["parting"] is not None and found["parting"]["time_ns"] < at_ns:
                 raise BadInput(
                     f"{log}: this version does not make the same run: event {found['parting']['event']:,} differs, before "
@@ -79,6 +80,7 @@ def fork(
             "at_ns": at_ns,
             "changes": forked.changes,
             "events_before": before,
+            "no_effect": same_but_for(first, second, {each["path"].split(".")[1] for each in forked.changes}, at_ns),
         }
         answer({**result, **found}, fork_page({**result, **found}), as_json, as_markdown)
         return DONE
