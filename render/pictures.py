@@ -29,6 +29,8 @@ SECONDS = 15
 _GIF_FPS, _CAST_FPS = 8, 10
 _STRIP_COLUMNS = 2
 _NEEDS = {"--png": ("PIL", "matplotlib"), "--gif": ("PIL", "matplotlib"), "--plot": ("matplotlib",)}
+_MARKED = frozenset({"--cast", "--plot"})
+"""The options of what has a mark at each verdict."""
 _SIZE = re.compile(r"(\d{1,4})x(\d{1,4})")
 _LEAST, _MOST = (20, 4), (400, 200)
 
@@ -81,15 +83,16 @@ def check(wanted: Wanted, logs: Mapping[Path, str]) -> None:
 
 def make(wanted: Wanted, view: View, moments: Sequence[int]) -> None:
     """Write the files; a picture that does not move shows these moments, in ns."""
+    marks = _marks(view) if wanted.files.keys() & _MARKED else []
     for option, path in wanted.files.items():
         if option in ("--png", "--svg"):
             still(view, option, path, moments, wanted.size)
         elif option == "--gif":
             gif(view, path, wanted.size)
         elif option == "--cast":
-            cast(view, path, wanted.size)
+            cast(view, path, wanted.size, marks)
         elif wanted.plot is not None:
-            plot(view, wanted.plot, path)
+            plot(view, wanted.plot, path, marks)
 
 
 def still(view: View, option: str, path: Path, moments: Sequence[int], size: Size) -> None:
@@ -118,24 +121,24 @@ def gif(view: View, path: Path, size: Size) -> None:
         write(frames, 1000 // _GIF_FPS, file)
 
 
-def cast(view: View, path: Path, size: Size) -> None:
+def cast(view: View, path: Path, size: Size, verdicts: Sequence[Verdict]) -> None:
     """Write a replay as asciicast, with a marker at each verdict."""
     from render.cast import cast as lines_of
 
     speed = _speed(view)
     frames = (view.lines(moment, size, speed) for moment in _moments(view, speed, _CAST_FPS))
-    marks = [(mark.time_ns / (speed * NS_PER_SECOND), mark.text) for mark in _marks(view)]
+    marks = [(mark.time_ns / (speed * NS_PER_SECOND), mark.text) for mark in verdicts]
     with output(path, whole=True) as file:
         for line in lines_of(frames, _CAST_FPS, marks, size, view.name):
             file.write(line.encode())
 
 
-def plot(view: View, what: str, path: Path) -> None:
+def plot(view: View, what: str, path: Path, verdicts: Sequence[Verdict]) -> None:
     """Write a plot of a log, with a mark at each verdict, in the format that the name of the file ends with."""
     from render.plots import plot as write
 
     with output(path, whole=True) as file:
-        write(view.films[0], what, file, path.suffix.lower().removeprefix("."), _marks(view))
+        write(view.films[0], what, file, path.suffix.lower().removeprefix("."), verdicts)
 
 
 def _marks(view: View) -> list[Verdict]:

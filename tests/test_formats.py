@@ -96,7 +96,6 @@ def python(command: str, foreign: Path, folder: Path) -> subprocess.CompletedPro
         "sim fork LOG --at 3s --set constraints.slots.limit=2",
         "sim verify LOG",
         "render LOG --html made",
-        "render LOG --cast made",
     ],
 )
 def test_a_scenario_of_another_version_is_told_in_one_line(foreign: Path, tmp_path: Path, command: str) -> None:
@@ -105,6 +104,13 @@ def test_a_scenario_of_another_version_is_told_in_one_line(foreign: Path, tmp_pa
     assert "not valid for this version" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_of_a_log_of_another_version_has_no_marks(foreign: Path, tmp_path: Path) -> None:
+    done = python("render LOG --cast made", foreign, tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert done.stderr.startswith("what went wrong is not marked: the scenario inside the log of")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
 @pytest.mark.parametrize("format_", ["perfetto", "ocel", "otlp"])
