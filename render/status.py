@@ -17,7 +17,7 @@ from rich.cells import cell_len, set_cell_size
 
 from model.log import ConstraintEntry
 from model.state import Moment, Phase
-from model.units import MICRO, NS_PER_SECOND, format_duration
+from model.units import MICRO, NS_PER_SECOND, format_duration, format_number
 from render.line import Line, LineWriter
 from render.palette import Theme
 from render.shades import Mode, Shades, by_state
@@ -239,7 +239,7 @@ def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int, charged:
 
 
 def _amount(entry: ConstraintEntry, number: int) -> str:
-    return f"{number / MICRO:,.6g}" if entry.type in ("resource", "quota") else f"{number:,}"
+    return format_number(number / MICRO, 6) if entry.type in ("resource", "quota") else f"{number:,}"
 
 
 def _rate(numbers: dict[str, int]) -> str:
