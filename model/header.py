@@ -33,6 +33,7 @@ HELD = frozenset({"concurrency", "adaptive", "resource"})
 _NUMBERS = {
     "rate_limit": ("tokens", "period_ns", "burst"),
     "pause": ("paused",),
+    "adaptive": ("limit", "most"),
     "resource": ("capacity",),
     "quota": ("total", "period_ns"),
     "incident": ("slow", "new", "refuse", "block", "fail"),

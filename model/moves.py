@@ -3,7 +3,8 @@
 Rules:
 
 1. Where an agent has one open task at a time, the last row that moved it says all about it: `_PHASE_AFTER` is the table.
-2. Where it may have several it does what the busiest of them does; of several waits it is in the one that began first.
+2. Where it may have several it does what the busiest of them does; of several waits it is in the stretch that began first,
+   and one that goes on for another constraint is another stretch.
    What is only held while other steps are done keeps nobody busy.
 3. Any split of the rows into batches gives the same moves.
 

@@ -33,6 +33,7 @@ __all__ = [
     "free_again",
     "limits_of",
     "state_at",
+    "take_over",
 ]
 
 _LIMIT_MAX = 2**63 - 1
@@ -84,13 +85,12 @@ class FleetState:
         """Take in the next rows of a log that was held against its header when it was read."""
         if not len(batch):
             return
-        changed = np.flatnonzero(batch.kind == Kind.ConstraintChanged)
-        self._limit[batch.constraint[changed]] = batch.value[changed]
         moves = self._mover.feed(batch)
         changes = self._held.changes(batch, moves)
         np.add.at(self._used, changes[1], changes[2])
-        _, constraints, amounts = charges(batch, *changes)
+        _, constraints, amounts = charges(batch, *changes, self._limit)
         np.add.at(self.taken, constraints, amounts)
+        take_over(self._limit, batch)
         for queues, sign in ((moves.came, 1), (moves.left, -1)):
             # Shifted by one, because bincount takes no -1.
             self._waiting += sign * np.bincount(queues + 1, minlength=len(self._waiting) + 1)[1:]
@@ -144,17 +144,35 @@ class Held:
 
 
 def charges(
-    batch: Batch, places: NDArray[np.intp], constraints: NDArray[np.int64], amounts: NDArray[np.int64]
+    batch: Batch,
+    places: NDArray[np.intp],
+    constraints: NDArray[np.int64],
+    amounts: NDArray[np.int64],
+    limit: NDArray[np.int64],
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    """Return what is charged, given what is taken (`Held.changes`): that at each start, and every amount that has a row."""
+    """Return what is charged, given what is taken (`Held.changes`): that at each start, and every amount that has a row.
+
+    `limit` are the limits before the batch: what is taken of one that is not in force is charged to nobody.
+    """
     starts = np.flatnonzero((amounts > 0) & (batch.kind[places] == Kind.TaskStarted))
     stated = np.flatnonzero((batch.kind == Kind.ResourceAcquired) | (batch.kind == Kind.ResourceReleased))
     signs = np.where(batch.kind[stated] == Kind.ResourceAcquired, 1, -1)
-    return (
-        np.append(places[starts], stated),
-        np.append(constraints[starts], batch.constraint[stated]),
-        np.append(amounts[starts], signs * batch.value[stated]),
-    )
+    rows, numbers = np.append(places[starts], stated), np.append(constraints[starts], batch.constraint[stated])
+    in_force = limit[numbers] >= 0
+    changed = np.flatnonzero(batch.kind == Kind.ConstraintChanged)
+    for number in np.unique(batch.constraint[changed]).tolist():
+        own, mine = changed[batch.constraint[changed] == number], numbers == number
+        limits = np.append(limit[number], batch.value[own])
+        in_force[mine] = limits[np.searchsorted(own, rows[mine])] >= 0
+    charged = np.append(amounts[starts], signs * batch.value[stated])
+    return rows[in_force], numbers[in_force], charged[in_force]
+
+
+def take_over(limit: NDArray[np.int64], batch: Batch) -> None:
+    """Bring limits to what they are after a batch."""
+    changed = np.flatnonzero(batch.kind == Kind.ConstraintChanged)
+    # NumPy lets the last of several assignments to one element win.
+    limit[batch.constraint[changed]] = batch.value[changed]
 
 
 def free_again(entry: ConstraintEntry, time_ns: int) -> int | None:

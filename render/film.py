@@ -2,7 +2,8 @@
 
 Rules:
 
-1. The whole log is read once. Afterwards every question costs as much as it has to say, not as the log is long.
+1. The whole log is read once. Afterwards every question but that for the rows of an agent costs as much as it has to say,
+   not as the log is long.
 2. A moment is that of `model.state`, events at its time included: the key frame before it, and the moves since.
 3. Key frames are at least `_STRIDE` moves apart, and as many as there are agents: so they take no more memory than the
    moves themselves.
@@ -21,7 +22,7 @@ from model.events import COLUMNS, Batch, Kind, concatenate
 from model.log import BATCH_ROWS, Log
 from model.moves import Mover, Phase
 from model.roster import Roster
-from model.state import Held, Moment, charges, free_again, limits_of
+from model.state import Held, Moment, charges, free_again, limits_of, take_over
 
 _STRIDE = 65_536
 _LIVELY = 0.5
@@ -205,7 +206,7 @@ class Film:
     def _lay_out(self) -> None:
         """Follow the agents and the constraints through the log."""
         mover, holding = Mover(self.header, self.agents), Held(self.header)
-        stride, moved = max(_STRIDE, self.agents), 0
+        stride, moved, limit = max(_STRIDE, self.agents), 0, limits_of(self.header)
         keys, key_moves = [mover.agents.copy()], [0]
         columns: list[tuple[NDArray[Any], ...]] = []
         held: list[tuple[NDArray[Any], ...]] = []
@@ -216,8 +217,9 @@ class Film:
             moves = mover.feed(batch)
             columns.append(((first + moves.row).astype(np.int32), moves.phase, moves.constraint, moves.before))
             changes = holding.changes(batch, moves)
-            for part, into in ((changes, held), (charges(batch, *changes), taken)):
+            for part, into in ((changes, held), (charges(batch, *changes, limit), taken)):
                 into.append((first + part[0], *part[1:]))
+            take_over(limit, batch)
             for queues, sign in ((moves.came, 1), (moves.left, -1)):
                 places = np.flatnonzero(queues >= 0)
                 queued.append((first + moves.row[places], queues[places], np.full(len(places), sign)))

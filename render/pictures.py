@@ -3,8 +3,8 @@
 Rules:
 
 1. A picture is a function of the logs, the moments and the size: the same, byte for byte, whenever it is made.
-2. A replay takes `SECONDS`, and never shows less than real time, as on the terminal. It ends where nothing
-   happens any more.
+2. A replay has the speed that it has on the terminal: it takes 15 s, and never shows less than real time. It ends where
+   nothing happens any more.
 3. What needs the extra `pictures` says so where it is not installed, before anything is read or written.
 """
 
@@ -21,12 +21,13 @@ from model.log import LogError
 from model.units import NS_PER_SECOND
 from render.drawing import Drawing, drawing, framed, strip
 from render.palette import FULL
+from render.playback import default_speed
 from render.shades import Mode
 from render.verdicts import Verdict
 from render.views import Size, View
 
-SECONDS = 15
-_GIF_FPS, _CAST_FPS = 8, 10
+_FPS = 10
+"""Of replays: a GIF counts in hundredths of a second."""
 _STRIP_COLUMNS = 2
 _NEEDS = {"--png": ("PIL", "matplotlib"), "--gif": ("PIL", "matplotlib"), "--plot": ("matplotlib",)}
 _MARKED = frozenset({"--cast", "--plot"})
@@ -115,21 +116,21 @@ def gif(view: View, path: Path, size: Size) -> None:
     """Write a replay as GIF."""
     from render.raster import gif as write
 
-    speed = _speed(view)
-    frames = (framed(_drawn(view, moment, size, speed)) for moment in _moments(view, speed, _GIF_FPS))
+    speed = default_speed(view.shown_ns)
+    frames = (framed(_drawn(view, moment, size, speed)) for moment in _moments(view, speed))
     with output(path, whole=True) as file:
-        write(frames, 1000 // _GIF_FPS, file)
+        write(frames, 1000 // _FPS, file)
 
 
 def cast(view: View, path: Path, size: Size, verdicts: Sequence[Verdict]) -> None:
     """Write a replay as asciicast, with a marker at each verdict."""
     from render.cast import cast as lines_of
 
-    speed = _speed(view)
-    frames = (view.lines(moment, size, speed) for moment in _moments(view, speed, _CAST_FPS))
+    speed = default_speed(view.shown_ns)
+    frames = (view.lines(moment, size, speed) for moment in _moments(view, speed))
     marks = [(mark.time_ns / (speed * NS_PER_SECOND), mark.text) for mark in verdicts]
     with output(path, whole=True) as file:
-        for line in lines_of(frames, _CAST_FPS, marks, size, view.name):
+        for line in lines_of(frames, _FPS, marks, size, view.name):
             file.write(line.encode())
 
 
@@ -154,12 +155,7 @@ def _drawn(view: View, moment: int, size: Size, speed: float | None = None) -> D
     return drawing(view.lines(moment, size, speed), FULL.background, view.seams(moment, size))
 
 
-def _speed(view: View) -> float:
-    """Return the virtual seconds to a second of a replay; never slower than the time that it tells of."""
-    return max(1.0, view.shown_ns / (SECONDS * NS_PER_SECOND))
-
-
-def _moments(view: View, speed: float, fps: int) -> list[int]:
+def _moments(view: View, speed: float) -> list[int]:
     """Return the moment of each frame of a replay, in ns."""
-    count = -(-view.shown_ns * fps // round(speed * NS_PER_SECOND))
-    return [min(view.shown_ns, round(number * speed * NS_PER_SECOND / fps)) for number in range(count + 1)]
+    count = -(-view.shown_ns * _FPS // round(speed * NS_PER_SECOND))
+    return [min(view.shown_ns, round(number * speed * NS_PER_SECOND / _FPS)) for number in range(count + 1)]

@@ -237,18 +237,19 @@ class Player(App[int]):
         wanted = (scene.side, scene.picked, scene.playback.time_ns)
         if scene.picked is not None and wanted != self._wanted:
             self._wanted = wanted
-            self._look()
+            self._look(wanted)
 
     _wanted: tuple[int, int | None, int] | None = None
 
     @work(thread=True, exclusive=True, exit_on_error=False)
-    def _look(self) -> None:
+    def _look(self, wanted: tuple[int, int | None, int]) -> None:
         seen = self.scene.look()
-        self.call_from_thread(self._found, seen)
+        self.call_from_thread(self._found, wanted, seen)
 
-    def _found(self, seen: Seen | None) -> None:
-        self.scene.seen = seen
-        self.show()
+    def _found(self, wanted: tuple[int, int | None, int], seen: Seen | None) -> None:
+        if wanted == self._wanted:  # else somebody else is asked about by now
+            self.scene.seen = seen
+            self.show()
 
     # Keys
 
@@ -260,21 +261,13 @@ class Player(App[int]):
     def action_arrow(self, right: int, below: int) -> None:
         """Pick the next agent, another holder, or go to the next event."""
         if self._picking:
-            if below and self._has_holders():
+            if below and self.scene.holders():
                 self.scene.choose(below)
             else:
                 self.scene.move(right, below, *self._grid_size())
             self._stepped()
         elif right:
             self.action_event(right > 0)
-
-    def _has_holders(self) -> bool:
-        seen = self.scene.seen
-        return (
-            seen is not None
-            and self._wanted == (self.scene.side, self.scene.picked, seen.time_ns)
-            and any(each.holders is not None and each.holders.most for each in seen.hindrances)
-        )
 
     def action_event(self, forward: bool) -> None:
         """Go to the next event, or the one before."""
@@ -341,6 +334,9 @@ class Player(App[int]):
         """Let the arrow keys pick agents, or give them back to the time."""
         if self._picking:
             self.action_let_go()
+            return
+        if not self.scene.agents:
+            self._stepped("there is no agent")
             return
         self._open_story()
         if self.scene.picked is None:

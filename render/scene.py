@@ -67,7 +67,17 @@ class Side:
         self.chart = Chart(film, films, theme)
         self.story_of: Callable[[int], Story] = lru_cache(maxsize=4)(lambda agent: Story(film, agent))
         self.moment = film.at(0)
+        names = list(dict.fromkeys(entry.id for each in films for entry in each.header.constraints))
+        own = [1 + names.index(entry.id) for entry in film.header.constraints]
+        self._blockers = np.array([*own, 0], np.int64)  # an agent that waits for nothing has constraint -1
         self._agents = {} if places is None else {place: agent for agent, place in enumerate(places.tolist())}
+
+    def looks(self) -> NDArray[np.int64]:
+        """Return a number for what each agent does, the same in all logs: its phase, and by what it is blocked."""
+        agents = self.moment.agents
+        blocked = np.where(agents.phase == Phase.BLOCKED, self._blockers[agents.constraint], 0)
+        looks: NDArray[np.int64] = agents.phase.astype(np.int64) + len(Phase) * blocked
+        return looks
 
     def agent_at(self, place: int) -> int | None:
         """Return the own number of the agent at a place, or None where there is none in this log."""
@@ -153,11 +163,11 @@ class Scene:
 
     def choose(self, by: int) -> None:
         """Point at another of those who hold what the agent waits for."""
-        self.chosen = min(max(0, self.chosen + by), max(0, len(self._holders()) - 1))
+        self.chosen = min(max(0, self.chosen + by), max(0, len(self.holders()) - 1))
 
     def follow(self) -> bool:
         """Go to the story of the holder that is pointed at; say whether there is one."""
-        holders, side = self._holders(), self.sides[self.side]
+        holders, side = self.holders(), self.sides[self.side]
         if self.chosen >= len(holders):
             return False
         agent = holders[self.chosen]
@@ -172,12 +182,17 @@ class Scene:
             return None
         return Seen(self.side, agent, time_ns, tuple(_hindrances(side, agent, time_ns)))
 
-    def _holders(self) -> list[int]:
-        if self.seen is None:
-            return []
-        return [
-            holder.agent for each in self.seen.hindrances if each.holders is not None for holder in each.holders.most
-        ]
+    def holders(self) -> list[int]:
+        """Return those who hold what the agent waits for that is pointed at; nobody as long as that was not looked for."""
+        found = self._seen_now() or ()
+        return [holder.agent for each in found if each.holders is not None for holder in each.holders.most]
+
+    def _seen_now(self) -> tuple[Hindrance, ...] | None:
+        """Return what was found out about the agent that is pointed at, if it is of this moment."""
+        side, seen = self.sides[self.side], self.seen
+        agent = None if self.picked is None else side.agent_at(self.picked)
+        now = (self.side, agent, self.playback.time_ns)
+        return seen.hindrances if seen is not None and (seen.side, seen.agent, seen.time_ns) == now else None
 
     # What is drawn
 
@@ -295,10 +310,7 @@ class Scene:
             )
             blank = LineWriter(width, self.theme).done()
             return [line.done(), *[blank] * (height - 1)][:height]
-        time_ns = self.playback.time_ns
-        seen = self.seen
-        is_of_now = seen is not None and (seen.side, seen.agent, seen.time_ns) == (self.side, agent, time_ns)
-        found = seen.hindrances if seen is not None and is_of_now else None
+        time_ns, found = self.playback.time_ns, self._seen_now()
         where = side.name if self.is_pair else ""
         return side.teller.lines(side.story_of(agent), time_ns, found, self.chosen, width, height, where)
 
@@ -318,8 +330,8 @@ class Scene:
         return colors, colors.of(own.moment)
 
     def _differs(self) -> NDArray[np.bool_]:
-        """Return for each place whether the agents there do not do the same."""
-        first, second = (side.spread(side.moment.phase, self.agents, int(Phase.ABSENT)) for side in self.sides)
+        """Return for each place whether the agents there do not do the same: the same phase, blocked by the same name."""
+        first, second = (side.spread(side.looks(), self.agents, int(Phase.ABSENT)) for side in self.sides)
         return np.asarray(first != second)
 
 

@@ -127,6 +127,18 @@ def test_what_was_charged_in_the_last_period_of_a_rate():
         assert state_at(written, moment).charged.tolist() == film.at(moment).charged.tolist()
 
 
+def test_nothing_is_charged_while_a_rate_is_not_in_force():
+    limits = [{"id": "rpm", "type": "rate_limit", "rate": "60/m", "from": "10s"}]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "100ms"}]}]
+    written = run(scenario(until="12s", constraints=limits, count=10, steps=steps))
+    film = Film(written)
+    assert film.at(10 * S - 1).charged.tolist() == [0]
+    for moment in (10 * S, 11 * S, 12 * S):
+        (charged,) = film.at(moment).charged.tolist()
+        assert charged == state_at(written, moment).charged.tolist()[0]
+        assert 0 < charged <= 62
+
+
 def test_what_was_charged_of_a_quota_since_it_last_came_back():
     limits = [
         {"id": "day", "type": "quota", "counts": "requests", "total": 6, "period": "4s"},

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,31 @@ def test_frames_are_as_short_as_can_be_where_nothing_happens_for_long(monkeypatc
     assert film.shown_ns == 3
 
 
+def test_states_of_very_many_constraints_are_told_apart():
+    count = 300
+    head = header({"a": count}, [concurrency(f"c{number}", 1) for number in range(count)])
+    rows = [row(1, Kind.TaskBlocked, agent, 0, agent) for agent in range(count)]
+    rows += [row(2, Kind.AgentFinished, agent) for agent in range(100)]
+    film = Film(log(head, rows))
+    frames_, columns = Frames(film), columns_of(film, Frames(film), 2)
+    phases, constraints, _ = frames_.states
+    states = (columns["state"] >> 1)[-100:], (columns["state"] >> 1)[:count]
+    assert {phases[state] for state in states[0].tolist()} == {int(Phase.FINISHED)}
+    assert [constraints[state] for state in states[1].tolist()] == list(range(count))
+
+
+def test_a_log_of_a_year_with_many_agents_has_its_moves_in_their_frames():
+    day, count = 86_400 * S, 1000
+    head = header({"a": count}, [concurrency("c", 1)])
+    rows = [row(number * day, Kind.AgentStarted, number) for number in range(365)]
+    film = Film(log(head, [*rows, row(366 * day, Kind.RunFinished)]))
+    made = Frames(film)
+    assert made.every_ns is not None
+    agents = [made.agent[start:stop].tolist() for start, stop in pairwise(made.firsts.tolist())]
+    assert [each for each in agents if each] == [[number] for number in range(365)]
+    assert sorted(set(agents[0])) == [0]
+
+
 def test_changes_are_thinned_until_there_are_few_enough(monkeypatch):
     film = Film(bottleneck())
     monkeypatch.setattr(frames, "EXACT_MOVES", 0)
@@ -249,6 +275,9 @@ def test_series_have_mean_least_and_greatest():
     blocked = series._extent("blocked", film.counts[Phase.BLOCKED], edges)
     values = {name: np.cumsum(unfolded(column)).tolist() for name, column in blocked.items()}
     assert values == {"blocked.mean": [0, 500, 500], "blocked.least": [0, 0, 0], "blocked.greatest": [0, 1, 1]}
+    last = [row(10, Kind.TaskBlocked, agent, constraint=0) for agent in range(2)]
+    at_the_end = series.series(Film(log(head, [*last, row(10, Kind.RunFinished)])), 10)
+    assert np.cumsum(unfolded(at_the_end["series.blocked.greatest"])).tolist()[-1] == 2
     assert columns["series.0.share"].tolist() == [series.SHARE_UNIT + 1] * 600
 
 

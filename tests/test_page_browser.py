@@ -670,6 +670,36 @@ def test_two_runs_have_one_clock_and_what_differs_is_counted(opened):
     assert shown.tab.locator('[data-report="events"]').count() == 2
 
 
+def test_colours_of_two_runs_mean_the_same_in_both(opened):
+    steps = lambda *names: [{"task": "t", "duration": "30s", "needs": dict.fromkeys(names, 1)}]  # noqa: E731
+    limit = lambda name: {"id": name, "type": "concurrency", "limit": 1, "scope": None}  # noqa: E731
+    fleets = [{"name": name, "count": count, "steps": steps(name)} for name, count in (("c", 4), ("d", 7))]
+    one = run(scenario(constraints=[limit("c"), limit("d")], fleets=fleets))
+    other = run(scenario(constraints=[limit("d"), limit("c"), limit("e")], fleets=fleets))
+    for logs in ((one, other), (other, one)):
+        shown = opened(*logs).go("#t=2s")
+        shown.tab.select_option("#color", "constraint")
+        assert [[shown.count(name, side) for name in ("c", "d")] for side in (0, 1)] == [[3, 6], [3, 6]]
+    short = run(scenario(constraints=[limit("c")], fleets=[{"name": "c", "count": 2, "steps": steps("c")}]))
+    shown = opened(short, one).go("#t=20s")
+    shown.tab.select_option("#color", "constraint")
+    assert [shown.count("d", side) for side in (0, 1)] == [0, 6]
+    shown.tab.select_option("#color", "waited")
+    waiting = [shown.count("from 20 s", side) for side in (0, 1)]
+    assert waiting == [1, 9]
+
+
+def test_amounts_that_a_browser_cannot_count_by_one_are_shown_all_the_same(opened):
+    limits = [{"id": "disk", "type": "resource", "capacity": 64e9, "scope": None}]
+    steps = [{"think": {"uniform": ["0s", "1s"]}}, {"task": "t", "duration": "1s", "needs": {"disk": 16e9}}]
+    written = run(scenario(constraints=limits, count=3, steps=[{"repeat": 5, "steps": steps}]))
+    shown, film = opened(written).go(), Film(written)
+    for second in (0.5, 1.5, 2.5, 3.5):
+        shown.jump(f"{second}s")
+        used = film.at(int(second * S)).used.tolist()[0] // 10**6
+        assert shown.text("#constraints").count(f"{used:,}/64,000,000,000") == 1
+
+
 def test_agents_that_only_one_run_has_differ(opened):
     first, second = (header({"a": count, "b": 5}, [concurrency("c", 2), concurrency("d", 2)]) for count in (8, 3))
     runs = [log(head, loop(head, 9 * S)) for head in (first, second)]

@@ -117,13 +117,13 @@ def test_a_gif_has_the_frames_of_a_replay(tmp_path, picture):
 
     made(tmp_path, picture, "a.gif")
     image = Image.open(tmp_path / "a.gif")
-    # 6 s in real time, 8 frames a second, the first and the last included; frames that are alike are shown as one, longer.
+    # 6 s in real time, 10 frames a second, the first and the last included; frames that are alike are shown as one, longer.
     total = 0
     for number in range(image.n_frames):
         image.seek(number)
         total += image.info["duration"]
-    assert image.n_frames <= 49
-    assert total == 48 * 120 + 2000
+    assert image.n_frames <= 61
+    assert total == 60 * 100 + 2000
 
 
 def asciicast(lines: list[str]) -> tuple[dict, list[tuple[float, str, str]]]:
@@ -230,7 +230,7 @@ def test_a_replay_of_two_logs_has_the_markers_of_both_by_name(tmp_path):
     from PIL import Image
 
     with Image.open(gif) as picture:
-        assert picture.n_frames == 15 * 8 + 1
+        assert picture.n_frames == 15 * 10 + 1
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,14 @@ from scenes import bottleneck, deadlock, fleets, scene
 from textual._xterm_parser import XTermParser
 from textual.widgets import Input
 
+from render.film import Film
+from render.palette import FULL
 from render.panel import HELP, Help, Panel
+from render.playback import Playback
 from render.player import Player
-from render.scene import Scene
+from render.scene import Scene, Seen
 from render.shades import Mode
+from tests.runs import run, scenario
 
 
 class Clock:
@@ -275,6 +279,27 @@ def test_a_help_without_room_for_all_keys_scrolls_to_every_one():
         assert player.is_running
 
     play(found, script, (40, 12))
+
+
+def test_a_run_without_agents_has_none_to_pick():
+    written = run(scenario(until="1s", arrivals={"poisson": "0.001/s"}, steps=[{"think": "1s"}]))
+    film = Film(written)
+    player = after(Scene([("x", film)], Playback((film,)), FULL), "a", "right", "enter", "tab")
+    assert "there is no agent" in shown(player)[-1]
+
+
+def test_an_answer_about_another_agent_comes_too_late():
+    found = scene(bottleneck())
+
+    async def script(player, pilot, clock):
+        await pilot.press("space", "a")
+        await pilot.pause()
+        now = (found.side, found.picked, found.playback.time_ns)
+        player._wanted = now
+        player._found((found.side, 5, 0), Seen(found.side, 5, 0, ()))
+        assert found.seen is None or found.seen.agent != 5
+
+    play(found, script)
 
 
 def test_q_leaves():

@@ -405,3 +405,37 @@ def test_spawned_agents_stand_under_the_names_of_their_fleets():
     film = Film(run(scenario(until=None, fleets=[parent, child])))
     found = Scene([("x", film)], Playback((film,)), LETTERS)
     assert [name for name, _, _ in found.fleets] == ["a", "child"]
+
+
+def test_who_is_blocked_by_something_else_does_not_do_the_same():
+    head = header({"a": 2}, [concurrency("c", 1), concurrency("d", 1)])
+    other = header({"a": 2}, [concurrency("d", 1), concurrency("c", 1)])
+    by_c, by_d = (
+        [row(1, Kind.TaskBlocked, 0, 0, blocker), row(1, Kind.TaskBlocked, 1, 0, 0), row(9, Kind.RunFinished)]
+        for blocker in (0, 1)
+    )
+    for logs, differ in (
+        (((by_c, head), (by_c, head)), 0),
+        (((by_c, head), (by_d, head)), 1),
+        (((by_c, head), (by_c, other)), 2),
+    ):
+        films = [(str(number), Film(log(own, rows))) for number, (rows, own) in enumerate(logs)]
+        playback = Playback(tuple(film for _, film in films))
+        found = Scene(films, playback, LETTERS)
+        playback.go(5)
+        found.update()
+        said = "".join(segment.text for segment in found.legend(60, 0))
+        assert f"{differ} differ" in said
+
+
+def test_nobody_is_gone_to_who_held_something_at_another_moment():
+    found = scene(FLEETS, at_ns=4 * S)
+    blocked = int((found.sides[0].moment.phase == Phase.BLOCKED).argmax())
+    found.pick(blocked)
+    found.seen = found.look()
+    assert found.holders()
+    found.playback.go(5 * S)
+    found.update()
+    assert found.holders() == []
+    assert not found.follow()
+    assert found.picked == blocked

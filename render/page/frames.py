@@ -52,15 +52,16 @@ class Frames:
 
     def _thinned(self, film: Film, turns: Turns) -> tuple[Integers, Integers, Integers]:
         every_ns = _length(film)
-        last, groups = _last_of_each(_up(turns.time_ns, every_ns), turns.agent, film.agents)
+        with_rows, frames = _numbered(film, turns, every_ns)
+        last, groups = _last_of_each(frames, turns.agent, film.agents)
         while len(last) > MOVES_MAX and every_ns < film.end_ns:
             every_ns *= 2
-            last, groups = _last_of_each(_up(turns.time_ns, every_ns), turns.agent, film.agents)
+            with_rows, frames = _numbered(film, turns, every_ns)
+            last, groups = _last_of_each(frames, turns.agent, film.agents)
         self.every_ns = every_ns
-        with_rows = np.unique(np.append(_up(film.rows.time, every_ns), 0))
         # Multiplied as it is, the last might overflow.
         self.time_ns = np.append(with_rows[:-1] * every_ns, film.end_ns)
-        return np.searchsorted(with_rows, _up(turns.time_ns, every_ns)), last, groups
+        return frames, last, groups
 
     def _keep(self, turns: Turns, frames: Integers, last: Integers, groups: Integers) -> None:
         """Keep the `last` moves; `groups` are all moves of one frame and agent after another, as (place, first of each)."""
@@ -70,7 +71,7 @@ class Frames:
         self.firsts = np.append(0, np.cumsum(np.bincount(frames[last], minlength=len(self.time_ns))))
         constraints, steps = turns.constraint[last].astype(np.int64) + 1, turns.step[last].astype(np.int64) + 1
         constraint_span, step_span = int(constraints.max(initial=0)) + 1, int(steps.max(initial=0)) + 1
-        codes = (turns.phase[last] * constraint_span + constraints) * step_span + steps
+        codes = (turns.phase[last].astype(np.int64) * constraint_span + constraints) * step_span + steps
         # Absent, with neither constraint nor step, is 0, and so is always the first state.
         known, self.state = np.unique(np.append(int(Phase.ABSENT), codes), return_inverse=True)
         self.state = self.state[1:]
@@ -104,6 +105,12 @@ def _up(times_ns: Integers, every_ns: int) -> Integers:
     """Return the frame of each time: those after the end of one, up to its own end."""
     frames: Integers = -(-times_ns // every_ns)
     return frames
+
+
+def _numbered(film: Film, turns: Turns, every_ns: int) -> tuple[Integers, Integers]:
+    """Return the frames that have rows, and the number of that of each turn among them, which is small."""
+    with_rows = np.unique(np.append(_up(film.rows.time, every_ns), 0))
+    return with_rows, np.searchsorted(with_rows, _up(turns.time_ns, every_ns))
 
 
 def _length(film: Film) -> int:

@@ -97,7 +97,8 @@ def _waits(film: Film) -> Integers:
 
 
 def _extent(name: str, steps: Steps, edges: Integers) -> Columns:
-    least, greatest = steps.extremes(edges)
+    # What changes in the last instant belongs to the last stretch.
+    least, greatest = steps.extremes(np.append(edges[:-1], edges[-1] + 1))
     means = np.rint(steps.means(edges) * MEAN_UNIT).astype(np.int64)
     return {
         f"{name}.mean": folded(np.diff(means, prepend=0)),

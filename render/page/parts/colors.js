@@ -54,7 +54,7 @@ function pixel(color) {
   return (0xff000000 | ((number & 0xff) << 16) | (number & 0xff00) | (number >> 16)) >>> 0;
 }
 
-/** Return what weighs most first, as many as there are colours: the label and the category of each name. */
+/** Return what weighs most, as many as there are colours, in the order in which they are given: the label and the category of each name. */
 function ranked(names, weights, colors) {
   const order = names.map((_, number) => number).sort((one, other) => weights[other] - weights[one] || one - other);
   const kept = order.slice(0, colors).sort((one, other) => one - other);
@@ -64,13 +64,14 @@ function ranked(names, weights, colors) {
 }
 
 /**
- * The colours of a run in a mode: `labels` and `colors` of its categories, and `of` fills in the category of each agent.
+ * The colours of a run in a mode, which are those of all `films` that are beside it: `labels` and `colors` of its categories, and `of` fills in the category of each agent.
  *
  * The last two categories of every mode but the first are the rest and those who are absent.
  */
 class Shades {
-  constructor(mode, film, palette) {
+  constructor(mode, film, palette, films) {
     this.film = film;
+    this.films = films;
     this.mode = mode;
     this.palette = palette;
     this.striped = mode === "state" || mode === "tenant";
@@ -87,21 +88,25 @@ class Shades {
   }
 
   _byConstraint() {
-    const { constraints, report } = this.film.entry;
-    const { labels, category } = ranked(constraints.map((each) => clean(each.id)), report.constraints.map((each) => each.blocked_ns), this.palette.names.length);
-    this._name(labels);
-    const perState = this.film.phaseOf.map((phase, state) => (phase === BLOCKED ? category[this.film.constraintOf[state]] : this._rest(phase)));
+    const weights = new Map();
+    for (const { entry } of this.films) {
+      entry.constraints.forEach(({ id }, number) => weights.set(id, (weights.get(id) || 0) + entry.report.constraints[number].blocked_ns));
+    }
+    const category = this._rank(weights);
+    const { constraints } = this.film.entry;
+    const perState = this.film.phaseOf.map((phase, state) => (phase === BLOCKED ? category.get(constraints[this.film.constraintOf[state]].id) : this._rest(phase)));
     this._perState = Uint16Array.from(perState);
     this.of = this._ofStates;
   }
 
   _byTenant() {
-    const owners = this.film.entry.fleets.map(([name, , , tenant]) => clean(tenant === null ? name : tenant));
-    const tenants = [...new Set(owners)];
-    const sizes = tenants.map((tenant) => this.film.entry.fleets.reduce((sum, [, , count], fleet) => sum + (owners[fleet] === tenant ? count : 0), 0));
-    const { labels, category } = ranked(tenants, sizes, this.palette.names.length);
-    this._name(labels);
-    const ofFleet = owners.map((owner) => category[tenants.indexOf(owner)]);
+    const owner = ([name, , , tenant]) => (tenant === null ? name : tenant);
+    const weights = new Map();
+    for (const { entry } of this.films) {
+      for (const fleet of entry.fleets) weights.set(owner(fleet), (weights.get(owner(fleet)) || 0) + fleet[2]);
+    }
+    const category = this._rank(weights);
+    const ofFleet = this.film.entry.fleets.map((fleet) => category.get(owner(fleet)));
     this._ofAgent = new Uint16Array(this.film.agents);
     this.film.entry.fleets.forEach(([, first, count], fleet) => this._ofAgent.fill(ofFleet[fleet], first, first + count));
     for (let agent = this.film.entry.listed; agent < this.film.agents; agent += 1) this._ofAgent[agent] = ofFleet[this.film.fleetOf(agent)];
@@ -115,7 +120,8 @@ class Shades {
 
   _byTime() {
     const count = this.palette.times.length - 1;
-    const last = Math.max(count, lastUpTo(ROUND_NS, this.film.entry.longest_blocked_ns) + 1);
+    const longest = Math.max(...this.films.map(({ entry }) => entry.longest_blocked_ns));
+    const last = Math.max(count, lastUpTo(ROUND_NS, longest) + 1);
     this._edges = ROUND_NS.slice(last - count, last);
     this._name([`under ${duration(this._edges[0])}`, ...this._edges.map((ns) => `from ${duration(ns)}`)], this.palette.times);
     const blocked = Uint8Array.from(this.film.phaseOf, (phase) => (phase === BLOCKED ? 1 : 0));
@@ -126,6 +132,14 @@ class Shades {
         into[agent] = blocked[state[agent]] ? lastUpTo(this._edges, ns - timeNs[since[agent]]) + 1 : others[state[agent]];
       }
     };
+  }
+
+  /** Name the categories, and return that of each name by its weight. */
+  _rank(weights) {
+    const names = [...weights.keys()];
+    const { labels, category } = ranked(names, [...weights.values()], this.palette.names.length);
+    this._name(labels.map(clean));
+    return new Map(names.map((name, number) => [name, category[number]]));
   }
 
   _name(labels, colors = [...this.palette.names.slice(0, labels.length), this.palette.others]) {

@@ -28,7 +28,7 @@ function decoded(text) {
   return bytes;
 }
 
-/** Return numbers whose bytes stand plane by plane, the lowest first. */
+/** Return numbers whose bytes stand plane by plane, the lowest first; those that may be rounded have their `lowest` bytes. */
 function unplaned(content, place, count, planes) {
   const values = planes > 3 ? new Float64Array(count) : new Uint32Array(count);
   for (let plane = 0; plane < planes; plane += 1) {
@@ -36,6 +36,7 @@ function unplaned(content, place, count, planes) {
     const first = place + plane * count;
     for (let each = 0; each < count; each += 1) values[each] += content[first + each] * size;
   }
+  if (planes > 3) values.lowest = content.subarray(place, place + count);
   return values;
 }
 
@@ -47,16 +48,16 @@ function summed(values) {
   return sums;
 }
 
-/** Return a number that was folded to be 0 or more. */
-function unfolded(value) {
-  return value % 2 ? -(value + 1) / 2 : value / 2;
+/** Return a number that was folded to be 0 or more; `lowest` is its lowest byte, which says the sign. */
+function unfolded(value, lowest = value) {
+  return lowest % 2 ? -(value + 1) / 2 : value / 2;
 }
 
 /** Return the sums of folded numbers up to each. */
 function summedFolded(values) {
   const sums = new Float64Array(values.length);
   let sum = 0;
-  for (let place = 0; place < values.length; place += 1) sums[place] = sum += unfolded(values[place]);
+  for (let place = 0; place < values.length; place += 1) sums[place] = sum += unfolded(values[place], values.lowest?.[place]);
   return sums;
 }
 

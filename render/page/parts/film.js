@@ -174,11 +174,6 @@ class Film {
     return this.phaseOf[this.state[agent]];
   }
 
-  /** Return the number of the constraint for which an agent waits, or -1. */
-  blocker(agent) {
-    return this.constraintOf[this.state[agent]];
-  }
-
   /** Return the time of the first frame after a time, or of the last before it. */
   neighbour(ns, direction) {
     const place = lastUpTo(this.timeNs, ns);

@@ -220,7 +220,8 @@ class Player {
     const palette = PALETTES[isDark() ? "dark" : "light"];
     byId("theme").setAttribute("aria-label", isDark() ? "Light colours" : "Dark colours");
     say(byId("theme"), isDark() ? "Light" : "Dark");
-    this.runs.forEach((run) => (run.shades = new Shades(this.mode, run.film, palette)));
+    const films = this.runs.map(({ film }) => film);
+    films.forEach((film, side) => (this.runs[side].shades = new Shades(this.mode, film, palette, films)));
     this.legend.rebuild(this.runs.map(({ shades }) => shades));
     this.charts.repaint();
     this._resize();
