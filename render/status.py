@@ -235,14 +235,15 @@ def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int, charged:
     numbers = _in_force(entry, time_ns)
     if numbers is None:
         return "no limit"
-    return _rate(numbers) if charged < 0 else f"{charged:,} of {_rate(numbers)}"
+    return rate(numbers) if charged < 0 else f"{charged:,} of {rate(numbers)}"
 
 
 def _amount(entry: ConstraintEntry, number: int) -> str:
     return format_number(number / MICRO, 6) if entry.type in ("resource", "quota") else f"{number:,}"
 
 
-def _rate(numbers: dict[str, int]) -> str:
+def rate(numbers: dict[str, int]) -> str:
+    """Write a rate limit as a scenario has it: 600/m."""
     period = format_duration(numbers["period_ns"])
     return f"{numbers['tokens']:,}/{period.removeprefix('1') if period[1:].isalpha() else period}"
 

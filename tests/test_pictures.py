@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from fleet_logs import S, concurrency, content, header, log, loop, row
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from rich.segment import Segment
 from rich.style import Style
 
@@ -26,7 +28,7 @@ from render.shades import Mode, by_state
 from render.status import Reel
 from render.svg import svg
 from render.usage import utilisation
-from render.verdicts import verdicts
+from render.verdicts import Verdict, verdicts
 from render.views import One, Size
 from sim.cli import main as sim_main
 from sim.execution import execute, prepare
@@ -455,6 +457,83 @@ def test_plots_over_time_end_with_the_last_event_and_mark_what_went_wrong(tmp_pa
         # matplotlib draws letters as paths, and keeps what they say in a comment
         assert ("deadlock of 5 agents" in text) == is_marked
         assert ("nothing happens from 1 min 14.315 s to the end at 10 min" in text) == is_marked
+
+
+def drawn(log: Log, what: str, marks=()) -> tuple[Figure, Axes]:
+    """A plot as matplotlib has it."""
+    figure = Figure()
+    PLOTS[what](Film(log), figure, marks)
+    return figure, figure.axes[0]
+
+
+@pytest.fixture(scope="module")
+def two_fleets() -> Log:
+    """Two of fleet a and four of b want one slot each for 1 s, all at 0 s: two at a time, until 3 s."""
+    steps = [{"task": "work", "duration": "1s"}]
+    limits = [
+        {"id": "slots", "type": "concurrency", "limit": 2},
+        {"id": "wide", "type": "concurrency", "limit": 8, "scope": "task:*"},
+    ]
+    fleets = [{"name": name, "count": count, "steps": steps} for name, count in (("a", 2), ("b", 4))]
+    return run(scenario(until="4s", constraints=limits, fleets=fleets))
+
+
+def at(line, x: float) -> float:
+    """The value of a line at a place."""
+    xs, ys = line.get_xdata(), line.get_ydata()
+    return float(ys[np.searchsorted(xs, x, side="right") - 1])
+
+
+def test_the_plot_of_waits_has_for_each_fleet_the_share_that_waited_at_most_so_long(two_fleets):
+    _, axes = drawn(two_fleets, "waits")
+    lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+    assert list(lines) == ["a", "b"]
+    assert [at(lines["a"], x) for x in (0, 1.5)] == [1, 1]
+    assert [at(lines["b"], x) for x in (0, 0.9, 1, 1.9, 2)] == [0, 0, 0.5, 0.5, 1]
+    dots = [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    assert dots == [(0, 0.95), (2, 0.95)]
+    assert axes.get_xlabel() == "wait (s)"
+
+
+def test_the_plots_of_usage_and_queues_are_those_of_the_limits(two_fleets):
+    _, axes = drawn(two_fleets, "usage")
+    slots, wide, whole = axes.lines
+    assert (slots.get_label(), wide.get_label()) == ("slots", "wide")
+    assert [at(slots, x) for x in (0.5, 2.5, 3.5)] == [1, 1, 0]
+    assert [at(wide, x) for x in (0.5, 2.5, 3.5)] == [0.25, 0.25, 0]
+    assert list(whole.get_ydata()) == [1, 1]
+    _, axes = drawn(two_fleets, "queue", [Verdict(2 * S, "x" * 60)])
+    queue, mark = axes.lines
+    assert [at(queue, x) for x in (0.5, 1.5, 2.5, 3.5)] == [4, 2, 0, 0]
+    assert queue.get_label() == "slots"  # nobody waits for the other
+    assert list(mark.get_xdata()) == [2, 2]
+    assert axes.texts[0].get_text().startswith("xxx")
+    assert len(axes.texts[0].get_text()) < 60
+    assert axes.get_xlim() == (0, 4)
+
+
+def test_the_plot_of_the_fleet_stacks_what_its_agents_do(two_fleets):
+    _, axes = drawn(two_fleets, "timeline")
+    areas = {area.get_label(): area.get_paths()[0].vertices for area in axes.collections}
+    assert list(areas) == ["running", "blocked"]
+    heights = {name: [span(points, x) for x in (0.5, 1.5, 2.5)] for name, points in areas.items()}
+    assert heights == {"running": [2, 2, 2], "blocked": [4, 2, 0]}
+
+
+def span(points: np.ndarray, x: float) -> float:
+    """How high an area is at a place."""
+    near = points[np.abs(points[:, 0] - x) < 0.02][:, 1]
+    return round(float(near.max() - near.min()), 6)
+
+
+def test_a_plot_says_what_is_not_drawn():
+    limits = [{"id": f"c{number}", "type": "concurrency", "limit": 1} for number in range(10)]
+    log = run(scenario(until="4s", constraints=limits, count=2, steps=[{"task": "work", "duration": "1s"}]))
+    figure, axes = drawn(log, "usage")
+    assert "2 more are not drawn" in axes.get_title(loc="left")
+    assert len(figure.legends[0].get_texts()) == 8
+    figure, axes = drawn(run(scenario(until="1s", count=1, steps=[{"think": "1s"}])), "queue")
+    assert [text.get_text() for text in axes.texts] == ["nobody waits for a limit"]
 
 
 def test_usage_is_a_share_of_the_limit_that_is_in_force():

@@ -24,13 +24,13 @@ import numpy as np
 from model.faults import cut
 from model.header import ConstraintEntry
 from model.log import Log
-from model.units import format_duration
 from render.film import Film
 from render.grid import spawned_name
 from render.page import series
 from render.page.columns import folded, packed
 from render.page.frames import Frames
 from render.page.held import held
+from render.status import rate
 from sim.analysis.alterations import alterations
 from sim.analysis.report import report
 from sim.analysis.sides import Shared
@@ -283,6 +283,4 @@ def _setting(type_: str, time: int, numbers: dict[str, int] | None) -> dict[str,
     told: dict[str, Any] = {"time": time, "period_ns": numbers["period_ns"]}
     if type_ == "quota":
         return told | {"first_use": bool(numbers.get("first_use"))}
-    period = format_duration(numbers["period_ns"])
-    rate = f"{numbers['tokens']:,}/{period.removeprefix('1') if period[1:].isalpha() else period}"
-    return told | {"rate": rate, "tokens": numbers["tokens"]}
+    return told | {"rate": rate(numbers), "tokens": numbers["tokens"]}
