@@ -29,6 +29,8 @@ from render.views import Size, View
 _FPS = 10
 """Of replays: a GIF counts in hundredths of a second."""
 _STRIP_COLUMNS = 2
+_SAMPLES = 8
+"""So many frames of a GIF say which colours it has."""
 _NEEDS = {"--png": ("PIL", "matplotlib"), "--gif": ("PIL", "matplotlib"), "--plot": ("matplotlib",)}
 _MARKED = frozenset({"--cast", "--plot"})
 """The options of what has a mark at each verdict."""
@@ -117,9 +119,13 @@ def gif(view: View, path: Path, size: Size) -> None:
     from render.raster import gif as write
 
     speed = default_speed(view.shown_ns)
-    frames = (framed(_drawn(view, moment, size, speed)) for moment in _moments(view, speed))
+    moments = _moments(view, speed)
+    samples, frames = (
+        (framed(_drawn(view, moment, size, speed)) for moment in some)
+        for some in (moments[:: max(1, len(moments) // _SAMPLES)], moments)
+    )
     with output(path, whole=True) as file:
-        write(frames, 1000 // _FPS, file)
+        write(list(samples), frames, 1000 // _FPS, file)
 
 
 def cast(view: View, path: Path, size: Size, verdicts: Sequence[Verdict]) -> None:

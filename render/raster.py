@@ -3,7 +3,7 @@
 Both come with the extra `pictures`. The same drawing, with the same versions of the two, is the same bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -24,18 +24,24 @@ def png(drawn: Drawing, file: BinaryIO) -> None:
     image(drawn, SCALE).save(file, "PNG", optimize=True)
 
 
-def gif(frames: Iterable[Drawing], frame_ms: int, file: BinaryIO) -> None:
-    """Write a GIF that shows each drawing for `frame_ms`, the last for two seconds, and begins anew."""
-    pictures = [image(each, 1) for each in frames]
-    # One palette for all, made of what all of them show: else colours flicker from frame to frame.
-    samples = pictures[:: max(1, len(pictures) // 8)]
-    wide = Image.new("RGB", (samples[0].width, samples[0].height * len(samples)))
-    for number, each in enumerate(samples):
-        wide.paste(each, (0, number * each.height))
-    palette = wide.quantize(_COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    first, *rest = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in pictures]
+def gif(samples: Sequence[Drawing], frames: Iterable[Drawing], frame_ms: int, file: BinaryIO) -> None:
+    """Write a GIF that shows each frame for `frame_ms`, the last for two seconds, and begins anew.
+
+    All have one palette, made of what the samples show: else colours flicker from frame to frame. A frame is kept as a byte
+    a pixel.
+    """
+    palette = _palette(samples)
+    first, *rest = [image(each, 1).quantize(palette=palette, dither=Image.Dither.NONE) for each in frames]
     durations = [frame_ms] * len(rest) + [2_000]
     first.save(file, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)
+
+
+def _palette(samples: Sequence[Drawing]) -> Image.Image:
+    pictures = [image(each, 1) for each in samples]
+    wide = Image.new("RGB", (pictures[0].width, pictures[0].height * len(pictures)))
+    for number, each in enumerate(pictures):
+        wide.paste(each, (0, number * each.height))
+    return wide.quantize(_COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def image(drawn: Drawing, scale: int) -> Image.Image:
