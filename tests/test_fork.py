@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from invariants.reading import read
 from strategies import simulate
@@ -261,7 +261,6 @@ CHANGES = {
 }
 
 
-@settings(max_examples=2 * settings.default.max_examples)  # type: ignore[union-attr] # a profile is loaded
 @given(rich(), st.data())
 def test_every_event_before_is_the_same(row: Dict, data: st.DataObject) -> None:
     changing = [each for each in row["constraints"] if each["type"] in CHANGES]

@@ -262,7 +262,7 @@ def test_a_provider_without_an_id_is_called_by_its_name(tmp_path):
         ),
         (
             "{preset: anthropic/start/spend, id: org, share: 0}",
-            "nested.yaml:5:53: providers.org.share: 0 is below 1e-06; allowed: 1e-06 or more",
+            "nested.yaml:5:53: providers.org.share: 0 is below 0.000001; allowed: 0.000001 or more",
         ),
         (
             "{preset: anthropic/start/spend, id: workspace}",
