@@ -360,6 +360,27 @@ def test_what_was_charged_of_rates_and_quotas_is_that_of_the_film(opened):
         assert f"{quota // 10**6}/100" in table
 
 
+def test_the_table_says_what_is_in_force_of_every_type(opened):
+    limits = [
+        {"id": "shut", "type": "pause", "from": "3s", "expires": "6s"},
+        {"id": "disk", "type": "resource", "capacity": 2.5},
+        {"id": "slots", "type": "concurrency", "limit": 1, "changes": [{"at": "4s", "limit": 9}]},
+        {"id": "rpm", "type": "rate_limit", "rate": "600/m", "from": "2s"},
+    ]
+    steps = [{"repeat": "forever", "steps": [{"task": "work", "duration": "10s", "needs": {"disk": 0.5}}]}]
+    shown = opened(run(scenario(until="20s", constraints=limits, count=3, steps=steps))).go()
+    told = {}
+    for second in (1, 5, 7):
+        shown.jump(f"{second}s")
+        rows = shown.tab.locator("#constraints tbody tr")
+        told[second] = [rows.nth(row).locator("td").nth(1).inner_text().strip() for row in range(4)]
+    assert told == {
+        1: ["open", "0.5/2.5", "1/1", "no limit"],
+        5: ["paused", "0.5/2.5", "1/9", "0 of 600/m"],
+        7: ["open", "1.5/2.5", "3/9", "2 of 600/m"],
+    }
+
+
 def test_a_run_that_is_over_before_the_other_says_so(opened):
     logs = [run(scenario(until=until, steps=[{"task": "t", "duration": "9s"}])) for until in ("2s", "8s")]
     shown = opened(*logs).go("#t=1s")
