@@ -95,6 +95,10 @@ class ConstraintEntry:
     counts: str | None
     settings: tuple[tuple[_Whole, dict[str, _Whole] | None], ...]
 
+    def at(self, time_ns: int) -> dict[str, int] | None:
+        """Return its numbers at a time; None where it is not in force."""
+        return next((numbers for since_ns, numbers in reversed(self.settings) if since_ns <= time_ns), None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Stored:

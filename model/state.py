@@ -180,7 +180,7 @@ def free_again(entry: ConstraintEntry, time_ns: int) -> int | None:
 
     Of a rate they are those before its last period, of a quota those before its present one.
     """
-    numbers = next((numbers for since_ns, numbers in reversed(entry.settings) if since_ns <= time_ns), None)
+    numbers = entry.at(time_ns)
     period_ns = 0 if numbers is None else numbers.get("period_ns", 0)
     if entry.type == "rate_limit":
         return max(-1, time_ns - period_ns)

@@ -64,17 +64,18 @@ class Steps:
         values = np.insert(self.value[: inside[-1]], inside[:-1], begin[:-1])
         return np.minimum.reduceat(values, firsts), np.maximum.reduceat(values, firsts)
 
-    def area(self, until_ns: int) -> float:
-        """Return the value times the time for which it stood, in ns, up to a time."""
-        place = int(np.searchsorted(self.time_ns, until_ns, side="right")) - 1
-        return float(self._area[place]) + float(self.value[place]) * float(until_ns - self.time_ns[place])
-
-    def means(self, edges_ns: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean over time between each edge and the next; edges increase."""
-        place = np.searchsorted(self.time_ns, edges_ns, side="right") - 1
+    def areas(self, times_ns: Integers | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the value times the time for which it stood, in ns, up to each time."""
+        place = np.searchsorted(self.time_ns, times_ns, side="right") - 1
         # Not as whole numbers: a rate in millionths times half an hour does not fit into 64 bits.
-        area = self._area[place] + self.value[place] * (edges_ns - self.time_ns[place]).astype(np.float64)
-        means: NDArray[np.float64] = np.diff(area) / np.diff(edges_ns)
+        areas: NDArray[np.float64] = self._area[place] + self.value[place] * (times_ns - self.time_ns[place]).astype(
+            float
+        )
+        return areas
+
+    def means(self, edges_ns: Integers | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean over time between each edge and the next; edges increase."""
+        means: NDArray[np.float64] = np.diff(self.areas(edges_ns)) / np.diff(edges_ns)
         return means
 
     def rises(self) -> Integers:
@@ -189,7 +190,7 @@ class Film:
         """The constraints by how much they matter: those that were waited for longest, then those that refused most."""
         rejected = self.rows.constraint[self.rows.kind == Kind.TaskRejected]
         refusals = np.bincount(rejected[rejected >= 0], minlength=len(self.waiting)).tolist()
-        waited = [steps.area(self.end_ns) for steps in self.waiting]
+        waited = [steps.areas(np.array([self.end_ns])).item() for steps in self.waiting]
         return tuple(sorted(range(len(waited)), key=lambda number: (-waited[number], -refusals[number])))
 
     @cached_property

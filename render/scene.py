@@ -196,24 +196,25 @@ class Scene:
 
     # What is drawn
 
-    def head(self, width: int, is_played: bool = True) -> Line:
-        """Return the line with the names, the time, the end, and, where it `is_played`, how fast.
+    def head(self, width: int, has_speed: bool = True, may_pause: bool = True) -> Line:
+        """Return the line with the names, the time, the end, and how fast it plays.
 
-        Where it stands still the time has all its digits, if there is room: events may be less than 10 ms apart.
+        Where it is paused it says so, and the time has all its digits if there is room: events may be less than 10 ms apart.
         """
         theme, playback = self.theme, self.playback
         end = clock(playback.end_ns, playback.end_ns)
         now = clock(playback.time_ns, playback.end_ns).rjust(len(end))
-        state = "" if playback.playing else "  paused"
+        is_paused = may_pause and not playback.playing
+        state = "  paused" if is_paused else ""
         tails = ["", f" / {end}"]
-        if is_played:
+        if has_speed:
             tails += [f" / {end}  {playback.speed:.3g}x", f" / {end}  {playback.speed:.3g}x{state}"]
         name = " | ".join(theme.clean(side.name) for side in self.sides)
         cut = "  cut log" if any(side.film.cut for side in self.sides) else ""
         mode = "" if self.is_pair or self.mode is Mode.STATE else f"  by {self.mode.value}"
         line = LineWriter(width, theme)
         exact = clock(playback.time_ns, playback.end_ns, exact=True)
-        if not playback.playing and cell_len(exact + tails[-1] + cut) + 10 <= width:
+        if is_paused and cell_len(exact + tails[-1] + cut) + 10 <= width:
             now = exact
         tail = max((each for each in tails if cell_len(now + each + cut) + 10 <= width), key=len, default="")
         left = max(0, width - len(now) - len(tail))
@@ -269,7 +270,7 @@ class Scene:
             rows = [[*first, *blank, *second, *rest] for first, second in zip(*parts, strict=True)]
         else:
             rows = [line for part in parts for line in part]
-        lines = [self.head(width, is_replayed), *rows]
+        lines = [self.head(width, has_speed=is_replayed, may_pause=False), *rows]
         return [*lines, *[LineWriter(width, self.theme).done()] * (height - len(lines))][:height]
 
     def seams(self, width: int, height: int) -> list[Seam]:

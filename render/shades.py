@@ -175,7 +175,7 @@ def _dimmed(look: int, theme: Theme) -> int:
 
 def _by_constraint(film: Film, theme: Theme) -> Shades:
     """Shade the agents that are blocked by what they wait for."""
-    waited = [steps.area(film.end_ns) for steps in film.waiting]
+    waited = [steps.areas(np.array([film.end_ns])).item() for steps in film.waiting]
     names, number = _ranked([entry.id for entry in film.header.constraints], waited, theme)
     table = np.append(number, _REST)  # an agent that waits for nothing has constraint -1
 

@@ -204,7 +204,7 @@ def _entries(state: Moment, theme: Theme) -> list[_Entry]:
     rows = zip(state.header.constraints, *(column.tolist() for column in columns), strict=True)
     entries = []
     for entry, limit, used, waiting, charged in rows:
-        numbers = _in_force(entry, state.time_ns)
+        numbers = entry.at(state.time_ns)
         share = used / limit if used >= 0 and limit > 0 else None
         if charged >= 0 and numbers is not None and limit >= 0:
             whole = numbers.get("tokens", limit)
@@ -212,10 +212,6 @@ def _entries(state: Moment, theme: Theme) -> list[_Entry]:
         value = _value(entry, state.time_ns, limit, used, charged)
         entries.append(_Entry(theme.clean(entry.id), value, None if share is None else min(1.0, share), waiting))
     return entries
-
-
-def _in_force(entry: ConstraintEntry, time_ns: int) -> dict[str, int] | None:
-    return next((numbers for time, numbers in reversed(entry.settings) if time <= time_ns), None)
 
 
 def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int, charged: int) -> str:
@@ -232,7 +228,7 @@ def _value(entry: ConstraintEntry, time_ns: int, limit: int, used: int, charged:
         whole, part = _amount(entry, limit), max(used, charged)
         return whole if part < 0 else f"{_amount(entry, part)}/{whole}"
     # The row gives the rate to a millionth; the header has it as it was written.
-    numbers = _in_force(entry, time_ns)
+    numbers = entry.at(time_ns)
     if numbers is None:
         return "no limit"
     return rate(numbers) if charged < 0 else f"{charged:,} of {rate(numbers)}"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.units import MICRO, NS_PER_SECOND
-from render.film import Film, Steps
+from render.film import Film
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def utilisation(film: Film, number: int, edges_ns: NDArray[np.int64]) -> Floats 
     entry, held, taken = film.header.constraints[number], film.used[number], film.taken[number]
     starts, ends = edges_ns[:-1], edges_ns[1:]
     if held is not None:
-        used: NDArray[np.floating[Any]] = _areas(held, ends) - _areas(held, starts)
+        used: NDArray[np.floating[Any]] = held.areas(ends) - held.areas(starts)
     elif entry.type == "rate_limit" and taken is not None:
         period_ns = next((numbers["period_ns"] for _, numbers in entry.settings if numbers is not None), 0)
         spans = np.maximum(ends - starts, period_ns)
@@ -39,14 +39,7 @@ def utilisation(film: Film, number: int, edges_ns: NDArray[np.int64]) -> Floats 
     else:
         return None
     limit = film.limit[number]
-    there = _areas(limit, ends) - _areas(limit, starts)
+    there = limit.areas(ends) - limit.areas(starts)
     share = np.full(len(used), np.nan)
     np.divide(used, there, out=share, where=(there > 0) & (limit.means(edges_ns) > 0))
     return share
-
-
-def _areas(steps: Steps, times_ns: NDArray[np.int64]) -> Floats:
-    """Return the value times the time for which it stood, in ns, up to each time."""
-    grid = np.unique(np.append(times_ns, 0))
-    areas = np.append(0.0, np.cumsum(steps.means(grid) * np.diff(grid)))
-    return areas[np.searchsorted(grid, times_ns)]

@@ -8,6 +8,7 @@ Rules:
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from model.log import Log
@@ -60,14 +61,15 @@ class One(View):
         super().__init__([film])
         self.name = film.header.name
         self._log, self._film, self._shades = log, film, shades(film, mode, FULL)
+        self._at = lru_cache(maxsize=1)(film.at)  # a frame and its seams are asked for one after the other
 
     def lines(self, time_ns: int, size: Size, speed: float | None = None) -> list[Line]:
         """Return a frame."""
-        return frame(self._film.at(time_ns), self._reel(speed), size.columns, size.rows, FULL, self._shades)
+        return frame(self._at(time_ns), self._reel(speed), size.columns, size.rows, FULL, self._shades)
 
     def seams(self, time_ns: int, size: Size) -> list[Seam]:
         """Return where cells touch."""
-        return seams_of(self._film.at(time_ns), self._reel(None), size.columns, size.rows, FULL)
+        return seams_of(self._at(time_ns), self._reel(None), size.columns, size.rows, FULL)
 
     def verdicts(self) -> list[Verdict]:
         """Return what went wrong."""

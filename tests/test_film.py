@@ -61,7 +61,7 @@ def test_means_and_extremes_of_a_step_function():
     # Whole numbers of 64 bits would not hold the product.
     large = Steps(np.array([0]), np.array([10**9]))
     assert large.means(np.array([0, 10**13, 2 * 10**13])).tolist() == [1e9, 1e9]
-    assert large.area(10**13) == 1e22
+    assert large.areas(np.array([10**13])).tolist() == [1e22]
 
 
 def test_the_next_event_and_the_next_constraint_that_binds():

@@ -407,6 +407,14 @@ def test_spawned_agents_stand_under_the_names_of_their_fleets():
     assert [name for name, _, _ in found.fleets] == ["a", "child"]
 
 
+def test_a_still_of_the_end_is_neither_paused_nor_told_to_the_nanosecond():
+    found = scene(FLEETS, FLEETS, at_ns=9 * S)
+    for is_replayed, said in ((False, "9.00s / 9.00s"), (True, "9.00s / 9.00s  1x")):
+        head = "".join(segment.text for segment in found.still(100, 20, is_replayed)[0]).rstrip()
+        assert head.endswith(f" {said}")
+    assert "  paused" in "".join(segment.text for segment in found.head(100))
+
+
 def test_who_is_blocked_by_something_else_does_not_do_the_same():
     head = header({"a": 2}, [concurrency("c", 1), concurrency("d", 1)])
     other = header({"a": 2}, [concurrency("d", 1), concurrency("c", 1)])
