@@ -199,7 +199,7 @@ class Scene:
     def head(self, width: int, has_speed: bool = True, may_pause: bool = True) -> Line:
         """Return the line with the names, the time, the end, and how fast it plays.
 
-        Where it is paused it says so, and the time has all its digits if there is room: events may be less than 10 ms apart.
+        Where it is paused it says so, and the time has all its digits if there is room: events may be microseconds apart.
         """
         theme, playback = self.theme, self.playback
         end = clock(playback.end_ns, playback.end_ns)
